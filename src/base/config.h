@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration of a runtime: defaults, then a YAML file, then the environment. Every key,
+ * its type and its limits stand in one table in config.c, which also makes the manual's list.
+ */
+#ifndef DEMI_BASE_CONFIG_H
+#define DEMI_BASE_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_idle { CONFIG_IDLE_SPIN, CONFIG_IDLE_SLEEP };
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_URING, CONFIG_ENGINE_EPOLL };
+enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+struct config {
+	char libos[16]; /* libos: which libOS serves sockets; "catnap" */
+	struct {
+		enum config_idle idle; /* runtime.idle: spin */
+		uint32_t
+			idle_after_us; /* runtime.idle_after_us: work-free time before sleeping; 50 */
+		uint32_t operations_max; /* runtime.operations_max: operations at a time; 65536 */
+		uint32_t queues_max;     /* runtime.queues_max: descriptors at a time; 65536 */
+	} runtime;
+	struct {
+		uint64_t max_bytes; /* heap.max_bytes: 4 GiB; accepts the suffixes K, M, G */
+	} heap;
+	struct {
+		uint32_t
+			elements_max; /* queue.elements_max: elements of an in-memory queue; 65536 */
+	} queue;
+	struct {
+		enum config_engine engine; /* catnap.engine: auto */
+		uint32_t
+			receive_bytes_max; /* catnap.receive_bytes_max: one stream pop, bytes; 65536 */
+		uint32_t
+			uring_entries; /* catnap.uring_entries: submission ring, power of two; 256 */
+	} catnap;
+	struct {
+		enum config_log_level level; /* log.level: warning */
+	} log;
+};
+
+/** config_defaults - what a runtime gets without file and environment */
+void config_defaults(struct config *config);
+
+/**
+ * config_load - defaults, then the file at @path, then DEMI_<SECTION>_<KEY> of @environment
+ * @path:        YAML file, or NULL for none
+ * @environment: NULL-terminated NAME=VALUE strings, or NULL; LIBOS=NAME sets libos too (it
+ *               wins over DEMI_LIBOS and the file)
+ * @error:       on failure one line without newline: "demi.yaml:3: catnap.engine: ..." or
+ *               "DEMI_CATNAP_ENGINE: ...", what is wrong and what is allowed
+ *
+ * Return: 0, -EINVAL (unknown section or key, key given twice, wrong type, value out of its
+ * limits, not YAML), -ENOMEM, or the errno of opening and reading @path.
+ */
+int config_load(struct config *config, const char *path, char *const environment[], char *error,
+		size_t error_size);
+
+/**
+ * config_describe - the table of keys, for documentation and tests
+ * @index: 0, 1, ... until NULL is returned
+ *
+ * Return: the key as "section.key", with its type, default and limits in the out parameters.
+ */
+const char *config_describe(unsigned int index, const char **type_out, char *default_out,
+			    size_t default_size, const char **help_out);
+
+#endif /* DEMI_BASE_CONFIG_H */

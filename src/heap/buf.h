@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * struct buf describes a run of bytes in the heap: one segment of what was received or of what
+ * an application allocated as an array. It is itself a heap object, usually with its bytes
+ * directly behind it; otherwise it holds the object that they lie in.
+ *
+ * sga_buf of a library-made scatter-gather array points to its first buf.
+ */
+#ifndef DEMI_HEAP_BUF_H
+#define DEMI_HEAP_BUF_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#include "heap/heap.h"
+
+struct buf {
+	unsigned char *data; /* first byte of the run */
+	uint32_t length;     /* bytes in the run */
+	uint32_t capacity; /* bytes from the start of the room behind the header; 0: by reference */
+	struct buf *next;  /* next segment of the same array, NULL at the end */
+	void *object;      /* heap object that data lies in, held; NULL when it is this buf's own */
+	union {            /* source of a datagram; family AF_UNSPEC: none */
+		struct sockaddr any;
+		struct sockaddr_in ipv4;
+		struct sockaddr_in6 ipv6;
+	} source;
+	uint32_t magic; /* BUF_MAGIC while it is a live buf */
+};
+
+#define BUF_MAGIC 0x0b0fd311u
+
+_Static_assert(sizeof(struct buf) == 64, "a buf header is one cache line");
+
+/** buf_alloc - a buf with @capacity bytes of room behind it, length 0; NULL: out of memory. */
+struct buf *buf_alloc(struct heap *heap, uint32_t capacity);
+
+/** buf_reference - a buf over @length bytes at @data inside the live @object, which it holds. */
+struct buf *buf_reference(struct heap *heap, void *object, void *data, uint32_t length);
+
+/**
+ * buf_from_pointer - check a pointer that came from outside
+ *
+ * Return: the live buf at @ptr; NULL when there is none (nothing outside the heap is read).
+ */
+struct buf *buf_from_pointer(const struct heap *heap, const void *ptr);
+
+/** buf_free - drop the owner's hold on every buf of a chain; 0 or -EINVAL, as heap_free. */
+int buf_free(struct heap *heap, struct buf *buf);
+
+#endif /* DEMI_HEAP_BUF_H */
