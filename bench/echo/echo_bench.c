@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +22,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
-#define IMPLS_MAX  32
-#define SIZES_MAX  8
+#define IMPLS_MAX 32
+#define SIZES_MAX 8
 #define ROUNDS_MAX 101
 #define CELL_TIMEOUT_S 20
 
 static const struct echo_impl *const *const families[] = {
-	epoll_impls,
-	uring_impls,
+	epoll_impls,      uring_impls,
 #ifdef ECHO_EXPLORE
-	direct_impls,
-	hybrid_impls,
+	uring_mode_impls, direct_impls, hybrid_impls, engine_impls,
 #endif
 };
 
@@ -51,10 +49,10 @@ struct options {
 
 /* What is kept of one cell. */
 struct figure {
-	double rtt_us;		/* median round trip */
+	double rtt_us; /* median round trip */
 	double rtt_min_us;
 	double msgs_per_s;
-	long nivcsw;		/* preemptions of both ends */
+	long nivcsw; /* preemptions of both ends */
 };
 
 static struct sockaddr_in loopback(uint16_t port)
@@ -305,7 +303,7 @@ static void run_all(const struct options *opt, struct echo_result *result)
 		exit(1);
 	}
 #define FIGURE(combo, impl, round) \
-	(&figures[((size_t)(combo) * opt->nimpls + (impl)) * opt->rounds + (round)])
+	(&figures[((size_t)(combo)*opt->nimpls + (impl)) * opt->rounds + (round)])
 	for (unsigned int r = 0; r < opt->rounds; r++) {
 		for (unsigned int k = 0; k < ncombos; k++) {
 			struct echo_params params = {
@@ -424,7 +422,7 @@ static void parse_options(struct options *opt, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .rounds = 7, .run_ms = 350 };
+	struct options opt = {.rounds = 7, .run_ms = 350};
 	struct echo_result *result;
 
 	parse_options(&opt, argc, argv);

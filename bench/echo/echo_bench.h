@@ -18,10 +18,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define ECHO_CONNS_MAX	 256
-#define ECHO_MSG_MAX	 65536		/* bytes */
-#define ECHO_SAMPLES_MAX (1u << 20)	/* round trips kept in a cell */
-#define ECHO_WARMUP_NS	 20000000ull	/* not measured, at the start of each cell */
+#define ECHO_CONNS_MAX 256
+#define ECHO_MSG_MAX 65536          /* bytes */
+#define ECHO_SAMPLES_MAX (1u << 20) /* round trips kept in a cell */
+#define ECHO_WARMUP_NS 20000000ull  /* not measured, at the start of each cell */
 
 enum echo_role {
 	ECHO_SERVER,
@@ -30,25 +30,25 @@ enum echo_role {
 
 /* What the runner asks of both ends of a cell. */
 struct echo_params {
-	size_t msg_bytes;	/* 1..ECHO_MSG_MAX */
-	unsigned int nconns;	/* 1..ECHO_CONNS_MAX, each with one message in flight */
-	uint64_t run_ns;	/* measured time, after the warm-up */
-	uint16_t port;		/* TCP port on 127.0.0.1, host byte order */
+	size_t msg_bytes;    /* 1..ECHO_MSG_MAX */
+	unsigned int nconns; /* 1..ECHO_CONNS_MAX, each with one message in flight */
+	uint64_t run_ns;     /* measured time, after the warm-up */
+	uint16_t port;       /* TCP port on 127.0.0.1, host byte order */
 };
 
 /* Shared memory; written by the client, and nivcsw by both ends; read by the runner at the end. */
 struct echo_result {
-	uint64_t nmsgs;		/* complete round trips */
-	uint64_t elapsed_ns;	/* from the end of the warm-up to the last message */
-	long nivcsw[2];		/* preemptions, by role */
-	uint32_t nsamples;	/* valid entries of rtt_ns */
+	uint64_t nmsgs;      /* complete round trips */
+	uint64_t elapsed_ns; /* from the end of the warm-up to the last message */
+	long nivcsw[2];      /* preemptions, by role */
+	uint32_t nsamples;   /* valid entries of rtt_ns */
 	uint32_t rtt_ns[ECHO_SAMPLES_MAX];
 };
 
 struct echo_conn {
-	int fd;			/* non-blocking; -1 before echo_open() */
-	size_t got_bytes;	/* client: received of the message in flight */
-	uint64_t sent_ns;	/* client: when the message in flight was handed over */
+	int fd;           /* non-blocking; -1 before echo_open() */
+	size_t got_bytes; /* client: received of the message in flight */
+	uint64_t sent_ns; /* client: when the message in flight was handed over */
 };
 
 /* One end of a cell. */
@@ -56,9 +56,9 @@ struct echo_end {
 	enum echo_role role;
 	const struct echo_params *params;
 	struct echo_conn conns[ECHO_CONNS_MAX];
-	unsigned int nopen;	/* connections that still carry messages; run() ends at 0 */
-	uint64_t warm_ns;	/* client: end of the warm-up; 0 once it is over */
-	uint64_t begin_ns;	/* client: start of the measured time */
+	unsigned int nopen; /* connections that still carry messages; run() ends at 0 */
+	uint64_t warm_ns;   /* client: end of the warm-up; 0 once it is over */
+	uint64_t begin_ns;  /* client: start of the measured time */
 	struct echo_result *result;
 	uint8_t tx[ECHO_MSG_MAX]; /* client: the message, the same every time */
 };
@@ -77,8 +77,11 @@ struct echo_impl {
 
 extern const struct echo_impl *const epoll_impls[];
 extern const struct echo_impl *const uring_impls[];
+/* Only with ECHO_EXPLORE. */
+extern const struct echo_impl *const uring_mode_impls[];
 extern const struct echo_impl *const direct_impls[];
 extern const struct echo_impl *const hybrid_impls[];
+extern const struct echo_impl *const engine_impls[];
 
 /**
  * echo_open - open all connections of an end with kernel sockets
@@ -116,9 +119,9 @@ static inline uint64_t echo_now_ns(void)
 static inline struct echo_out echo_start(struct echo_end *end, unsigned int conn)
 {
 	if (end->role == ECHO_SERVER)
-		return (struct echo_out){ 0 };
+		return (struct echo_out){0};
 	end->conns[conn].sent_ns = echo_now_ns();
-	return (struct echo_out){ end->tx, end->params->msg_bytes };
+	return (struct echo_out){end->tx, end->params->msg_bytes};
 }
 
 /**
@@ -142,14 +145,14 @@ static inline struct echo_out echo_rx(struct echo_end *end, unsigned int conn, c
 
 	if (n <= 0) {
 		end->nopen--;
-		return (struct echo_out){ 0 };
+		return (struct echo_out){0};
 	}
 	if (end->role == ECHO_SERVER)
-		return (struct echo_out){ data, (size_t)n };
+		return (struct echo_out){data, (size_t)n};
 
 	c->got_bytes += (size_t)n;
 	if (c->got_bytes < params->msg_bytes)
-		return (struct echo_out){ 0 };
+		return (struct echo_out){0};
 	c->got_bytes = 0;
 
 	now_ns = echo_now_ns();
@@ -165,11 +168,11 @@ static inline struct echo_out echo_rx(struct echo_end *end, unsigned int conn, c
 			result->rtt_ns[result->nsamples++] = (uint32_t)(now_ns - c->sent_ns);
 		if (result->elapsed_ns >= params->run_ns) {
 			end->nopen--;
-			return (struct echo_out){ 0 };
+			return (struct echo_out){0};
 		}
 	}
 	c->sent_ns = now_ns;
-	return (struct echo_out){ end->tx, params->msg_bytes };
+	return (struct echo_out){end->tx, params->msg_bytes};
 }
 
 #endif /* ECHO_BENCH_H */

@@ -15,7 +15,7 @@
 #define RX_BYTES (2 * ECHO_MSG_MAX)
 
 /* Receives all that is there and answers it. */
-static int serve(struct echo_end *end, unsigned int conn, void *buf, bool drain)
+static int serve(struct echo_end *end, unsigned int conn, void *buf)
 {
 	int fd = end->conns[conn].fd;
 	ssize_t n;
@@ -28,13 +28,13 @@ static int serve(struct echo_end *end, unsigned int conn, void *buf, bool drain)
 		rc = echo_send_all(fd, echo_rx(end, conn, buf, n));
 		if (rc)
 			return rc;
-	} while (drain && n == RX_BYTES);
+	} while (n == RX_BYTES);
 	if (n <= 0)
 		close(fd);
 	return 0;
 }
 
-static int spin(struct echo_end *end, int epfd, void *buf, bool drain)
+static int spin(struct echo_end *end, int epfd, void *buf)
 {
 	struct epoll_event events[ECHO_CONNS_MAX];
 
@@ -44,7 +44,7 @@ static int spin(struct echo_end *end, int epfd, void *buf, bool drain)
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < n; i++) {
-			int rc = serve(end, events[i].data.u32, buf, drain);
+			int rc = serve(end, events[i].data.u32, buf);
 
 			if (rc)
 				return rc;
@@ -53,7 +53,7 @@ static int spin(struct echo_end *end, int epfd, void *buf, bool drain)
 	return 0;
 }
 
-static int run(struct echo_end *end, uint32_t trigger)
+static int run(struct echo_end *end)
 {
 	void *buf = NULL;
 	int epfd = -1;
@@ -69,7 +69,7 @@ static int run(struct echo_end *end, uint32_t trigger)
 		goto out;
 	}
 	for (unsigned int i = 0; i < end->params->nconns; i++) {
-		struct epoll_event ev = { .events = EPOLLIN | trigger, .data.u32 = i };
+		struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u32 = i};
 
 		if (epoll_ctl(epfd, EPOLL_CTL_ADD, end->conns[i].fd, &ev) < 0) {
 			rc = -errno;
@@ -79,7 +79,7 @@ static int run(struct echo_end *end, uint32_t trigger)
 	for (unsigned int i = 0; !rc && i < end->params->nconns; i++)
 		rc = echo_send_all(end->conns[i].fd, echo_start(end, i));
 	if (!rc)
-		rc = spin(end, epfd, buf, trigger == EPOLLET);
+		rc = spin(end, epfd, buf);
 out:
 	if (epfd >= 0)
 		close(epfd);
@@ -87,26 +87,6 @@ out:
 	return rc;
 }
 
-static int run_edge(struct echo_end *end)
-{
-	return run(end, EPOLLET);
-}
+static const struct echo_impl epoll = {.name = "epoll", .run = run};
 
-static const struct echo_impl edge = { .name = "epoll", .run = run_edge };
-
-#ifdef ECHO_EXPLORE
-static int run_level(struct echo_end *end)
-{
-	return run(end, 0);
-}
-
-static const struct echo_impl level = { .name = "epoll-lt", .run = run_level };
-#endif
-
-const struct echo_impl *const epoll_impls[] = {
-	&edge,
-#ifdef ECHO_EXPLORE
-	&level,
-#endif
-	NULL,
-};
+const struct echo_impl *const epoll_impls[] = {&epoll, NULL};

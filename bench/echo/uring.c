@@ -4,7 +4,8 @@
  *
  * The loop spins on the ring's flags word in user space and enters the kernel only when there is
  * something to submit or when IORING_SQ_TASKRUN says that a completion is to be had; one enter
- * submits all sends of a batch and collects what has come meanwhile. Sockets are registered files.
+ * submits all sends of a batch and collects what has come meanwhile. Sockets are registered files;
+ * one multishot recv serves a connection for its life, from a ring of provided buffers.
  */
 #include "echo_bench.h"
 
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NENTRIES  512	/* of the submission queue; > 2 * ECHO_CONNS_MAX */
-#define NBUFS	  512	/* of the provided buffer ring; power of two, > ECHO_CONNS_MAX */
+#define NENTRIES 512 /* of the submission queue; > 2 * ECHO_CONNS_MAX */
+#define NBUFS 512    /* of the provided buffer ring; power of two, > ECHO_CONNS_MAX */
 #define BUF_BYTES 8192
 #define BUF_GROUP 0
 
@@ -22,22 +23,14 @@ enum op {
 	OP_SEND,
 };
 
-/* How to receive and send; the baseline keeps the fastest. */
-struct mode {
-	bool multishot;		/* one recv request a connection, buffers from a ring */
-	bool poll_first;	/* single-shot: wait for data before the first attempt */
-	bool direct_send;	/* send by system call, not by SQE */
-};
-
 struct uring {
 	struct echo_end *end;
-	struct mode mode;
 	struct io_uring ring;
-	struct io_uring_buf_ring *buf_ring; /* multishot: NULL otherwise */
-	uint8_t *bufs;		/* NBUFS * BUF_BYTES; single-shot: one a connection */
+	struct io_uring_buf_ring *buf_ring;
+	uint8_t *bufs; /* NBUFS * BUF_BYTES */
 };
 
-/* A request's user_data; bid is the buffer that a send keeps busy. */
+/* A request's user_data; bid is the buffer that a server's send keeps busy. */
 union tag {
 	struct {
 		uint16_t conn;
@@ -52,11 +45,9 @@ static uint8_t *buf_of(const struct uring *u, unsigned int bid)
 	return u->bufs + (size_t)bid * BUF_BYTES;
 }
 
-/* Hands a buffer back to the kernel; it is seen once the caller has advanced the ring by 1. */
+/* Hands a buffer back to the kernel. */
 static void recycle(struct uring *u, unsigned int bid)
 {
-	if (!u->buf_ring)
-		return;
 	io_uring_buf_ring_add(u->buf_ring, buf_of(u, bid), BUF_BYTES, (unsigned short)bid,
 			      io_uring_buf_ring_mask(NBUFS), 0);
 	io_uring_buf_ring_advance(u->buf_ring, 1);
@@ -76,82 +67,69 @@ static struct io_uring_sqe *get_sqe(struct uring *u)
 static void arm_recv(struct uring *u, unsigned int conn)
 {
 	struct io_uring_sqe *sqe = get_sqe(u);
-	union tag tag = { .op = OP_RECV, .conn = (uint16_t)conn, .bid = (uint16_t)conn };
+	union tag tag = {.op = OP_RECV, .conn = (uint16_t)conn};
 
-	if (u->mode.multishot) {
-		io_uring_prep_recv_multishot(sqe, (int)conn, NULL, 0, 0);
-		sqe->flags |= IOSQE_BUFFER_SELECT;
-		sqe->buf_group = BUF_GROUP;
-	} else {
-		io_uring_prep_recv(sqe, (int)conn, buf_of(u, conn), BUF_BYTES, 0);
-	}
-	if (u->mode.poll_first)
-		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_prep_recv_multishot(sqe, (int)conn, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
+	sqe->buf_group = BUF_GROUP;
 	sqe->user_data = tag.u64;
 }
 
-static int send_out(struct uring *u, unsigned int conn, unsigned int bid, struct echo_out out)
+static void queue_send(struct uring *u, unsigned int conn, unsigned int bid, struct echo_out out)
 {
-	union tag tag = { .op = OP_SEND, .conn = (uint16_t)conn, .bid = (uint16_t)bid };
+	union tag tag = {.op = OP_SEND, .conn = (uint16_t)conn, .bid = (uint16_t)bid};
 	struct io_uring_sqe *sqe;
 
 	if (!out.bytes)
-		return 0;
-	if (u->mode.direct_send)
-		return echo_send_all(u->end->conns[conn].fd, out);
+		return;
 	sqe = get_sqe(u);
 	io_uring_prep_send(sqe, (int)conn, out.data, out.bytes, MSG_WAITALL | MSG_NOSIGNAL);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	sqe->user_data = tag.u64;
-	return 0;
 }
 
-/* True when the answer to a received buffer still needs that buffer. */
-static bool keeps_buffer(const struct uring *u, struct echo_out out)
+static void on_recv(struct uring *u, unsigned int conn, const struct io_uring_cqe *cqe)
 {
-	return out.bytes && u->end->role == ECHO_SERVER && !u->mode.direct_send;
-}
+	bool ended = cqe->res <= 0 && cqe->res != -ENOBUFS;
 
-static int on_recv(struct uring *u, unsigned int conn, const struct io_uring_cqe *cqe)
-{
-	bool has_buf = cqe->flags & IORING_CQE_F_BUFFER;
-	unsigned int bid = has_buf ? cqe->flags >> IORING_CQE_BUFFER_SHIFT : conn;
-	struct echo_out out = { 0 };
-	int rc = 0;
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		unsigned int bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+		struct echo_out out = echo_rx(u->end, conn, buf_of(u, bid), cqe->res);
 
-	if (cqe->res != -ENOBUFS) {
-		out = echo_rx(u->end, conn, buf_of(u, bid), cqe->res);
-		rc = send_out(u, conn, bid, out);
-		if (has_buf && !keeps_buffer(u, out))
+		queue_send(u, conn, bid, out);
+		/* The server's answer is sent from the buffer itself: kept until then. */
+		if (!out.bytes || u->end->role == ECHO_CLIENT)
 			recycle(u, bid);
+	} else if (ended) {
+		echo_rx(u->end, conn, NULL, cqe->res);
 	}
-	if (rc || (cqe->res <= 0 && cqe->res != -ENOBUFS))
-		return rc;
-	/* A single-shot server receives into the buffer it sends from: in order, after the send. */
-	if (!(cqe->flags & IORING_CQE_F_MORE) && (u->mode.multishot || !keeps_buffer(u, out)))
+	if (!ended && !(cqe->flags & IORING_CQE_F_MORE))
 		arm_recv(u, conn);
-	return 0;
 }
 
-static int on_send(struct uring *u, union tag tag, int res)
+static int on_send(struct uring *u, unsigned int bid, int res)
 {
 	if (res < 0)
 		return res;
-	if (u->end->role == ECHO_CLIENT)
-		return 0;
-	if (u->mode.multishot)
-		recycle(u, tag.bid);
-	else
-		arm_recv(u, tag.conn);
+	if (u->end->role == ECHO_SERVER)
+		recycle(u, bid);
+	return 0;
+}
+
+static int on_cqe(struct uring *u, const struct io_uring_cqe *cqe)
+{
+	union tag tag = {.u64 = cqe->user_data};
+
+	if (tag.op == OP_SEND)
+		return on_send(u, tag.bid, cqe->res);
+	on_recv(u, tag.conn, cqe);
 	return 0;
 }
 
 static bool must_enter(struct uring *u)
 {
 	return io_uring_sq_ready(&u->ring) ||
-	       IO_URING_READ_ONCE(*u->ring.sq.kflags) &
-		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+	       IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 static int spin(struct uring *u)
@@ -167,10 +145,9 @@ static int spin(struct uring *u)
 			if (rc < 0 && rc != -EINTR)
 				return rc;
 		}
-		io_uring_for_each_cqe(&u->ring, head, cqe) {
-			union tag tag = { .u64 = cqe->user_data };
-			int rc = tag.op == OP_RECV ? on_recv(u, tag.conn, cqe) :
-						     on_send(u, tag, cqe->res);
+		io_uring_for_each_cqe(&u->ring, head, cqe)
+		{
+			int rc = on_cqe(u, cqe);
 
 			if (rc)
 				return rc;
@@ -185,14 +162,12 @@ static int spin(struct uring *u)
 static int set_up_buffers(struct uring *u)
 {
 	size_t ring_bytes = NBUFS * sizeof(struct io_uring_buf);
-	struct io_uring_buf_reg reg = { .ring_entries = NBUFS, .bgid = BUF_GROUP };
+	struct io_uring_buf_reg reg = {.ring_entries = NBUFS, .bgid = BUF_GROUP};
 
 	u->bufs = aligned_alloc(4096, NBUFS * BUF_BYTES);
 	if (!u->bufs)
 		return -ENOMEM;
 	memset(u->bufs, 0, NBUFS * BUF_BYTES);
-	if (!u->mode.multishot)
-		return 0;
 	u->buf_ring = aligned_alloc(4096, ring_bytes);
 	if (!u->buf_ring)
 		return -ENOMEM;
@@ -219,9 +194,9 @@ static int set_up_ring(struct uring *u)
 	return rc < 0 ? rc : 0;
 }
 
-static int run(struct echo_end *end, struct mode mode)
+static int run(struct echo_end *end)
 {
-	struct uring u = { .end = end, .mode = mode };
+	struct uring u = {.end = end};
 	int rc;
 
 	rc = echo_open(end);
@@ -237,7 +212,7 @@ static int run(struct echo_end *end, struct mode mode)
 		rc = set_up_buffers(&u);
 	for (unsigned int i = 0; !rc && i < end->params->nconns; i++) {
 		arm_recv(&u, i);
-		rc = send_out(&u, i, i, echo_start(end, i));
+		queue_send(&u, i, 0, echo_start(end, i));
 	}
 	if (!rc)
 		rc = spin(&u);
@@ -247,37 +222,6 @@ static int run(struct echo_end *end, struct mode mode)
 	return rc;
 }
 
-static int run_multishot(struct echo_end *end)
-{
-	return run(end, (struct mode){ .multishot = true });
-}
+static const struct echo_impl uring = {.name = "uring", .run = run};
 
-static int run_multishot_direct(struct echo_end *end)
-{
-	return run(end, (struct mode){ .multishot = true, .direct_send = true });
-}
-
-static int run_single(struct echo_end *end)
-{
-	return run(end, (struct mode){ .multishot = false });
-}
-
-static int run_single_poll(struct echo_end *end)
-{
-	return run(end, (struct mode){ .poll_first = true });
-}
-
-static int run_single_direct(struct echo_end *end)
-{
-	return run(end, (struct mode){ .poll_first = true, .direct_send = true });
-}
-
-static const struct echo_impl multishot = { "uring-ms", run_multishot };
-static const struct echo_impl multishot_direct = { "uring-ms-dsend", run_multishot_direct };
-static const struct echo_impl single = { "uring-ss", run_single };
-static const struct echo_impl single_poll = { "uring-ss-pf", run_single_poll };
-static const struct echo_impl single_direct = { "uring-ss-dsend", run_single_direct };
-
-const struct echo_impl *const uring_impls[] = {
-	&multishot, &multishot_direct, &single, &single_poll, &single_direct, NULL,
-};
+const struct echo_impl *const uring_impls[] = {&uring, NULL};

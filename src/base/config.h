@@ -52,17 +52,30 @@ void config_defaults(struct config *config);
  * @error:       on failure one line without newline: "demi.yaml:3: catnap.engine: ..." or
  *               "DEMI_CATNAP_ENGINE: ...", what is wrong and what is allowed
  *
+ * *@config is written on success only.
+ *
  * Return: 0, -EINVAL (unknown section or key, key given twice, wrong type, value out of its
- * limits, not YAML), -ENOMEM, or the errno of opening and reading @path.
+ * limits, not YAML), -EFBIG (over 64 KiB), -ENOMEM, or -errno of opening and reading @path.
  */
 int config_load(struct config *config, const char *path, char *const environment[], char *error,
 		size_t error_size);
 
 /**
+ * config_load_memory - defaults, then the @size bytes of YAML at @text; no file, no environment
+ * @name: what stands for the file in error messages
+ *
+ * Return: as config_load, without the errors of opening and reading.
+ */
+int config_load_memory(struct config *config, const char *name, const char *text, size_t size,
+		       char *error, size_t error_size);
+
+/**
  * config_describe - the table of keys, for documentation and tests
  * @index: 0, 1, ... until NULL is returned
  *
- * Return: the key as "section.key", with its type, default and limits in the out parameters.
+ * Return: the key as "section.key" ("libos" stands alone). @type_out tells the type and the
+ * limits in words, @default_out gets the default as a file would give it, @help_out what the key
+ * is for. The strings are static.
  */
 const char *config_describe(unsigned int index, const char **type_out, char *default_out,
 			    size_t default_size, const char **help_out);

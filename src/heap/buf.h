@@ -17,15 +17,15 @@
 struct buf {
 	unsigned char *data; /* first byte of the run */
 	uint32_t length;     /* bytes in the run */
-	uint32_t capacity; /* bytes from the start of the room behind the header; 0: by reference */
-	struct buf *next;  /* next segment of the same array, NULL at the end */
-	void *object;      /* heap object that data lies in, held; NULL when it is this buf's own */
-	union {            /* source of a datagram; family AF_UNSPEC: none */
+	uint32_t capacity;   /* bytes of room behind the header; 0: none or by reference */
+	struct buf *next;    /* next segment of the same array, NULL at the end */
+	void *object; /* heap object that data lies in, held; NULL when it is this buf's own */
+	union {       /* source of a datagram; family AF_UNSPEC: none */
 		struct sockaddr any;
 		struct sockaddr_in ipv4;
 		struct sockaddr_in6 ipv6;
 	} source;
-	uint32_t magic; /* BUF_MAGIC while it is a live buf */
+	uint32_t magic; /* BUF_MAGIC until its owner frees it */
 };
 
 #define BUF_MAGIC 0x0b0fd311u
@@ -45,7 +45,24 @@ struct buf *buf_reference(struct heap *heap, void *object, void *data, uint32_t 
  */
 struct buf *buf_from_pointer(const struct heap *heap, const void *ptr);
 
-/** buf_free - drop the owner's hold on every buf of a chain; 0 or -EINVAL, as heap_free. */
+/**
+ * buf_free - drop the owner's hold on every buf of a chain, and theirs on their objects
+ *
+ * Legal while operations hold them. NULL is the empty chain. Return: 0; -EINVAL when @buf is not
+ * a live buf of this heap or its owner has freed it before (nothing changes then), or when the
+ * chain leads to such a pointer (the bufs before it are freed).
+ */
 int buf_free(struct heap *heap, struct buf *buf);
+
+/**
+ * buf_hold, buf_release - take and drop an operation's hold on one segment, not on its chain
+ *
+ * With a buf by reference they hold its object too: the owner's buf_free drops the hold that
+ * buf_reference took, so that each holder of the buf has its own on the object, and the bytes stay
+ * until the last of them. All fields but magic keep their values while the buf is held. Who holds a
+ * chain walks it, and reads next before the release.
+ */
+void buf_hold(struct heap *heap, struct buf *buf);
+void buf_release(struct heap *heap, struct buf *buf);
 
 #endif /* DEMI_HEAP_BUF_H */

@@ -19,9 +19,12 @@ struct heap;
 /** Largest alignment that heap_alloc_aligned serves, bytes. */
 #define HEAP_ALIGNMENT_MAX 4096u
 
+/** Holds that an object can count. One that has so many is pinned: never reused, but never wrong. */
+#define HEAP_HOLDS_MAX 0x00ffffffu
+
 /**
  * heap_create - reserve the address range of a heap
- * @bytes_max: bound on the memory in use, bytes; rounded up to whole superblocks
+ * @bytes_max: bound on the memory in use, bytes; rounded up to whole superblocks, 1 TiB at most
  *
  * Return: 0, -EINVAL (bytes_max is 0), -ENOMEM.
  */
@@ -45,7 +48,8 @@ void *heap_alloc_aligned(struct heap *heap, size_t alignment, size_t size);
  * heap_free - drop the owner's hold on an object
  *
  * Return: 0; -EFAULT when @object is not in this heap; -EINVAL when it is not the start of an
- * object; -EALREADY when its owner has freed it before. Nothing changes on an error.
+ * object; -EALREADY when its owner has freed it before (-EINVAL once the superblock that it was in
+ * has become empty and is used otherwise). Nothing changes on an error.
  */
 int heap_free(struct heap *heap, void *object);
 
@@ -59,7 +63,11 @@ bool heap_owns(const struct heap *heap, const void *ptr);
  */
 void *heap_object(const struct heap *heap, const void *ptr);
 
-/** heap_usable_size - bytes that may be used at @object, at least what was asked for. */
+/**
+ * heap_usable_size - bytes that may be used at @object, at least what was asked for
+ *
+ * Return: the bytes; 0 when no object that the owner or an operation holds starts at @object.
+ */
 size_t heap_usable_size(const struct heap *heap, const void *object);
 
 /**
@@ -77,8 +85,10 @@ struct heap_stats {
 	uint64_t bytes_in_use;    /* live objects, held ones included */
 	uint64_t bytes_held_only; /* freed by their owner, held by operations */
 	uint64_t objects;         /* live objects */
+	uint64_t objects_pinned;  /* had HEAP_HOLDS_MAX holds once, live for ever */
 };
 
+/** heap_get_stats - the counters; takes a time that grows with the heap's superblocks. */
 void heap_get_stats(const struct heap *heap, struct heap_stats *stats);
 
 #endif /* DEMI_HEAP_HEAP_H */

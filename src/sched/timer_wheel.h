@@ -16,8 +16,8 @@
 #define TIMER_TICK_SHIFT 12 /* a tick is 4,096 ns */
 #define TIMER_WHEEL_SLOT_BITS 6
 #define TIMER_WHEEL_SLOTS (1u << TIMER_WHEEL_SLOT_BITS)
-#define TIMER_WHEEL_LEVELS \
-	7 /* 64^7 ticks of 4 us: 208 days; later deadlines wait in the top level */
+/* 64^7 ticks of 4 us: 208 days; later deadlines wait in the top level. */
+#define TIMER_WHEEL_LEVELS 7
 
 #define TIMER_NEVER UINT64_MAX
 
@@ -32,8 +32,11 @@ struct timer {
 };
 
 struct timer_wheel {
-	uint64_t now_tick;                     /* everything up to this tick has fired */
-	uint64_t occupied[TIMER_WHEEL_LEVELS]; /* bit set: the slot may have timers */
+	uint64_t now_tick;      /* of the last expiry; what is armed for it or before is overdue */
+	uint64_t position_tick; /* = now_tick, but behind it while an expiry is under way */
+	struct timer *overdue;  /* fire at the next expiry, whatever its time */
+	struct timer *firing;   /* the slot that an expiry is firing */
+	uint64_t occupied[TIMER_WHEEL_LEVELS]; /* bit set: the slot has timers */
 	struct timer *slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
 };
 
@@ -43,7 +46,12 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns);
 /** timer_init - a timer that is not armed */
 void timer_init(struct timer *timer, timer_fire_fn fire);
 
-/** timer_arm - fire at @deadline_ns (one in the past: at the next expiry); re-arms an armed timer */
+/**
+ * timer_arm - fire at @deadline_ns (one in the past: at the next expiry); re-arms an armed timer
+ *
+ * Neither this nor timer_cancel reads another timer's memory: what they cost does not depend on
+ * how many are armed.
+ */
 void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t deadline_ns);
 
 /** timer_cancel - stop a timer; one that is not armed stays so */
@@ -55,10 +63,11 @@ static inline bool timer_is_armed(const struct timer *timer)
 }
 
 /**
- * timer_wheel_expire - fire every timer whose deadline is at or before @now_ns
+ * timer_wheel_expire - fire every timer whose deadline's tick has ended at @now_ns
  *
- * Callbacks may arm and cancel any timer, their own included; what they arm for the past or the
- * current tick fires at the next call. Time never goes back: an earlier @now_ns fires nothing.
+ * In the order of their ticks, within a tick in any order. Callbacks may arm and cancel any timer,
+ * their own included, and may free their own; what they arm for @now_ns or before fires at the
+ * next call. They may not expire. Time never goes back: an earlier tick's @now_ns fires nothing.
  * Return: timers fired.
  */
 unsigned int timer_wheel_expire(struct timer_wheel *wheel, uint64_t now_ns);
@@ -66,8 +75,10 @@ unsigned int timer_wheel_expire(struct timer_wheel *wheel, uint64_t now_ns);
 /**
  * timer_wheel_next_ns - when to call timer_wheel_expire next
  *
- * Return: a time not after the earliest deadline's tick end and, for timers less than 64 ticks
- * away, exactly that; TIMER_NEVER without armed timers.
+ * Return: a time not after the earliest deadline's tick end. Exactly that when its timer was armed
+ * less than 64 ticks ahead, unless timers further away move to a lower level before; each timer
+ * does so at most once for each level, so at most so many calls find nothing to fire. The time of
+ * the last expiry when timers are overdue; TIMER_NEVER without armed timers.
  */
 uint64_t timer_wheel_next_ns(const struct timer_wheel *wheel);
 

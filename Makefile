@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# A thin front: Meson and Ninja build, scripts/ does the rest. `make help` lists the targets.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+
+.PHONY: help deps demo test bench lint fmt install clean
+
+help:
+	@echo 'make demo     install what is missing, build, and show the library at work'
+	@echo 'make test     install what is missing, then every check and every test'
+	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
+	@echo '                SEEDS=N            how many seeds each randomised test tries'
+	@echo 'make bench    build, and measure; BENCH_ARGS="..." goes to the program'
+	@echo 'make lint     the checks of the sources alone'
+	@echo 'make fmt      format the C sources in place'
+	@echo 'make install  library, headers, demi.pc, programs and manual pages'
+	@echo '                PREFIX=/usr/local  where they go'
+	@echo '                DESTDIR=DIR        put before PREFIX, for packages'
+	@echo 'make deps     only install what is missing; GROUP=build, demo, test, bench or all'
+	@echo 'make clean    remove the build directories'
+
+deps:
+	@scripts/deps.sh $(or $(GROUP),all)
+
+demo:
+	@scripts/deps.sh demo
+	@. scripts/lib.sh; build_release; scripts/demo.sh build/release
+
+test:
+	@scripts/test.sh
+
+bench:
+	@scripts/bench.sh $(BENCH_ARGS)
+
+lint:
+	@scripts/lint.sh
+
+fmt:
+	@scripts/fmt.sh
+
+install:
+	@scripts/deps.sh build
+	@. scripts/lib.sh; build_release; meson configure build/release -Dprefix='$(PREFIX)'
+	@meson install -C build/release
+	@[[ -n '$(DESTDIR)' || $$(id -u) != 0 ]] || ldconfig
+
+clean:
+	@rm -rf build

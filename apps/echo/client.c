@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "process.h"
+#include "report.h"
+
+static void send_all(struct client_io *io, const struct client_io_ops *ops,
+		     const struct workload *workload)
+{
+	for (uint32_t i = 0; i < workload->options->connections; i++)
+		ops->send(io, i);
+}
+
+static void exchange(struct workload *workload, const struct client_io_ops *ops)
+{
+	struct report_progress progress;
+	struct client_io *io = ops->open(workload);
+
+	if (!io)
+		return;
+	workload_start(workload, process_now_ns());
+	report_progress_start(&progress, workload);
+	send_all(io, ops, workload);
+	while (!workload_done(workload)) {
+		if (ops->poll(io))
+			send_all(io, ops, workload);
+		report_progress(&progress, workload);
+	}
+	ops->close(io);
+}
+
+int client_run(const struct options *options, const struct client_io_ops *ops)
+{
+	struct workload workload;
+
+	if (workload_init(&workload, options)) {
+		fprintf(stderr, "%s: out of memory\n", options->program);
+		return EXIT_FAILURE;
+	}
+	exchange(&workload, ops);
+	if (workload.verified == 0 && !workload.interrupted)
+		workload_fail(&workload, "no message came back");
+	int status = workload.failure[0] ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (report_results(&workload))
+		status = EXIT_FAILURE;
+	workload_fini(&workload);
+	return status;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* demi-echo: an echo server and a verifying, measuring client over Demi. */
+#include "demi_echo.h"
+
+#include <demi/demi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "process.h"
+
+int main(int argc, char **argv)
+{
+	struct options options = {.program = "demi-echo", .has_libos = true};
+	struct demi_args args = {.argc = argc, .argv = argv};
+
+	int status = options_parse(&options, argc, argv);
+	if (status >= 0)
+		return status;
+	if (options.libos)
+		setenv("LIBOS", options.libos, 1);
+	process_prepare();
+	int error = demi_init(&args);
+	if (error) {
+		fprintf(stderr, "%s: the library OS does not start: %s\n", options.program,
+			strerror(error));
+		return EXIT_FAILURE;
+	}
+	if (options.role == ROLE_SERVER)
+		status = demi_server_run(&options);
+	else
+		status = client_run(&options, &demi_client_io);
+	demi_fini();
+	return status;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "process.h"
+
+#ifndef ECHO_VERSION
+#define ECHO_VERSION "unknown"
+#endif
+
+#define EXIT_USAGE 2
+#define COUNT_MAX UINT64_C(1000000000000)
+#define COUNT_DEFAULT 100000
+#define INFLIGHT_MAX 4096
+#define CONNECTIONS_MAX 10000
+#define DURATION_MAX_S 86400.0
+#define DURATION_MIN_S 0.1
+#define INFLIGHT_TOTAL_MAX (UINT64_C(1) << 20)       /* messages, over all connections */
+#define INFLIGHT_TOTAL_BYTES_MAX (UINT64_C(1) << 30) /* bytes, over all connections */
+
+enum option_letter {
+	OPTION_PROTO = 'p',
+	OPTION_ADDR = 'a',
+	OPTION_SIZE = 's',
+	OPTION_COUNT = 'n',
+	OPTION_INFLIGHT = 'i',
+	OPTION_CONNECTIONS = 'c',
+	OPTION_DURATION = 'd',
+	OPTION_LOG = 'l',
+	OPTION_JSON = 'j',
+	OPTION_LIBOS = 'L',
+	OPTION_QUIET = 'q',
+	OPTION_HELP = 'h',
+	OPTION_VERSION = 'V',
+};
+
+static const struct option long_options[] = {
+	{"proto", required_argument, NULL, OPTION_PROTO},
+	{"addr", required_argument, NULL, OPTION_ADDR},
+	{"size", required_argument, NULL, OPTION_SIZE},
+	{"count", required_argument, NULL, OPTION_COUNT},
+	{"inflight", required_argument, NULL, OPTION_INFLIGHT},
+	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
+	{"duration", required_argument, NULL, OPTION_DURATION},
+	{"log", required_argument, NULL, OPTION_LOG},
+	{"json", required_argument, NULL, OPTION_JSON},
+	{"quiet", no_argument, NULL, OPTION_QUIET},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{"libos", required_argument, NULL, OPTION_LIBOS}, /* stays last but one: see below */
+	{NULL, 0, NULL, 0},
+};
+
+/* For a program without --libos the same list, ended where --libos stands. */
+static void copy_long_options(struct option copy[], bool has_libos)
+{
+	size_t count = sizeof(long_options) / sizeof(long_options[0]);
+
+	memcpy(copy, long_options, sizeof(long_options));
+	if (!has_libos)
+		memset(&copy[count - 2], 0, sizeof(copy[0]));
+}
+
+static void print_help(const struct options *options)
+{
+	printf("usage: %s server --addr HOST:PORT [--proto tcp|udp] [--log FILE] ...\n"
+	       "       %s client --addr HOST:PORT [--proto tcp|udp] [--size N] ...\n"
+	       "\n"
+	       "The server sends every message back. The client sends messages, verifies every byte\n"
+	       "of what comes back, and prints throughput and latency.\n"
+	       "\n"
+	       "Both\n"
+	       "  --addr HOST:PORT   IPv4 address, [IPv6 address] or name; the server's port may\n"
+	       "                     be 0, it says which one it got\n"
+	       "  --proto tcp|udp    default: tcp\n"
+	       "  --count N          end after N messages; client's default: %d unless --duration\n"
+	       "  --duration S       end after S seconds, at least 0.1\n"
+	       "  --quiet            no progress lines, no word about single connections\n",
+	       options->program, options->program, COUNT_DEFAULT);
+	if (options->has_libos)
+		printf("  --libos NAME       library OS to run on, such as catnap; default: the\n"
+		       "                     environment's LIBOS, else the configuration's\n");
+	printf("  --help, --version\n"
+	       "\n"
+	       "Server\n"
+	       "  --log FILE         append each message to FILE, answer when that is durable\n"
+	       "\n"
+	       "Client\n"
+	       "  --size N           bytes in a message: tcp 1 to %u, udp 1 to %u; default: 64\n"
+	       "  --inflight N       messages on the way in each connection; default: 1\n"
+	       "  --connections N    default: 1\n"
+	       "  --json FILE        results as JSON; - is standard output\n",
+	       OPTIONS_TCP_SIZE_MAX, OPTIONS_UDP_SIZE_MAX);
+}
+
+/* The one line that every refusal is. */
+__attribute__((format(printf, 2, 3))) static int refuse(const struct options *options,
+							const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "%s: ", options->program);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	return EXIT_USAGE;
+}
+
+static int parse_number(const struct options *options, const char *name, uint64_t max,
+			uint64_t *value)
+{
+	size_t digits = strspn(optarg, "0123456789");
+
+	if (digits == 0 || optarg[digits] != '\0')
+		return refuse(options, "--%s '%s' is not a whole number; allowed: 1 to %" PRIu64,
+			      name, optarg, max);
+	errno = 0;
+	*value = strtoull(optarg, NULL, 10);
+	if (errno || *value < 1 || *value > max)
+		return refuse(options, "--%s %s is out of range; allowed: 1 to %" PRIu64, name,
+			      optarg, max);
+	return -1;
+}
+
+static int parse_number_32(const struct options *options, const char *name, uint32_t max,
+			   uint32_t *value)
+{
+	uint64_t wide = 0;
+	int status = parse_number(options, name, max, &wide);
+
+	*value = (uint32_t)wide;
+	return status;
+}
+
+static int parse_duration(struct options *options)
+{
+	char *end;
+	double seconds = strtod(optarg, &end);
+
+	if (end == optarg || *end != '\0' || !(seconds >= DURATION_MIN_S) ||
+	    !(seconds <= DURATION_MAX_S))
+		return refuse(options, "--duration '%s'; allowed: seconds from %.1f to %.0f",
+			      optarg, DURATION_MIN_S, DURATION_MAX_S);
+	options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S);
+	return -1;
+}
+
+static int parse_protocol(struct options *options)
+{
+	if (strcmp(optarg, "tcp") == 0)
+		options->protocol = PROTOCOL_TCP;
+	else if (strcmp(optarg, "udp") == 0)
+		options->protocol = PROTOCOL_UDP;
+	else
+		return refuse(options, "--proto '%s'; allowed: tcp, udp", optarg);
+	return -1;
+}
+
+static int parse_address(struct options *options)
+{
+	const char *wrong = address_parse(&options->address, optarg);
+
+	if (wrong)
+		return refuse(options, "--addr '%s': %s", optarg, wrong);
+	address_format((const struct sockaddr *)&options->address.storage, options->address_text);
+	return -1;
+}
+
+static int parse_text(const struct options *options, const char *name, const char **value)
+{
+	if (optarg[0] == '\0')
+		return refuse(options, "--%s is empty; it needs a value", name);
+	*value = optarg;
+	return -1;
+}
+
+static int parse_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPTION_PROTO:
+		return parse_protocol(options);
+	case OPTION_ADDR:
+		return parse_address(options);
+	case OPTION_SIZE:
+		return parse_number_32(options, "size", OPTIONS_TCP_SIZE_MAX, &options->size);
+	case OPTION_COUNT:
+		return parse_number(options, "count", COUNT_MAX, &options->count);
+	case OPTION_INFLIGHT:
+		return parse_number_32(options, "inflight", INFLIGHT_MAX, &options->inflight);
+	case OPTION_CONNECTIONS:
+		return parse_number_32(options, "connections", CONNECTIONS_MAX,
+				       &options->connections);
+	case OPTION_DURATION:
+		return parse_duration(options);
+	case OPTION_LOG:
+		return parse_text(options, "log", &options->log);
+	case OPTION_JSON:
+		return parse_text(options, "json", &options->json);
+	case OPTION_LIBOS:
+		return parse_text(options, "libos", &options->libos);
+	case OPTION_HELP:
+		print_help(options);
+		return EXIT_SUCCESS;
+	case OPTION_VERSION:
+		printf("%s %s\n", options->program, ECHO_VERSION);
+		return EXIT_SUCCESS;
+	default:
+		options->quiet = true;
+		return -1;
+	}
+}
+
+/* What getopt_long could not make sense of; the argument it stopped at is argv[optind - 1]. */
+static int refuse_option(const struct options *options, int option, char **argv)
+{
+	const char *argument = argv[optind - 1];
+
+	if (option == ':')
+		return refuse(options, "option '%s' needs a value; see --help", argument);
+	if (optopt && strncmp(argument, "--", 2) == 0)
+		return refuse(options, "option '%s' takes no value; see --help", argument);
+	return refuse(options, "unknown option '%s'; see --help", argument);
+}
+
+static int parse_role(struct options *options, int argc, char **argv)
+{
+	const char *word = optind < argc ? argv[optind] : NULL;
+
+	if (!word)
+		return refuse(options, "first say what to be: server or client; see --help");
+	if (strcmp(word, "server") == 0)
+		options->role = ROLE_SERVER;
+	else if (strcmp(word, "client") == 0)
+		options->role = ROLE_CLIENT;
+	else
+		return refuse(options, "'%s' is neither server nor client; see --help", word);
+	if (optind + 1 < argc)
+		return refuse(options, "'%s' is one word too many; see --help", argv[optind + 1]);
+	return -1;
+}
+
+/* Zero and NULL still mean "not given" here. */
+static int check_server(const struct options *options)
+{
+	const char *clients_own = NULL;
+
+	if (options->size)
+		clients_own = "--size";
+	else if (options->inflight)
+		clients_own = "--inflight";
+	else if (options->connections)
+		clients_own = "--connections";
+	else if (options->json)
+		clients_own = "--json";
+	if (clients_own)
+		return refuse(options,
+			      "%s is for the client; the server has --addr, --proto, "
+			      "--count, --duration, --log and --quiet",
+			      clients_own);
+	return -1;
+}
+
+/* A short datagram has room for few sequence numbers; two rounds of the window must fit. */
+static int check_datagrams(const struct options *options)
+{
+	if (options->size > OPTIONS_UDP_SIZE_MAX)
+		return refuse(options, "--size %u is too large for udp; allowed: 1 to %u",
+			      options->size, OPTIONS_UDP_SIZE_MAX);
+	if (options->size == 1 && options->inflight > 128)
+		return refuse(options,
+			      "--inflight %u is too much for datagrams of 1 byte; "
+			      "allowed: 1 to 128, or --size 2 and more",
+			      options->inflight);
+	return -1;
+}
+
+static int check_client(const struct options *options)
+{
+	uint64_t messages = (uint64_t)options->inflight * options->connections;
+
+	if (options->log)
+		return refuse(options, "--log is for the server, which writes the file");
+	if (address_port(&options->address) == 0)
+		return refuse(options,
+			      "--addr %s: port 0 is for the server; the client needs "
+			      "the server's port, 1 to 65535",
+			      options->address_text);
+	if (messages > INFLIGHT_TOTAL_MAX)
+		return refuse(options,
+			      "--inflight x --connections is %" PRIu64
+			      " messages; allowed: up to %" PRIu64,
+			      messages, INFLIGHT_TOTAL_MAX);
+	if (messages * options->size > INFLIGHT_TOTAL_BYTES_MAX)
+		return refuse(options,
+			      "--size x --inflight x --connections is %" PRIu64
+			      " bytes; allowed: up to %" PRIu64,
+			      messages * options->size, INFLIGHT_TOTAL_BYTES_MAX);
+	return options->protocol == PROTOCOL_UDP ? check_datagrams(options) : -1;
+}
+
+static void set_client_defaults(struct options *options)
+{
+	if (options->size == 0)
+		options->size = 64;
+	if (options->inflight == 0)
+		options->inflight = 1;
+	if (options->connections == 0)
+		options->connections = 1;
+	if (options->count == 0 && options->duration_ns == 0)
+		options->count = COUNT_DEFAULT;
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	struct option known[sizeof(long_options) / sizeof(long_options[0])];
+	int option;
+	int status;
+
+	copy_long_options(known, options->has_libos);
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
+		if (option == '?' || option == ':')
+			return refuse_option(options, option, argv);
+		status = parse_option(options, option);
+		if (status >= 0)
+			return status;
+	}
+	status = parse_role(options, argc, argv);
+	if (status >= 0)
+		return status;
+	if (options->address.length == 0)
+		return refuse(options, "--addr is missing; allowed: HOST:PORT, [IPv6]:PORT");
+	if (options->role == ROLE_SERVER)
+		return check_server(options);
+	set_client_defaults(options);
+	return check_client(options);
+}

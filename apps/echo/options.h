@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of both programs. */
+#ifndef ECHO_OPTIONS_H
+#define ECHO_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+
+#define OPTIONS_TCP_SIZE_MAX (16U << 20) /* bytes */
+#define OPTIONS_UDP_SIZE_MAX 65507U      /* bytes: what an IPv4 datagram carries */
+
+enum role { ROLE_SERVER, ROLE_CLIENT };
+enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
+
+struct options {
+	const char *program; /* set by main: the name in messages and results */
+	bool has_libos;      /* set by main: this program knows --libos */
+
+	enum role role;
+	enum protocol protocol;
+	struct address address;
+	char address_text[ADDRESS_TEXT_MAX]; /* resolved, numeric */
+	uint32_t size;                       /* bytes in a message */
+	uint64_t count;                      /* messages; 0: no limit */
+	uint32_t inflight;                   /* messages on the way in each connection */
+	uint32_t connections;
+	uint64_t duration_ns; /* 0: no limit */
+	const char *log;      /* file that each message is appended to; NULL: none */
+	const char *json;     /* file for the results, "-": standard output; NULL: none */
+	const char *libos;    /* NULL: as the environment says */
+	bool quiet;
+};
+
+/**
+ * options_parse - read the command line
+ * @options: program and has_libos are set, the rest is filled here
+ *
+ * Says on standard error what is wrong and what is allowed. Return: -1 to go on, otherwise the
+ * status to exit with.
+ */
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif /* ECHO_OPTIONS_H */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/resource.h>
+
+/* Written by the signal handler alone. */
+static volatile sig_atomic_t stop_requests;
+
+static void on_signal(int number)
+{
+	(void)number;
+	if (stop_requests < 2)
+		stop_requests = stop_requests + 1;
+}
+
+void process_prepare(void)
+{
+	/* Without SA_RESTART: a wait that sleeps in the kernel returns at once. */
+	struct sigaction action = {.sa_handler = on_signal};
+	struct rlimit files;
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+int process_stop_requests(void)
+{
+	return stop_requests;
+}

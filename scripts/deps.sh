@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Installs what Demi needs: deps.sh build|demo|test|bench|fmt|all
+# With apt-get it installs the missing packages; elsewhere it only says what is missing.
+
+set -euo pipefail
+
+# Who needs it; the Debian package (a|b: either will do, a is installed); how it is recognised on
+# other systems: a program in the PATH, a module of pkg-config, or - where neither tells.
+readonly needs='
+build gcc|clang                           program cc|gcc|clang
+build libc6-dev                           -       -
+build make                                program make
+build meson                               program meson
+build ninja-build                         program ninja|samu
+build pkg-config|pkgconf                  program pkg-config|pkgconf
+build python3                             program python3
+build scdoc                               program scdoc
+build libyaml-dev                         module  yaml-0.1
+build liburing-dev                        module  liburing
+build libjansson-dev                      module  jansson
+build libgsl-dev                          module  gsl
+test  gcc                                 program gcc
+test  g++                                 program g++
+test  binutils                            program nm
+test  clang                               program clang
+test  libclang-rt-dev|libclang-rt-14-dev  -       -
+test  llvm                                program llvm-symbolizer
+test  clang-tidy                          program clang-tidy
+test  cppcheck                            program cppcheck
+test  shellcheck                          program shellcheck
+test  valgrind                            program valgrind
+test  iproute2                            program ip
+test  man-db|mandoc                       program man|mandoc
+test  libcmocka-dev                       module  cmocka
+fmt   clang-format                        program clang-format
+'
+
+# die LINE...
+die() {
+	printf '%s\n' "$@" >&2
+	exit 1
+}
+
+# rows GROUP: the lines of the table that the group needs.
+rows() {
+	local groups
+	case $1 in
+	build | demo | bench) groups='build' ;;
+	test | all) groups='build|test|fmt' ;;
+	fmt) groups='fmt' ;;
+	*) die "usage: deps.sh build|demo|test|bench|fmt|all" ;;
+	esac
+	grep -E "^($groups) " <<<"$needs"
+}
+
+# missing_packages GROUP: one a line. Asks dpkg once, so that it is quick when nothing is missing.
+missing_packages() {
+	local all names package name installed
+	all=$(rows "$1" | awk '{ print $2 }' | sort -u)
+	# shellcheck disable=SC2046 # one argument a name
+	installed=$(dpkg-query -W -f='${db:Status-Status}:${Package}:\n' $(tr '|' ' ' <<<"$all") \
+		2>/dev/null || true)
+	for names in $all; do
+		package=${names%%|*}
+		for name in ${names//|/ }; do
+			[[ $installed == *"installed:$name:"* ]] && package=
+		done
+		[[ -z $package ]] || echo "$package"
+	done | sort -u
+}
+
+have_program() {
+	local name
+	for name in ${1//|/ }; do
+		command -v "$name" >/dev/null && return
+	done
+	return 1
+}
+
+have_module() {
+	local tool
+	tool=$(command -v pkg-config || command -v pkgconf) && "$tool" --exists "$1"
+}
+
+# missing_elsewhere GROUP: the programs and modules, one a line, without a package manager.
+missing_elsewhere() {
+	local kind name
+	rows "$1" | while read -r _ _ kind name; do
+		case $kind in
+		program) have_program "$name" || echo "program ${name//|/ or }" ;;
+		module) have_module "$name" || echo "pkg-config module $name" ;;
+		esac
+	done
+}
+
+# become_root PACKAGE...: sets as_root to the words that run a command as root, or explains.
+become_root() {
+	local why=
+	as_root=()
+	[[ $(id -u) != 0 ]] || return 0
+	as_root=(sudo)
+	if ! command -v sudo >/dev/null; then
+		why='this user is not root and there is no sudo'
+	elif [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
+		why='sudo would ask for a password and there is no terminal'
+	fi
+	[[ -z $why ]] || die "Packages are missing, and $why. As root, run" "" \
+		"    apt-get update && apt-get install -y --no-install-recommends $*" "" \
+		"and then this command again."
+}
+
+# A machine that has just booted may be upgrading itself: wait for its lock.
+apt_get() {
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1
+}
+
+# On a fresh machine the package lists are empty, on an old one out of date: update, try again.
+install_packages() {
+	apt_get install -y --no-install-recommends "$@" && return
+	apt_get update || true
+	apt_get install -y --no-install-recommends "$@"
+}
+
+with_apt() {
+	local packages still
+	mapfile -t packages < <(missing_packages "$1")
+	[[ ${#packages[@]} != 0 ]] || return 0
+	become_root "${packages[@]}"
+	printf 'installing with apt-get: %s\n' "${packages[*]}"
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	if ! install_packages "${packages[@]}"; then
+		cat "$log" >&2
+		die "" "apt-get failed; its output is above. Check the network and the package sources" \
+			"in /etc/apt, and run this command again."
+	fi
+	still=$(missing_packages "$1")
+	[[ -z $still ]] || die "apt-get has run, but these are still missing:" "$still"
+}
+
+without_apt() {
+	local missing
+	missing=$(missing_elsewhere "$1")
+	[[ -z $missing ]] || die "Missing here (with their headers, where they are libraries):" "" \
+		"    ${missing//$'\n'/$'\n    '}" "" "Install them with your system's package manager, and" \
+		"run this command again."
+}
+
+main() {
+	local group=${1:-}
+	rows "$group" >/dev/null
+	if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+		with_apt "$group"
+	else
+		without_apt "$group"
+	fi
+}
+
+main "$@"

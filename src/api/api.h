@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the public calls share: find this thread's runtime, check the arguments, start an
+ * operation. Here negative errno becomes positive.
+ *
+ * The prototypes promise the compiler that pointers are not NULL, and callers break it: this
+ * folder is built with -fno-delete-null-pointer-checks, so that the checks stay.
+ */
+#ifndef DEMI_API_API_H
+#define DEMI_API_API_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libos/runtime.h"
+
+/** The calling thread's runtime, or NULL. Read once in each call. */
+extern _Thread_local struct runtime *api_runtime __attribute__((tls_model("initial-exec")));
+
+/** api_pointer_ok - whether a pointer may be used for objects of @alignment */
+static inline bool api_pointer_ok(const void *pointer, size_t alignment)
+{
+	return pointer && ((uintptr_t)pointer & (alignment - 1)) == 0;
+}
+
+#define API_POINTER_OK(pointer) api_pointer_ok(pointer, _Alignof(__typeof__(*(pointer))))
+
+/** api_find - the runtime and the queue of @qd; 0, ENOSYS or EBADF */
+static inline int api_find(int qd, struct runtime **runtime_out, struct queue **queue_out)
+{
+	struct runtime *runtime = api_runtime;
+	struct queue *queue;
+
+	if (!runtime)
+		return ENOSYS;
+	queue = queue_lookup(&runtime->context.queues, qd);
+	if (!queue)
+		return EBADF;
+	*runtime_out = runtime;
+	*queue_out = queue;
+	return 0;
+}
+
+/** api_find_for_op - as api_find, for a call that stores a token; also EFAULT */
+static inline int api_find_for_op(const demi_qtoken_t *qt_out, int qd, struct runtime **runtime_out,
+				  struct queue **queue_out)
+{
+	int error = api_find(qd, runtime_out, queue_out);
+
+	if (!error && !API_POINTER_OK(qt_out))
+		return EFAULT;
+	return error;
+}
+
+/** api_started - the end of a call that starts an operation: its token, or its error */
+static inline int api_started(struct runtime *runtime, struct op *op, int error,
+			      demi_qtoken_t *qt_out)
+{
+	if (error) {
+		op_free(&runtime->context.ops, op);
+		return -error;
+	}
+	*qt_out = op_token(op);
+	return 0;
+}
+
+/** api_give_descriptor - enter a new queue; closes it when there is no room */
+int api_give_descriptor(struct runtime *runtime, struct queue *queue, int *qd_out);
+
+#endif /* DEMI_API_API_H */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on data, and the end of a descriptor. */
+#include <demi/libos.h>
+#include <demi/queue.h>
+
+#include "api/api.h"
+#include "queue/memory_queue.h"
+#include "queue/sga.h"
+
+int demi_queue(int *qd_out)
+{
+	struct runtime *runtime = api_runtime;
+	struct queue *queue;
+	int error;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!API_POINTER_OK(qd_out))
+		return EFAULT;
+	error = memory_queue_create(&queue, &runtime->context, runtime->config.queue.elements_max);
+	if (error)
+		return -error;
+	return api_give_descriptor(runtime, queue, qd_out);
+}
+
+static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
+		      const struct sockaddr *address, socklen_t length)
+{
+	struct runtime *runtime;
+	struct queue *queue;
+	struct op *op;
+	int error = api_find_for_op(qt_out, qd, &runtime, &queue);
+
+	if (error)
+		return error;
+	if (!sga)
+		return EFAULT;
+	if (!queue->ops->push)
+		return EOPNOTSUPP;
+	error = sga_check(runtime->context.heap, sga);
+	if (error)
+		return -error;
+	op = op_alloc(&runtime->context.ops, DEMI_OPC_PUSH, queue, qd);
+	if (!op)
+		return EAGAIN;
+	return api_started(runtime, op, queue->ops->push(queue, op, sga, address, length), qt_out);
+}
+
+int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga)
+{
+	return start_push(qt_out, qd, sga, NULL, 0);
+}
+
+int demi_pushto(demi_qtoken_t *qt_out, int sockqd, const demi_sgarray_t *sga,
+		const struct sockaddr *dest_addr, socklen_t size)
+{
+	if (!api_runtime)
+		return ENOSYS;
+	if (!dest_addr)
+		return EFAULT;
+	return start_push(qt_out, sockqd, sga, dest_addr, size);
+}
+
+int demi_pop(demi_qtoken_t *qt_out, int qd)
+{
+	struct runtime *runtime;
+	struct queue *queue;
+	struct op *op;
+	int error = api_find_for_op(qt_out, qd, &runtime, &queue);
+
+	if (error)
+		return error;
+	if (!queue->ops->pop)
+		return EOPNOTSUPP;
+	op = op_alloc(&runtime->context.ops, DEMI_OPC_POP, queue, qd);
+	if (!op)
+		return EAGAIN;
+	return api_started(runtime, op, queue->ops->pop(queue, op), qt_out);
+}
+
+int demi_cancel(demi_qtoken_t qt)
+{
+	struct runtime *runtime = api_runtime;
+	struct op *op;
+
+	if (!runtime)
+		return ENOSYS;
+	op = op_lookup(&runtime->context.ops, qt);
+	if (!op)
+		return EINVAL;
+	if (op_is_complete(op))
+		return EALREADY;
+	return -op->queue->ops->cancel(op->queue, op);
+}
+
+int demi_close(int qd)
+{
+	struct runtime *runtime;
+	struct queue *queue;
+	int error = api_find(qd, &runtime, &queue);
+
+	if (error)
+		return error;
+	queue_table_remove(&runtime->context.queues, queue);
+	queue->ops->close(queue);
+	return 0;
+}
+
+int demi_aclose(demi_qtoken_t *qt_out, int qd)
+{
+	struct runtime *runtime;
+	struct queue *queue;
+	struct op *op;
+	int error = api_find_for_op(qt_out, qd, &runtime, &queue);
+
+	if (error)
+		return error;
+	op = op_alloc(&runtime->context.ops, DEMI_OPC_CLOSE, queue, qd);
+	if (!op)
+		return EAGAIN;
+	queue_table_remove(&runtime->context.queues, queue);
+	queue->ops->aclose(queue, op);
+	return api_started(runtime, op, 0, qt_out);
+}

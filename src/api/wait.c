@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop of every wait: look, poll, look again; give up, be interrupted, or sleep. */
+#include <demi/wait.h>
+
+#include "api/api.h"
+#include "api/signals.h"
+#include "base/clock.h"
+#include "queue/sga.h"
+#include "queue/wait.h"
+
+/* Idle time before a spinning wait pays for watching signals, and between two looks at them. */
+#define SIGNALS_AFTER_NS (100 * NS_PER_US)
+#define SIGNALS_EVERY_NS (20 * NS_PER_US)
+/* Waits in a row that find their operation complete before one of them polls the devices. */
+#define WAITS_WITHOUT_POLL 32u
+
+/*
+ * One kind of wait. Return: 1 when it is over, having taken its operations; 0 when it goes on; or
+ * a negative errno. @final: it will not be asked again.
+ */
+typedef int (*look_fn)(struct runtime *runtime, void *wait, bool final);
+
+static int timeout_to_ns(const struct timespec *timeout, uint64_t *ns_out)
+{
+	if (!timeout) {
+		*ns_out = UINT64_MAX;
+		return 0;
+	}
+	if (!API_POINTER_OK(timeout))
+		return EFAULT;
+	if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NS_PER_S)
+		return EINVAL;
+	/* 292 years are for ever. */
+	if ((uint64_t)timeout->tv_sec >= INT64_MAX / NS_PER_S)
+		*ns_out = UINT64_MAX;
+	else
+		*ns_out = (uint64_t)timeout->tv_sec * NS_PER_S + (uint64_t)timeout->tv_nsec;
+	return 0;
+}
+
+struct idle {
+	uint64_t since_ns;
+	uint64_t signals_at_ns; /* next look at signals */
+	struct signal_guard guard;
+};
+
+static uint64_t sleep_limit(struct runtime *runtime, uint64_t now_ns, uint64_t deadline_ns)
+{
+	uint64_t timer_ns = timer_wheel_next_ns(&runtime->context.sched.timers);
+	uint64_t until_ns = timer_ns < deadline_ns ? timer_ns : deadline_ns;
+
+	if (until_ns == UINT64_MAX)
+		return UINT64_MAX;
+	return until_ns > now_ns ? until_ns - now_ns : 0;
+}
+
+/* Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. 0 or -EINTR. */
+static int idle_step(struct runtime *runtime, struct idle *idle, uint64_t now_ns,
+		     uint64_t deadline_ns)
+{
+	uint64_t idle_ns = now_ns - idle->since_ns;
+	bool sleeps = runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
+		      idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US;
+
+	if (!sleeps && (idle_ns < SIGNALS_AFTER_NS || now_ns < idle->signals_at_ns))
+		return 0;
+	idle->signals_at_ns = now_ns + SIGNALS_EVERY_NS;
+	if (!idle->guard.blocked)
+		signal_guard_block(&idle->guard);
+	if (signal_guard_deliver(&idle->guard))
+		return -EINTR;
+	if (!sleeps || sched_has_ready(&runtime->context.sched))
+		return 0;
+	return runtime->libos->ops->sleep(runtime->libos, sleep_limit(runtime, now_ns, deadline_ns),
+					  &idle->guard.original);
+}
+
+/* The first look found nothing. */
+static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_fn look, void *wait,
+						  uint64_t timeout_ns)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint64_t deadline_ns = timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
+	struct idle idle = {.since_ns = now_ns};
+	int found;
+
+	for (;;) {
+		runtime_poll(runtime, now_ns);
+		found = look(runtime, wait, now_ns >= deadline_ns);
+		if (found)
+			break;
+		if (now_ns >= deadline_ns) {
+			found = -ETIMEDOUT;
+			break;
+		}
+		found = idle_step(runtime, &idle, now_ns, deadline_ns);
+		if (found)
+			break;
+		now_ns = clock_now_ns();
+	}
+	signal_guard_restore(&idle.guard);
+	return found;
+}
+
+static inline __attribute__((always_inline)) int
+wait_loop(struct runtime *runtime, look_fn look, void *wait, const struct timespec *timeout)
+{
+	uint64_t timeout_ns;
+	int error = timeout_to_ns(timeout, &timeout_ns);
+	int found;
+
+	if (error)
+		return error;
+	if (++runtime->waits_without_poll >= WAITS_WITHOUT_POLL) {
+		runtime->waits_without_poll = 0;
+		runtime_poll(runtime, clock_now_ns());
+	}
+	found = look(runtime, wait, false);
+	if (!found)
+		found = wait_polling(runtime, look, wait, timeout_ns);
+	return found > 0 ? 0 : -found;
+}
+
+/* Hand a completed operation, already unlinked, to the application. */
+static inline void take(struct runtime *runtime, struct op *op, demi_qresult_t *qr_out)
+{
+	qresult_from_op(qr_out, &runtime->context, op);
+	op_free(&runtime->context.ops, op);
+}
+
+struct wait_one {
+	demi_qtoken_t qt;
+	demi_qresult_t *qr_out;
+};
+
+static int look_one(struct runtime *runtime, void *arg, bool final)
+{
+	struct wait_one *wait = arg;
+	struct op *op = op_lookup(&runtime->context.ops, wait->qt);
+
+	(void) final;
+	if (!op)
+		return -EINVAL;
+	if (!op_is_complete(op))
+		return 0;
+	op_unlink(&runtime->context.ops, op);
+	take(runtime, op, wait->qr_out);
+	return 1;
+}
+
+int demi_wait(demi_qresult_t *qr_out, demi_qtoken_t qt, const struct timespec *timeout)
+{
+	struct wait_one wait = {.qt = qt, .qr_out = qr_out};
+	struct runtime *runtime = api_runtime;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!qr_out)
+		return EFAULT;
+	return wait_loop(runtime, look_one, &wait, timeout);
+}
+
+struct wait_many {
+	const demi_qtoken_t *qts;
+	uint32_t count;
+	uint32_t ready; /* any: the place found; all: how many of the first are complete */
+	demi_qresult_t *qr_out;
+};
+
+static int check_many(struct runtime *runtime, const void *qr_out, const demi_qtoken_t *qts,
+		      int num_qts)
+{
+	if (!runtime)
+		return ENOSYS;
+	if (!qr_out || !API_POINTER_OK(qts))
+		return EFAULT;
+	return num_qts > 0 ? 0 : EINVAL;
+}
+
+static int look_any(struct runtime *runtime, void *arg, bool final)
+{
+	struct wait_many *wait = arg;
+	struct op *op;
+	int found = wait_any_find(&runtime->context.ops, wait->qts, wait->count, final, &op,
+				  &wait->ready);
+
+	if (found > 0)
+		take(runtime, op, wait->qr_out);
+	return found;
+}
+
+int demi_wait_any(demi_qresult_t *qr_out, int *ready_offset, const demi_qtoken_t qts[], int num_qts,
+		  const struct timespec *timeout)
+{
+	struct wait_many wait = {.qts = qts, .count = (uint32_t)num_qts, .qr_out = qr_out};
+	struct runtime *runtime = api_runtime;
+	int error = check_many(runtime, qr_out, qts, num_qts);
+
+	if (error)
+		return error;
+	if (ready_offset && !API_POINTER_OK(ready_offset))
+		return EFAULT;
+	wait_any_begin(&runtime->context.ops, qts, wait.count);
+	error = wait_loop(runtime, look_any, &wait, timeout);
+	if (!error && ready_offset)
+		*ready_offset = (int)wait.ready;
+	return error;
+}
+
+static int look_all(struct runtime *runtime, void *arg, bool final)
+{
+	struct op_table *ops = &runtime->context.ops;
+	struct wait_many *wait = arg;
+
+	(void) final;
+	while (wait->ready < wait->count && op_is_complete(op_lookup(ops, wait->qts[wait->ready])))
+		wait->ready++;
+	if (wait->ready < wait->count)
+		return 0;
+	for (uint32_t i = 0; i < wait->count; i++) {
+		struct op *op = op_lookup(ops, wait->qts[i]);
+
+		op_unlink(ops, op);
+		take(runtime, op, &wait->qr_out[i]);
+	}
+	return 1;
+}
+
+int demi_wait_all(demi_qresult_t qrs_out[], const demi_qtoken_t qts[], int num_qts,
+		  const struct timespec *timeout)
+{
+	struct wait_many wait = {.qts = qts, .count = (uint32_t)num_qts, .qr_out = qrs_out};
+	struct runtime *runtime = api_runtime;
+	int error = check_many(runtime, qrs_out, qts, num_qts);
+
+	if (error)
+		return error;
+	error = wait_all_check(&runtime->context.ops, qts, wait.count);
+	if (error)
+		return -error;
+	return wait_loop(runtime, look_all, &wait, timeout);
+}
+
+static int look_next(struct runtime *runtime, void *arg, bool final)
+{
+	struct wait_many *wait = arg;
+
+	(void) final;
+	while (wait->ready < wait->count) {
+		struct op *op = wait_take_next(&runtime->context.ops);
+
+		if (!op)
+			break;
+		take(runtime, op, &wait->qr_out[wait->ready++]);
+	}
+	return wait->ready > 0;
+}
+
+int demi_wait_next_n(demi_qresult_t *qr_out, int num_qrs, int *num_qrs_out,
+		     const struct timespec *timeout)
+{
+	struct wait_many wait = {.count = (uint32_t)num_qrs, .qr_out = qr_out};
+	struct runtime *runtime = api_runtime;
+	int error;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!qr_out || !API_POINTER_OK(num_qrs_out))
+		return EFAULT;
+	*num_qrs_out = 0;
+	if (num_qrs <= 0)
+		return EINVAL;
+	error = wait_loop(runtime, look_next, &wait, timeout);
+	*num_qrs_out = (int)wait.ready;
+	return error;
+}

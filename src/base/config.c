@@ -1,0 +1,836 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One table, keys[], drives the file, the environment, the defaults, the limits and
+ * config_describe. The file is read as a stream of YAML events that is left at the first thing
+ * that does not fit, so that nesting, aliases and the like cost nothing.
+ */
+#include "base/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#define FILE_BYTES_MAX (64 * 1024)
+#define NAME_BYTES_MAX 32 /* longer names than any of ours get no suggestion */
+#define PREFIX "DEMI_"
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The table of keys. */
+
+enum kind { KIND_NAME, KIND_CHOICE, KIND_INTEGER, KIND_POWER, KIND_SIZE };
+
+struct key {
+	const char *name; /* "section.key", or "key" outside of the sections */
+	const char *type; /* what is allowed, in words */
+	const char *initial;
+	const char *choices;   /* KIND_CHOICE only: ", " between, in the order of the enum */
+	const char *min, *max; /* numbers only; inclusive, spelled as in a file, like initial */
+	const char *help;
+	enum kind kind;
+	size_t offset, size; /* the field of struct config */
+};
+
+/* clang-format off */
+#define FIELD(member)                                                                           \
+	.name = #member, .offset = offsetof(struct config, member),                             \
+	.size = sizeof(((struct config *)NULL)->member)
+#define NUMBER(member, kind_, words, initial_, min_, max_, help_)                               \
+	{FIELD(member), .kind = kind_, .type = words ", " min_ ".." max_, .initial = initial_,  \
+	 .min = min_, .max = max_, .help = help_}
+#define INTEGER(member, ...) NUMBER(member, KIND_INTEGER, "integer", __VA_ARGS__)
+#define POWER(member, ...) NUMBER(member, KIND_POWER, "power of two", __VA_ARGS__)
+#define SIZE(member, ...) NUMBER(member, KIND_SIZE, "bytes, suffix K, M or G", __VA_ARGS__)
+#define CHOICE(member, initial_, choices_, help_)                                               \
+	{FIELD(member), .kind = KIND_CHOICE, .type = "one of " choices_, .initial = initial_,   \
+	 .choices = choices_, .help = help_}
+#define NAME(member, initial_, help_)                                                           \
+	{FIELD(member), .kind = KIND_NAME, .initial = initial_, .help = help_,                  \
+	 .type = "1 to 15 of a-z, 0-9, _ and -, a letter first"}
+
+static const struct key keys[] = {
+	NAME(libos, "catnap", "the libOS that serves sockets"),
+	CHOICE(runtime.idle, "spin", "spin, sleep",
+	       "what a wait does that finds nothing to do"),
+	INTEGER(runtime.idle_after_us, "50", "0", "10000000",
+		"microseconds without work before a wait sleeps"),
+	INTEGER(runtime.operations_max, "65536", "64", "16777216",
+		"operations outstanding at a time"),
+	INTEGER(runtime.queues_max, "65536", "1", "1048576",
+		"queue descriptors open at a time"),
+	SIZE(heap.max_bytes, "4G", "16M", "1024G", "memory of the heap"),
+	INTEGER(queue.elements_max, "65536", "1", "16777216",
+		"elements held by one in-memory queue"),
+	CHOICE(catnap.engine, "auto", "auto, uring, epoll", "how the kernel is asked for I/O"),
+	SIZE(catnap.receive_bytes_max, "64K", "512", "1M", "bytes that one pop of a stream returns"),
+	POWER(catnap.uring_entries, "256", "8", "32768", "entries of the submission ring"),
+	CHOICE(log.level, "warning", "error, warning, info, debug",
+	       "the least urgent message that is written"),
+};
+/* clang-format on */
+
+_Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
+		       sizeof(enum config_engine) == sizeof(uint32_t) &&
+		       sizeof(enum config_log_level) == sizeof(uint32_t),
+	       "choices are stored as uint32_t");
+
+/* Pieces of text: neither the names in the table nor YAML scalars end where a string would. */
+
+struct span {
+	const char *text;
+	size_t length;
+};
+
+static struct span span_of(const char *text)
+{
+	return (struct span){text, strlen(text)};
+}
+
+static bool span_equal(struct span a, struct span b)
+{
+	return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
+
+static struct span key_section(const struct key *key)
+{
+	const char *dot = strchr(key->name, '.');
+
+	return (struct span){key->name, dot ? (size_t)(dot - key->name) : 0};
+}
+
+static struct span key_last(const struct key *key)
+{
+	const char *dot = strchr(key->name, '.');
+
+	return span_of(dot ? dot + 1 : key->name);
+}
+
+static const struct key *key_find(struct span section, struct span last)
+{
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		if (span_equal(key_section(&keys[i]), section) &&
+		    span_equal(key_last(&keys[i]), last))
+			return &keys[i];
+	return NULL;
+}
+
+/* Return: the first key of the section called @name, or NULL; it stands for the section. */
+static const struct key *section_find(struct span name)
+{
+	for (size_t i = 0; name.length && i < COUNT_OF(keys); i++)
+		if (span_equal(key_section(&keys[i]), name))
+			return &keys[i];
+	return NULL;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static char upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Values: from text into the field of a key. */
+
+/* Return: 0; -EINVAL for what is not a number; -ERANGE if negative or over 64 bits. */
+static int number_parse(struct span text, bool suffix_allowed, uint64_t *value)
+{
+	bool negative = text.length && text.text[0] == '-';
+	size_t first = negative, at = first;
+	bool overflow = false;
+	unsigned int shift = 0;
+
+	for (*value = 0; at < text.length && is_digit(text.text[at]); at++)
+		overflow |= __builtin_mul_overflow(*value, 10, value) ||
+			    __builtin_add_overflow(*value, text.text[at] - '0', value);
+	if (at == first || (at > first + 1 && text.text[first] == '0'))
+		return -EINVAL; /* 010 is octal to some readers of YAML and decimal to others */
+	if (at + 1 == text.length && suffix_allowed) {
+		char suffix = text.text[at++];
+
+		shift = suffix == 'K' ? 10 : suffix == 'M' ? 20 : suffix == 'G' ? 30 : 0;
+		if (!shift)
+			return -EINVAL;
+	}
+	if (at < text.length)
+		return -EINVAL;
+	if (overflow || negative || *value > UINT64_MAX >> shift)
+		return -ERANGE;
+	*value <<= shift;
+	return 0;
+}
+
+/* Return: NULL, or what is wrong with @text as a number. */
+static const char *number_check(const struct key *key, struct span text, uint64_t *value)
+{
+	uint64_t min, max;
+	int result = number_parse(text, key->kind == KIND_SIZE, value);
+
+	if (result == -EINVAL)
+		return key->kind == KIND_SIZE ? "is not a size" : "is not a whole number";
+	number_parse(span_of(key->min), true, &min);
+	number_parse(span_of(key->max), true, &max);
+	if (result || *value < min || *value > max)
+		return "is out of its limits";
+	if (key->kind == KIND_POWER && (*value & (*value - 1)))
+		return "is not a power of two";
+	return NULL;
+}
+
+static const char *choice_check(const struct key *key, struct span text, uint64_t *value)
+{
+	const char *choice = key->choices;
+
+	for (*value = 0;; (*value)++) {
+		struct span name = {choice, strcspn(choice, ",")};
+
+		if (span_equal(name, text))
+			return NULL;
+		if (choice[name.length] == '\0')
+			return "is not a choice";
+		choice += name.length + strlen(", ");
+	}
+}
+
+static const char *name_check(const struct key *key, struct span text)
+{
+	if (text.length >= key->size)
+		return "is too long";
+	for (size_t i = 0; i < text.length; i++) {
+		char c = text.text[i];
+		bool letter = c >= 'a' && c <= 'z';
+
+		if (!letter && (i == 0 || !(is_digit(c) || c == '_' || c == '-')))
+			return "is not a name";
+	}
+	return NULL;
+}
+
+/* Return: NULL, or what is wrong with @text; only a value that is right is stored. */
+static const char *key_set(struct config *config, const struct key *key, struct span text)
+{
+	char *field = (char *)config + key->offset;
+	const char *wrong;
+	uint64_t value = 0;
+	uint32_t narrow;
+
+	if (text.length == 0)
+		return "is no value";
+	if (key->kind == KIND_NAME) {
+		wrong = name_check(key, text);
+		if (!wrong) {
+			memset(field, 0, key->size);
+			memcpy(field, text.text, text.length);
+		}
+		return wrong;
+	}
+	wrong = key->kind == KIND_CHOICE ? choice_check(key, text, &value)
+					 : number_check(key, text, &value);
+	if (wrong)
+		return wrong;
+	narrow = (uint32_t)value; /* the limits of a 32-bit field are within 32 bits */
+	if (key->size == sizeof(value))
+		memcpy(field, &value, sizeof(value));
+	else
+		memcpy(field, &narrow, sizeof(narrow));
+	return NULL;
+}
+
+void config_defaults(struct config *config)
+{
+	memset(config, 0, sizeof(*config));
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		key_set(config, &keys[i], span_of(keys[i].initial));
+}
+
+/* Messages. */
+
+struct loader {
+	struct config *config;
+	const char *file; /* NULL while the environment is read */
+	size_t line;      /* 1, 2, ... of what is looked at; 0: of no line in particular */
+	char subject[64]; /* the key, section or variable that is looked at, or "" */
+	char *error;
+	size_t error_size;
+
+	/* Where each key, and each section by its first key, was given; 0: not yet. */
+	size_t key_line[COUNT_OF(keys)];
+	size_t section_line[COUNT_OF(keys)];
+
+	yaml_parser_t parser;
+	yaml_event_t event; /* the last one taken from the parser; owned */
+};
+
+struct quoted {
+	char text[44];
+};
+
+/* Text from outside, fit for a message: short, on one line, without terminal escapes. */
+static struct quoted quote(struct span text)
+{
+	struct quoted quoted = {""};
+	size_t length = text.length <= 40 ? text.length : 40;
+
+	for (size_t i = 0; i < length; i++) {
+		char c = text.text[i];
+
+		quoted.text[i] = c >= ' ' && c <= '~' ? c : '?';
+	}
+	if (text.length > length)
+		memcpy(quoted.text + length, "...", 3);
+	return quoted;
+}
+
+/* Append to @text; what does not fit is cut. */
+PRINTF_LIKE(3, 0)
+static void append_arguments(char *text, size_t size, const char *format, va_list arguments)
+{
+	size_t length = size ? strnlen(text, size - 1) : 0;
+
+	if (size)
+		vsnprintf(text + length, size - length, format, arguments);
+}
+
+PRINTF_LIKE(3, 4)
+static void append(char *text, size_t size, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	append_arguments(text, size, format, arguments);
+	va_end(arguments);
+}
+
+/* Return: -EINVAL, so that a caller can return what this returns. */
+PRINTF_LIKE(2, 3)
+static int fail(struct loader *loader, const char *format, ...)
+{
+	char *error = loader->error;
+	va_list arguments;
+
+	if (loader->error_size == 0)
+		return -EINVAL;
+	error[0] = '\0';
+	if (loader->file)
+		append(error, loader->error_size, "%s:", loader->file);
+	if (loader->file && loader->line)
+		append(error, loader->error_size, "%zu:", loader->line);
+	append(error, loader->error_size, "%s%s%s", loader->file ? " " : "", loader->subject,
+	       loader->subject[0] ? ": " : "");
+	va_start(arguments, format);
+	append_arguments(error, loader->error_size, format, arguments);
+	va_end(arguments);
+	for (; *error; error++) /* the name of a file may hold anything */
+		if ((unsigned char)*error < ' ' || *error == '\x7f')
+			*error = '?';
+	return -EINVAL;
+}
+
+static void subject_set(struct loader *loader, struct span section, struct span last)
+{
+	snprintf(loader->subject, sizeof(loader->subject), "%.*s%s%s", (int)section.length,
+		 section.text, section.length ? "." : "", quote(last).text);
+}
+
+static int value_set(struct loader *loader, const struct key *key, struct span text)
+{
+	const char *wrong = key_set(loader->config, key, text);
+
+	if (!wrong)
+		return 0;
+	return fail(loader, "\"%s\" %s; allowed: %s", quote(text).text, wrong, key->type);
+}
+
+/* Suggestions for names that are not known. */
+
+/* Levenshtein's distance, with one row of his matrix. */
+static size_t distance(struct span a, struct span b)
+{
+	size_t row[NAME_BYTES_MAX + 1];
+
+	if (a.length > NAME_BYTES_MAX || b.length > NAME_BYTES_MAX)
+		return NAME_BYTES_MAX;
+	for (size_t j = 0; j <= b.length; j++)
+		row[j] = j;
+	for (size_t i = 0; i < a.length; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < b.length; j++) {
+			size_t replace = diagonal + (a.text[i] != b.text[j]);
+			size_t insert = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+
+			diagonal = row[j + 1];
+			row[j + 1] = replace < insert ? replace : insert;
+		}
+	}
+	return row[b.length];
+}
+
+struct suggestion {
+	struct span name;
+	size_t distance; /* of the name; what is not under it at first is too far */
+};
+
+static void suggest(struct suggestion *best, struct span name, size_t far)
+{
+	if (far < best->distance)
+		*best = (struct suggestion){name, far};
+}
+
+/* Return: the key, or for an empty @section also the section, that is close to @asked, or none. */
+static struct span nearest(struct span section, struct span asked)
+{
+	struct suggestion best = {{"", 0}, (asked.length + 2) / 3 + 1};
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		struct span home = key_section(&keys[i]);
+		size_t strange = !span_equal(home, section);
+
+		suggest(&best, span_of(keys[i].name),
+			distance(asked, key_last(&keys[i])) + strange);
+		if (home.length && section.length == 0)
+			suggest(&best, home, distance(asked, home));
+	}
+	return best.name;
+}
+
+/* The names that may stand in @section, or for an empty one at the top, ", " between. */
+static void names_list(struct span section, char *list, size_t size)
+{
+	list[0] = '\0';
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		struct span home = key_section(&keys[i]), name = key_last(&keys[i]);
+
+		if (section.length == 0 && home.length) {
+			if (section_find(home) != &keys[i])
+				continue; /* a section once, not once for each of its keys */
+			name = home;
+		} else if (!span_equal(home, section)) {
+			continue;
+		}
+		append(list, size, "%s%.*s", list[0] ? ", " : "", (int)name.length, name.text);
+	}
+}
+
+static int fail_unknown(struct loader *loader, struct span section, struct span asked)
+{
+	struct span close = nearest(section, asked);
+	const char *what = section.length ? "unknown key" : "unknown section or key";
+	char names[256];
+
+	names_list(section, names, sizeof(names));
+	if (close.length == 0)
+		return fail(loader, "%s; allowed: %s", what, names);
+	return fail(loader, "%s (did you mean %.*s?); allowed: %s", what, (int)close.length,
+		    close.text, names);
+}
+
+/* The file. */
+
+/* The reader of libyaml tells the byte that it stumbled over, not the line. */
+static size_t line_of(const yaml_parser_t *parser)
+{
+	const unsigned char *text = parser->input.string.start;
+	size_t line = 1;
+
+	for (size_t i = 0; i < parser->problem_offset && text + i < parser->input.string.end; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
+static int fail_syntax(struct loader *loader)
+{
+	const yaml_parser_t *parser = &loader->parser;
+
+	switch (parser->error) {
+	case YAML_MEMORY_ERROR:
+		loader->line = 0;
+		fail(loader, "out of memory");
+		return -ENOMEM;
+	case YAML_READER_ERROR:
+		loader->subject[0] = '\0'; /* it reads ahead of what is looked at */
+		loader->line = line_of(parser);
+		return fail(loader, "not text in UTF-8: %s", parser->problem);
+	default:
+		loader->line = parser->problem_mark.line + 1;
+		return fail(loader, "not YAML: %s", parser->problem ? parser->problem : "unknown");
+	}
+}
+
+/* Take the next event. Anchors, aliases and tags, which have no use here, end here. */
+static int next(struct loader *loader)
+{
+	yaml_event_t *event = &loader->event;
+	bool anchor = false, tag = false;
+
+	yaml_event_delete(event);
+	if (!yaml_parser_parse(&loader->parser, event))
+		return fail_syntax(loader);
+	loader->line = event->start_mark.line + 1;
+	if (event->type == YAML_ALIAS_EVENT) {
+		anchor = true;
+	} else if (event->type == YAML_SCALAR_EVENT) {
+		anchor = event->data.scalar.anchor;
+		tag = event->data.scalar.tag;
+	} else if (event->type == YAML_SEQUENCE_START_EVENT) {
+		anchor = event->data.sequence_start.anchor;
+		tag = event->data.sequence_start.tag;
+	} else if (event->type == YAML_MAPPING_START_EVENT) {
+		anchor = event->data.mapping_start.anchor;
+		tag = event->data.mapping_start.tag;
+	}
+	if (anchor || tag)
+		return fail(loader, "%s; allowed: plain keys and values",
+			    anchor ? "an anchor or alias" : "a tag");
+	return 0;
+}
+
+static struct span scalar(const struct loader *loader)
+{
+	return (struct span){(const char *)loader->event.data.scalar.value,
+			     loader->event.data.scalar.length};
+}
+
+/* Nothing at all stands here: an empty file, or a section whose keys are all commented out. */
+static bool is_nothing(const struct loader *loader)
+{
+	return loader->event.type == YAML_SCALAR_EVENT && loader->event.data.scalar.length == 0 &&
+	       loader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+static const char *event_name(const struct loader *loader)
+{
+	return loader->event.type == YAML_SEQUENCE_START_EVENT  ? "a sequence"
+	       : loader->event.type == YAML_MAPPING_START_EVENT ? "a mapping"
+								: "a single value";
+}
+
+static int given_once(struct loader *loader, size_t *line)
+{
+	if (*line)
+		return fail(loader, "given twice, first in line %zu; allowed: once", *line);
+	*line = loader->line;
+	return 0;
+}
+
+static int value_load(struct loader *loader, const struct key *key)
+{
+	int result = given_once(loader, &loader->key_line[key - keys]);
+
+	if (!result)
+		result = next(loader);
+	if (result)
+		return result;
+	if (loader->event.type != YAML_SCALAR_EVENT)
+		return fail(loader, "%s instead of a value; allowed: %s", event_name(loader),
+			    key->type);
+	return value_set(loader, key, scalar(loader));
+}
+
+/*
+ * Take the key of the next pair of a mapping.
+ * Return: 1 with the event at the key, 0 at the end of the mapping, or an error.
+ */
+static int pair_next(struct loader *loader, struct span section)
+{
+	int result;
+
+	snprintf(loader->subject, sizeof(loader->subject), "%.*s", (int)section.length,
+		 section.text);
+	result = next(loader);
+	if (result || loader->event.type == YAML_MAPPING_END_EVENT)
+		return result;
+	if (loader->event.type != YAML_SCALAR_EVENT)
+		return fail(loader, "%s as a key; allowed: a name", event_name(loader));
+	subject_set(loader, section, scalar(loader));
+	return 1;
+}
+
+static int section_load(struct loader *loader, const struct key *first)
+{
+	struct span section = key_section(first);
+	int result = given_once(loader, &loader->section_line[first - keys]);
+
+	if (!result)
+		result = next(loader);
+	if (result || is_nothing(loader))
+		return result;
+	if (loader->event.type != YAML_MAPPING_START_EVENT) {
+		char names[256];
+
+		names_list(section, names, sizeof(names));
+		return fail(loader, "%s instead of a section; allowed: %s", event_name(loader),
+			    names);
+	}
+	while ((result = pair_next(loader, section)) > 0) {
+		const struct key *key = key_find(section, scalar(loader));
+
+		result = key ? value_load(loader, key)
+			     : fail_unknown(loader, section, scalar(loader));
+		if (result)
+			break;
+	}
+	return result;
+}
+
+static int fail_unknown_at_top(struct loader *loader, struct span name)
+{
+	for (size_t i = 0; i < COUNT_OF(keys); i++) /* as our own messages and manual spell it */
+		if (span_equal(span_of(keys[i].name), name))
+			return fail(loader, "a key outside of its section; allowed: %s inside %.*s",
+				    key_last(&keys[i]).text, (int)key_section(&keys[i]).length,
+				    keys[i].name);
+	return fail_unknown(loader, (struct span){"", 0}, name);
+}
+
+static int top_load(struct loader *loader)
+{
+	const struct span nowhere = {"", 0};
+	int result;
+
+	while ((result = pair_next(loader, nowhere)) > 0) {
+		const struct key *section = section_find(scalar(loader));
+		const struct key *key = key_find(nowhere, scalar(loader));
+
+		if (section)
+			result = section_load(loader, section);
+		else if (key)
+			result = value_load(loader, key);
+		else
+			result = fail_unknown_at_top(loader, scalar(loader));
+		if (result)
+			break;
+	}
+	loader->subject[0] = '\0';
+	return result;
+}
+
+/* The whole stream: at most one document, and in it a mapping or nothing. */
+static int stream_load(struct loader *loader)
+{
+	int result = next(loader); /* the start of the stream */
+
+	if (!result)
+		result = next(loader);
+	if (result || loader->event.type == YAML_STREAM_END_EVENT)
+		return result;
+	result = next(loader);
+	if (result)
+		return result;
+	if (loader->event.type == YAML_MAPPING_START_EVENT)
+		result = top_load(loader);
+	else if (!is_nothing(loader))
+		result = fail(loader, "%s; allowed: a mapping of sections", event_name(loader));
+	if (!result)
+		result = next(loader); /* the end of the document */
+	if (!result)
+		result = next(loader);
+	if (!result && loader->event.type != YAML_STREAM_END_EVENT)
+		result = fail(loader, "a second document; allowed: one");
+	return result;
+}
+
+static int text_load(struct loader *loader, const char *text, size_t size)
+{
+	int result;
+
+	if (size > FILE_BYTES_MAX) {
+		fail(loader, "too large; allowed: %d bytes", FILE_BYTES_MAX);
+		return -EFBIG;
+	}
+	if (!yaml_parser_initialize(&loader->parser)) {
+		fail(loader, "out of memory");
+		return -ENOMEM;
+	}
+	/* Else libyaml would take a byte order mark for leave to read UTF-16. */
+	yaml_parser_set_encoding(&loader->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&loader->parser, (const unsigned char *)text, size);
+	result = stream_load(loader);
+	yaml_event_delete(&loader->event);
+	yaml_parser_delete(&loader->parser);
+	return result;
+}
+
+/* Return: how many bytes were read, at most @size, or -errno. */
+static ssize_t file_read(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		got = read(fd, text + length, size - length);
+		if (got > 0)
+			length += (size_t)got;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	if (got < 0)
+		got = -errno;
+	close(fd);
+	return got < 0 ? got : (ssize_t)length;
+}
+
+static int file_load(struct loader *loader, const char *path)
+{
+	const size_t size = FILE_BYTES_MAX + 1; /* one more tells a file that is too large */
+	char *text = malloc(size);
+	ssize_t length = text ? file_read(path, text, size) : -ENOMEM;
+	int result;
+
+	loader->file = path;
+	loader->line = 0;
+	if (length < 0) {
+		result = (int)length;
+		fail(loader, "cannot read: %s", strerror(-result));
+	} else {
+		result = text_load(loader, text, (size_t)length);
+	}
+	free(text);
+	return result;
+}
+
+/* The environment. */
+
+static void variable_name(struct span key, char *name, size_t size)
+{
+	snprintf(name, size, PREFIX "%.*s", (int)key.length, key.text);
+	for (; *name; name++)
+		*name = *name == '.' ? '_' : upper(*name);
+}
+
+static const struct key *variable_find(struct span variable)
+{
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		char name[sizeof(PREFIX) + NAME_BYTES_MAX];
+
+		variable_name(span_of(keys[i].name), name, sizeof(name));
+		if (span_equal(span_of(name), variable))
+			return &keys[i];
+	}
+	return NULL;
+}
+
+/*
+ * @name is no key's: a slip if it starts like one of our sections, else somebody else's, for
+ * tests and tools have variables of their own.
+ */
+static int variable_unknown(struct loader *loader, struct span name)
+{
+	char lowered[sizeof(PREFIX) + NAME_BYTES_MAX + 1] = "", close[sizeof(lowered)], names[256];
+	struct span section, asked, key;
+
+	for (size_t i = 0; i < name.length && i < sizeof(lowered) - 1; i++)
+		lowered[i] = lower(name.text[i]);
+	section.text = lowered + strlen(PREFIX);
+	section.length = strcspn(section.text, "_");
+	if (!section_find(section))
+		return 0;
+	asked = span_of(section.text + section.length);
+	if (asked.length)
+		asked = (struct span){asked.text + 1, asked.length - 1};
+	key = nearest(section, asked);
+	if (key.length == 0) {
+		names_list(section, names, sizeof(names));
+		return fail(loader, "unknown variable; allowed: in section %.*s, %s",
+			    (int)section.length, section.text, names);
+	}
+	variable_name(key, close, sizeof(close));
+	return fail(loader, "unknown variable (did you mean %s?); allowed: DEMI_<SECTION>_<KEY>",
+		    close);
+}
+
+static int variable_load(struct loader *loader, struct span name, struct span value)
+{
+	const struct key *key = variable_find(name);
+
+	subject_set(loader, (struct span){"", 0}, name);
+	if (!key)
+		return variable_unknown(loader, name);
+	if (loader->key_line[key - keys])
+		return 0; /* twice in the environment: the first counts, as for getenv */
+	loader->key_line[key - keys] = 1;
+	return value_set(loader, key, value);
+}
+
+static int environment_load(struct loader *loader, char *const environment[])
+{
+	const struct span libos = {"LIBOS", 5};
+	const char *winner = NULL;
+	int result = 0;
+
+	loader->file = NULL;
+	loader->line = 0;
+	memset(loader->key_line, 0, sizeof(loader->key_line));
+	for (; *environment && !result; environment++) {
+		const char *equals = strchr(*environment, '=');
+		struct span name = {*environment, equals ? (size_t)(equals - *environment) : 0};
+
+		if (!winner && span_equal(name, libos))
+			winner = equals + 1;
+		else if (equals && strncmp(*environment, PREFIX, strlen(PREFIX)) == 0)
+			result = variable_load(loader, name, span_of(equals + 1));
+	}
+	if (result || !winner)
+		return result;
+	subject_set(loader, (struct span){"", 0}, libos);
+	return value_set(loader, key_find((struct span){"", 0}, span_of("libos")), span_of(winner));
+}
+
+int config_load(struct config *config, const char *path, char *const environment[], char *error,
+		size_t error_size)
+{
+	struct config loaded;
+	struct loader loader = {.config = &loaded, .error = error, .error_size = error_size};
+	int result = 0;
+
+	config_defaults(&loaded);
+	if (path)
+		result = file_load(&loader, path);
+	if (!result && environment)
+		result = environment_load(&loader, environment);
+	if (!result)
+		memcpy(config, &loaded, sizeof(loaded));
+	return result;
+}
+
+int config_load_memory(struct config *config, const char *name, const char *text, size_t size,
+		       char *error, size_t error_size)
+{
+	struct config loaded;
+	struct loader loader = {
+		.config = &loaded, .file = name, .error = error, .error_size = error_size};
+	int result;
+
+	config_defaults(&loaded);
+	result = text_load(&loader, text, size);
+	if (!result)
+		memcpy(config, &loaded, sizeof(loaded));
+	return result;
+}
+
+const char *config_describe(unsigned int index, const char **type_out, char *default_out,
+			    size_t default_size, const char **help_out)
+{
+	if (index >= COUNT_OF(keys))
+		return NULL;
+	*type_out = keys[index].type;
+	*help_out = keys[index].help;
+	snprintf(default_out, default_size, "%s", keys[index].initial);
+	return keys[index].name;
+}

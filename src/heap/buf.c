@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/buf.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+static void buf_init(struct buf *buf, unsigned char *data)
+{
+	*buf = (struct buf){.data = data, .magic = BUF_MAGIC};
+	buf->source.any.sa_family = AF_UNSPEC;
+}
+
+struct buf *buf_alloc(struct heap *heap, uint32_t capacity)
+{
+	/* At least one byte of room, so that data lies in this object and not in the next one. */
+	struct buf *buf = heap_alloc(heap, sizeof(*buf) + (capacity ? (size_t)capacity : 1));
+
+	if (!buf)
+		return NULL;
+	buf_init(buf, (unsigned char *)(buf + 1));
+	buf->capacity = capacity;
+	return buf;
+}
+
+struct buf *buf_reference(struct heap *heap, void *object, void *data, uint32_t length)
+{
+	struct buf *buf = heap_alloc(heap, sizeof(*buf));
+
+	if (!buf)
+		return NULL;
+	buf_init(buf, data);
+	buf->length = length;
+	buf->object = object;
+	heap_hold(heap, object);
+	return buf;
+}
+
+struct buf *buf_from_pointer(const struct heap *heap, const void *ptr)
+{
+	struct buf *buf = heap_object(heap, ptr);
+
+	if (!buf || (const void *)buf != ptr || heap_usable_size(heap, buf) < sizeof(*buf) ||
+	    buf->magic != BUF_MAGIC)
+		return NULL;
+	return buf;
+}
+
+int buf_free(struct heap *heap, struct buf *buf)
+{
+	while (buf) {
+		struct buf *next;
+		void *object;
+
+		if (!buf_from_pointer(heap, buf))
+			return -EINVAL;
+		next = buf->next;
+		object = buf->object;
+		/* The fields stay for the operations that hold the buf; only the owner is gone. */
+		buf->magic = 0;
+		if (heap_free(heap, buf) != 0)
+			return -EINVAL;
+		if (object)
+			heap_release(heap, object);
+		buf = next;
+	}
+	return 0;
+}
+
+void buf_hold(struct heap *heap, struct buf *buf)
+{
+	heap_hold(heap, buf);
+	if (buf->object)
+		heap_hold(heap, buf->object);
+}
+
+void buf_release(struct heap *heap, struct buf *buf)
+{
+	void *object = buf->object;
+
+	heap_release(heap, buf);
+	if (object)
+		heap_release(heap, object);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Start and stop of Catnap, and its fast path. */
+#include "libos/catnap/catnap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container.h"
+#include "base/log.h"
+#include "libos/catnap/batch.h"
+#include "libos/catnap/socket.h"
+
+/* From so many streams with input on, one io_uring call beats as many recvs. */
+#define BATCH_RECEIVES_MIN 3u
+
+static bool has_stream_input(const struct socket *socket)
+{
+	return socket->type == SOCK_STREAM && socket->state == SOCKET_CONNECTED &&
+	       socket->pops.head && (socket->ready_events & (POLLIN | POLLHUP | POLLERR));
+}
+
+/* Move the streams that have input to the front; returns how many. */
+static uint32_t sort_ready(struct poller *poller)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < poller->ready_count; i++) {
+		struct socket *socket = poller->ready[i];
+
+		if (!has_stream_input(socket))
+			continue;
+		poller->ready[i] = poller->ready[count];
+		poller->ready[count++] = socket;
+	}
+	return count;
+}
+
+static void serve_ready(struct catnap *catnap)
+{
+	struct poller *poller = &catnap->poller;
+	uint32_t streams = sort_ready(poller);
+	bool batched = catnap->batch && streams >= BATCH_RECEIVES_MIN;
+
+	if (batched)
+		batch_receive(catnap->batch, poller->ready, streams);
+	for (uint32_t i = 0; i < poller->ready_count; i++) {
+		struct socket *socket = poller->ready[i];
+
+		if (socket->state != SOCKET_LISTENING && !(batched && i < streams))
+			transfer_receive(socket);
+		if (i >= streams || (socket->ready_events & POLLOUT))
+			socket_ready(socket);
+		else if (!batched)
+			socket_update(socket);
+	}
+}
+
+static enum coroutine_step catnap_poll(struct coroutine *self, uint64_t now_ns)
+{
+	struct catnap *catnap = container_of(self, struct catnap, fast_path);
+
+	(void)now_ns;
+	if (catnap->batch) {
+		batch_flush(catnap->batch);
+		batch_poll(catnap->batch);
+	}
+	poller_collect(&catnap->poller);
+	if (catnap->poller.ready_count)
+		serve_ready(catnap);
+	return COROUTINE_STEP_YIELD;
+}
+
+/* Get the ring that the configuration asks for; 0, or -errno having said what to do. */
+static int start_engine(struct catnap *catnap, const struct config *config)
+{
+	int error;
+
+	if (config->catnap.engine == CONFIG_ENGINE_EPOLL)
+		return 0;
+	error = batch_create(&catnap->batch, config->catnap.uring_entries);
+	if (!error)
+		return 0;
+	if (config->catnap.engine == CONFIG_ENGINE_URING) {
+		log_error("catnap.engine: uring cannot start (%s): the kernel or this build has no "
+			  "io_uring with DEFER_TASKRUN (Linux 6.1), or forbids it "
+			  "(kernel.io_uring_disabled); set catnap.engine to auto or epoll",
+			  strerror(-error));
+		return error;
+	}
+	log_info("catnap.engine: epoll, since io_uring cannot start: %s", strerror(-error));
+	return 0;
+}
+
+static void catnap_free(struct catnap *catnap)
+{
+	poller_fini(&catnap->poller);
+	if (catnap->batch)
+		batch_destroy(catnap->batch);
+	free(catnap->scratch);
+	free(catnap);
+}
+
+static int catnap_start(struct libos **libos_out, struct queue_context *context,
+			const struct config *config)
+{
+	struct catnap *catnap = calloc(1, sizeof(*catnap));
+	int error;
+
+	if (!catnap)
+		return -ENOMEM;
+	catnap->libos.ops = &catnap_ops;
+	catnap->context = context;
+	catnap->receive_bytes_max = config->catnap.receive_bytes_max;
+	catnap->poller.epoll_fd = -1;
+	catnap->scratch = malloc(CATNAP_SCRATCH_BYTES);
+	error = catnap->scratch ? start_engine(catnap, config) : -ENOMEM;
+	if (!error)
+		/* Every descriptor, and sockets that have none any more but an aclose pending. */
+		error = poller_init(&catnap->poller,
+				    config->runtime.queues_max + config->runtime.operations_max,
+				    catnap->batch ? batch_fd(catnap->batch) : -1);
+	if (!error)
+		error = sched_add_fast_path(&context->sched, &catnap->fast_path, catnap_poll);
+	if (error) {
+		catnap_free(catnap);
+		return error;
+	}
+	*libos_out = &catnap->libos;
+	return 0;
+}
+
+static void catnap_stop(struct libos *libos)
+{
+	struct catnap *catnap = catnap_of(libos);
+
+	sched_remove_fast_path(&catnap->context->sched, &catnap->fast_path);
+	catnap_free(catnap);
+}
+
+static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
+{
+	struct catnap *catnap = catnap_of(libos);
+
+	if (catnap->batch && batch_has_sends(catnap->batch))
+		return 0;
+	return poller_sleep(&catnap->poller, timeout_ns, signals);
+}
+
+const struct libos_ops catnap_ops = {
+	.name = "catnap",
+	.start = catnap_start,
+	.stop = catnap_stop,
+	.socket = catnap_socket,
+	.open = catnap_open,
+	.sleep = catnap_sleep,
+};

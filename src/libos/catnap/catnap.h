@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Catnap: the libOS over the kernel's sockets and files, for machines without bypass hardware.
+ *
+ * Sockets never have anything in the kernel's hands between two calls: a pop is a recv, a push a
+ * send, both non-blocking, made when they will probably succeed. What makes it fast is when and
+ * how they are made, which depends on the load (measured, see docs/performance.md):
+ *  - few pops pending: recv is simply tried on each of them, in turns. A socket in no wait queue
+ *    spares the sender the wake-up;
+ *  - more: poll(2), and from some number of sockets on epoll, tells which are ready (poller.c);
+ *  - several ready at a time: with io_uring, all their recvs are one system call, and so are the
+ *    sends that answer them (batch.c).
+ */
+#ifndef DEMI_LIBOS_CATNAP_CATNAP_H
+#define DEMI_LIBOS_CATNAP_CATNAP_H
+
+#include "libos/catnap/poller.h"
+#include "libos/libos.h"
+
+struct batch;
+
+struct catnap {
+	struct libos libos;
+	struct queue_context *context;
+	struct coroutine fast_path;
+	struct poller poller;
+	struct batch *batch;    /* io_uring; NULL: the epoll engine */
+	unsigned char *scratch; /* CATNAP_SCRATCH_BYTES: what of a datagram exceeds its buf */
+	uint32_t receive_bytes_max;
+};
+
+/** No datagram is longer. */
+#define CATNAP_SCRATCH_BYTES 65536u
+
+extern const struct libos_ops catnap_ops;
+
+/** catnap_socket, catnap_open - the libOS's socket and open */
+int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int type,
+		  int protocol);
+int catnap_open(struct libos *libos, struct queue **queue_out, const char *path, int flags,
+		mode_t mode);
+
+static inline struct catnap *catnap_of(struct libos *libos)
+{
+	return (struct catnap *)libos;
+}
+
+#endif /* DEMI_LIBOS_CATNAP_CATNAP_H */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which sockets are ready: nothing asked while few are waited for, poll(2) for some, epoll for
+ * many. Only sockets with an operation pending are asked about.
+ */
+#ifndef DEMI_LIBOS_CATNAP_POLLER_H
+#define DEMI_LIBOS_CATNAP_POLLER_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct socket;
+
+enum poller_want {
+	POLLER_WANT_NONE = 0,
+	POLLER_WANT_INPUT = 1,  /* a pop or an accept is pending */
+	POLLER_WANT_OUTPUT = 2, /* a push did not fit, or a connect is under way */
+};
+
+/** What a socket keeps for the poller. */
+struct poller_entry {
+	uint32_t place;  /* in wanting; UINT32_MAX: not there */
+	uint8_t want;    /* enum poller_want bits */
+	bool registered; /* with epoll, edge-triggered, until it is closed */
+	bool readable;   /* epoll: an edge was seen since recv last said there is no more */
+	bool writable;   /* epoll: likewise for send */
+	bool hung_up;    /* epoll: the end or an error was seen: a short recv is not the last */
+	bool queued;     /* is in again */
+};
+
+struct poller {
+	struct socket **wanting; /* wanting[count]: sockets that want something */
+	struct pollfd *fds;      /* fds[POLLER_FDS_FIXED + i] belongs to wanting[i] */
+	uint32_t count;
+	uint32_t capacity;
+	uint32_t inputs;  /* of those, stream and datagram sockets with a pop pending */
+	uint32_t outputs; /* of those, sockets that want output */
+	uint32_t rounds;  /* since poll(2) was last asked */
+	bool uses_epoll;
+	bool epoll_refused; /* a registration failed: stay with poll(2) */
+	int epoll_fd;
+	struct socket **again; /* again[again_count]: pops on sockets known to be readable */
+	uint32_t again_count;
+	struct socket **ready; /* ready[ready_count]: what poller_collect found */
+	uint32_t ready_count;
+};
+
+/* fds[0]: a descriptor that only sleeping waits for (io_uring); fds[1]: epoll */
+#define POLLER_FDS_FIXED 2u
+
+/** poller_init - room for @capacity sockets; @extra_fd: see above, -1 for none. 0 or -errno */
+int poller_init(struct poller *poller, uint32_t capacity, int extra_fd);
+
+void poller_fini(struct poller *poller);
+
+/** poller_update - what @socket wants has changed to @want */
+void poller_update(struct poller *poller, struct socket *socket, uint8_t want);
+
+/** poller_forget - @socket is going to be closed */
+void poller_forget(struct poller *poller, struct socket *socket);
+
+/**
+ * poller_collect - fill ready with the sockets that are worth trying
+ *
+ * Each socket's ready_events says for what.
+ */
+void poller_collect(struct poller *poller);
+
+/** poller_sleep - wait until something is ready; 0, or -EINTR. @timeout_ns: UINT64_MAX is for ever */
+int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals);
+
+#endif /* DEMI_LIBOS_CATNAP_POLLER_H */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* A push that is not done yet: its segments, held, and how far it has got. */
+#ifndef DEMI_LIBOS_CATNAP_PUSH_REQUEST_H
+#define DEMI_LIBOS_CATNAP_PUSH_REQUEST_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+#include <demi/types.h>
+
+#include "heap/heap.h"
+
+struct push_request {
+	demi_sgarray_t sga;       /* number and segments; what lies in our heap is held */
+	uint32_t segment;         /* goes on in this one */
+	uint32_t offset;          /* and there, bytes */
+	socklen_t address_length; /* of a datagram's destination; 0: none */
+	union {
+		struct sockaddr any;
+		struct sockaddr_in ipv4;
+		struct sockaddr_in6 ipv6;
+	} address;
+};
+
+/** push_request_init - take over a checked array, holding its memory */
+void push_request_init(struct push_request *request, struct heap *heap, const demi_sgarray_t *sga);
+
+/** push_request_fini - drop the holds */
+void push_request_fini(struct push_request *request, struct heap *heap);
+
+/** push_request_gather - what is left, into @iov[@room]; returns entries used */
+unsigned int push_request_gather(const struct push_request *request, struct iovec *iov,
+				 unsigned int room);
+
+/** push_request_advance - @bytes more are done; returns how many of them are not this push's */
+size_t push_request_advance(struct push_request *request, size_t bytes);
+
+static inline bool push_request_is_started(const struct push_request *request)
+{
+	return request->segment > 0 || request->offset > 0;
+}
+
+static inline bool push_request_is_done(const struct push_request *request)
+{
+	return request->segment == request->sga.sga_numsegs;
+}
+
+#endif /* DEMI_LIBOS_CATNAP_PUSH_REQUEST_H */

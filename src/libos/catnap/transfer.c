@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+/* Data in and out of a Catnap socket: pops are recvs, pushes are sends. */
+#include <errno.h>
+#include <string.h>
+
+#include "heap/buf.h"
+#include "libos/catnap/batch.h"
+#include "libos/catnap/socket.h"
+#include "queue/sga.h"
+
+/* Room in the buf of a datagram; what exceeds it is received into the scratch and moved. */
+#define DATAGRAM_BYTES_FIRST 2048u
+/* A recv that uses less than a quarter of its room so often in a row halves the room. */
+#define SMALL_RECEIVES_MAX 16u
+
+static struct socket *socket_of(struct queue *queue)
+{
+	return (struct socket *)queue;
+}
+
+static void complete(struct socket *socket, struct op *op, int error)
+{
+	op_complete(&socket->catnap->context->ops, op, error);
+}
+
+/* --- in --- */
+
+static void complete_pop(struct socket *socket, struct buf *buf)
+{
+	struct op *op = op_list_take(&socket->pops);
+
+	op->result.buf = buf;
+	complete(socket, op, 0);
+}
+
+static void fail_pop(struct socket *socket, int error)
+{
+	complete(socket, op_list_take(&socket->pops), error);
+}
+
+/* The stream is at its end or broken: so is every pop from now on. */
+static void complete_pops_at_end(struct socket *socket)
+{
+	while (socket->pops.head) {
+		struct buf *buf;
+
+		if (socket->receive_error) {
+			fail_pop(socket, socket->receive_error);
+			continue;
+		}
+		buf = buf_alloc(socket->catnap->context->heap, 1);
+		if (buf)
+			complete_pop(socket, buf);
+		else
+			fail_pop(socket, ENOMEM);
+	}
+}
+
+/* Follow the size of what arrives, so that a small message does not occupy a large buffer. */
+static void adapt_receive_size(struct socket *socket, uint32_t room, uint32_t received)
+{
+	if (received == room) {
+		uint32_t most = socket->catnap->receive_bytes_max;
+
+		socket->receive_size = 2 * room < most ? 2 * room : most;
+		socket->small_receives = 0;
+	} else if (received >= room / 4 || room <= SOCKET_RECEIVE_BYTES_FIRST) {
+		socket->small_receives = 0;
+	} else if (++socket->small_receives == SMALL_RECEIVES_MAX) {
+		socket->receive_size = room / 2;
+		socket->small_receives = 0;
+	}
+}
+
+struct buf *transfer_receive_buf(struct socket *socket)
+{
+	struct buf *buf = buf_alloc(socket->catnap->context->heap, socket->receive_size);
+
+	if (!buf)
+		fail_pop(socket, ENOMEM);
+	return buf;
+}
+
+void transfer_received(struct socket *socket, struct buf *buf, ssize_t result)
+{
+	uint32_t room = buf->capacity;
+
+	if (result > 0) {
+		/* Less than there was room for is all there was, unless an end stands behind it. */
+		if ((size_t)result < room && !socket->poller.hung_up)
+			socket->poller.readable = false;
+		buf->length = (uint32_t)result;
+		adapt_receive_size(socket, room, (uint32_t)result);
+		complete_pop(socket, buf);
+		return;
+	}
+	buf_free(socket->catnap->context->heap, buf);
+	if (result == -EAGAIN) {
+		socket->poller.readable = false;
+	} else if (result == -ENOMEM || result == -ENOBUFS) {
+		fail_pop(socket, (int)-result);
+	} else if (result != -EINTR) {
+		socket->end_of_stream = result == 0;
+		socket->receive_error = (int)-result;
+		complete_pops_at_end(socket);
+	}
+}
+
+/* Serve one pop; returns whether another may succeed now. */
+static bool receive_stream(struct socket *socket)
+{
+	struct buf *buf = transfer_receive_buf(socket);
+	ssize_t result;
+	bool more;
+
+	if (!buf)
+		return true;
+	result = recv(socket->fd, buf->data, buf->capacity, MSG_DONTWAIT);
+	if (result < 0)
+		result = -errno;
+	more = result == (ssize_t)buf->capacity || (result > 0 && socket->poller.hung_up) ||
+	       result == -EINTR;
+	transfer_received(socket, buf, result);
+	return more;
+}
+
+/* A datagram that was longer than its first buf: move it into one that holds it all. */
+static struct buf *gather_datagram(struct socket *socket, struct buf *first, size_t length)
+{
+	struct buf *whole = buf_alloc(socket->catnap->context->heap, (uint32_t)length);
+
+	if (whole) {
+		memcpy(whole->data, first->data, DATAGRAM_BYTES_FIRST);
+		memcpy(whole->data + DATAGRAM_BYTES_FIRST, socket->catnap->scratch,
+		       length - DATAGRAM_BYTES_FIRST);
+		whole->source = first->source;
+	}
+	buf_free(socket->catnap->context->heap, first);
+	return whole;
+}
+
+/* As receive_stream. An error of a datagram socket concerns one pop; the next may succeed. */
+static bool receive_datagram(struct socket *socket)
+{
+	struct buf *buf = buf_alloc(socket->catnap->context->heap, DATAGRAM_BYTES_FIRST);
+	struct iovec iov[2];
+	struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t result;
+
+	if (!buf) {
+		fail_pop(socket, ENOMEM);
+		return true;
+	}
+	iov[0] = (struct iovec){buf->data, DATAGRAM_BYTES_FIRST};
+	iov[1] = (struct iovec){socket->catnap->scratch, CATNAP_SCRATCH_BYTES};
+	message.msg_name = &buf->source;
+	message.msg_namelen = sizeof(buf->source);
+	result = recvmsg(socket->fd, &message, MSG_DONTWAIT);
+	if (result < 0) {
+		int error = errno;
+
+		buf_free(socket->catnap->context->heap, buf);
+		if (error == EAGAIN)
+			socket->poller.readable = false;
+		else if (error != EINTR)
+			fail_pop(socket, error);
+		return error != EAGAIN;
+	}
+	if ((size_t)result > DATAGRAM_BYTES_FIRST)
+		buf = gather_datagram(socket, buf, (size_t)result);
+	if (!buf) {
+		/* The datagram is gone, as if the network had dropped it. */
+		fail_pop(socket, ENOMEM);
+		return true;
+	}
+	buf->length = (uint32_t)result;
+	complete_pop(socket, buf);
+	return true;
+}
+
+void transfer_receive(struct socket *socket)
+{
+	bool more = true;
+
+	while (more && socket->pops.head)
+		more = socket->type == SOCK_STREAM ? receive_stream(socket)
+						   : receive_datagram(socket);
+}
+
+int transfer_pop(struct queue *queue, struct op *op)
+{
+	struct socket *socket = socket_of(queue);
+
+	if (socket->state == SOCKET_LISTENING ||
+	    (socket->type == SOCK_STREAM && socket->state != SOCKET_CONNECTED))
+		return -ENOTCONN;
+	op_list_append(&socket->pops, op);
+	if (socket->end_of_stream || socket->receive_error)
+		complete_pops_at_end(socket);
+	else if (socket->pops.head == op)
+		socket_update(socket);
+	return 0;
+}
+
+/* --- out --- */
+
+/* One send of an array, without waiting; bytes or -errno. */
+static ssize_t send_array(const struct socket *socket, const demi_sgarray_t *sga,
+			  const struct sockaddr *address, socklen_t length)
+{
+	struct iovec iov[DEMI_SGARRAY_MAXSIZE];
+	struct msghdr message;
+	ssize_t result;
+
+	if (sga->sga_numsegs == 1) {
+		result = sendto(socket->fd, sga->sga_segs[0].sgaseg_buf,
+				sga->sga_segs[0].sgaseg_len, MSG_DONTWAIT | MSG_NOSIGNAL, address,
+				length);
+	} else {
+		message = (struct msghdr){.msg_name = (void *)(uintptr_t)address,
+					  .msg_namelen = length,
+					  .msg_iov = iov};
+		for (uint32_t i = 0; i < sga->sga_numsegs; i++)
+			iov[i] = (struct iovec){sga->sga_segs[i].sgaseg_buf,
+						sga->sga_segs[i].sgaseg_len};
+		message.msg_iovlen = sga->sga_numsegs;
+		result = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	return result < 0 ? -errno : result;
+}
+
+/* The socket's own request serves the first pending push, so that it cannot fail half sent. */
+static struct push_request *allocate_request(struct socket *socket)
+{
+	if (socket->first_request_used)
+		return heap_alloc(socket->catnap->context->heap, sizeof(struct push_request));
+	socket->first_request_used = true;
+	return &socket->first_request;
+}
+
+static void free_request(struct socket *socket, struct op *op)
+{
+	struct heap *heap = socket->catnap->context->heap;
+	struct push_request *request = op->request;
+
+	push_request_fini(request, heap);
+	if (request == &socket->first_request)
+		socket->first_request_used = false;
+	else
+		heap_free(heap, request);
+	op->request = NULL;
+}
+
+/* Keep a push for later. */
+static int keep_push(struct socket *socket, struct op *op, const demi_sgarray_t *sga,
+		     const struct sockaddr *address, socklen_t length)
+{
+	struct push_request *request = allocate_request(socket);
+
+	if (!request)
+		return -ENOMEM;
+	push_request_init(request, socket->catnap->context->heap, sga);
+	if (address) {
+		request->address_length = length;
+		memcpy(&request->address, address, length);
+	}
+	op->request = request;
+	op_list_append(&socket->pushes, op);
+	return 0;
+}
+
+void transfer_drop_push(struct socket *socket, struct op *op, int error)
+{
+	free_request(socket, op);
+	complete(socket, op, error);
+}
+
+static void advance_pushes(struct socket *socket, size_t sent)
+{
+	while (socket->pushes.head) {
+		struct op *op = socket->pushes.head;
+		struct push_request *request = op->request;
+
+		sent = push_request_advance(request, sent);
+		if (!push_request_is_done(request))
+			return;
+		op_list_remove(&socket->pushes, op);
+		transfer_drop_push(socket, op, 0);
+		if (sent == 0 || socket->type == SOCK_DGRAM)
+			return;
+	}
+}
+
+static void fail_pushes(struct socket *socket, int error)
+{
+	struct op *op;
+
+	socket->send_error = error;
+	while ((op = op_list_take(&socket->pushes)))
+		transfer_drop_push(socket, op, error);
+}
+
+unsigned int transfer_gather(const struct socket *socket, struct iovec *iov, unsigned int room)
+{
+	unsigned int count = 0;
+
+	for (const struct op *op = socket->pushes.head; op && count < room; op = op->next) {
+		const struct push_request *request = op->request;
+
+		count += push_request_gather(request, iov + count, room - count);
+		if (socket->type == SOCK_DGRAM)
+			break;
+	}
+	return count;
+}
+
+void transfer_sent(struct socket *socket, ssize_t result)
+{
+	if (result >= 0) {
+		advance_pushes(socket, (size_t)result);
+	} else if (result == -EAGAIN) {
+		socket->poller.writable = false;
+	} else if (result != -EINTR) {
+		if (socket->type == SOCK_DGRAM)
+			transfer_drop_push(socket, op_list_take(&socket->pushes), (int)-result);
+		else
+			fail_pushes(socket, (int)-result);
+	}
+	if (!socket->pushes.head)
+		socket_drained(socket);
+}
+
+void transfer_flush(struct socket *socket)
+{
+	ssize_t result = 0;
+
+	while (socket->pushes.head && result != -EAGAIN) {
+		const struct push_request *request = socket->pushes.head->request;
+		struct iovec iov[2 * DEMI_SGARRAY_MAXSIZE];
+		struct msghdr message = {.msg_iov = iov};
+
+		message.msg_iovlen = transfer_gather(socket, iov, 2 * DEMI_SGARRAY_MAXSIZE);
+		if (request->address_length) {
+			message.msg_name = (void *)(uintptr_t)&request->address;
+			message.msg_namelen = request->address_length;
+		}
+		result = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (result < 0)
+			result = -errno;
+		transfer_sent(socket, result);
+	}
+}
+
+/*
+ * While the application works off what one batch of recvs brought, its answers are collected,
+ * and made as one system call when it waits again; a lone message is sent at once.
+ */
+static bool should_collect(const struct socket *socket)
+{
+	const struct catnap *catnap = socket->catnap;
+
+	return catnap->batch && socket->type == SOCK_STREAM &&
+	       (batch_has_sends(catnap->batch) || catnap->context->ops.fresh.head);
+}
+
+static int check_push(const struct socket *socket, const struct sockaddr *address)
+{
+	if (socket->type == SOCK_STREAM) {
+		if (address)
+			return -EOPNOTSUPP;
+		if (socket->write_shut)
+			return -EPIPE;
+		return socket->state == SOCKET_CONNECTED ? 0 : -ENOTCONN;
+	}
+	if (!address && socket->state != SOCKET_CONNECTED)
+		return -EDESTADDRREQ;
+	return 0;
+}
+
+/* Try to send now. 1: the operation is complete; 0: @sent_out bytes are gone, keep the rest. */
+static int push_now(struct socket *socket, struct op *op, const demi_sgarray_t *sga,
+		    const struct sockaddr *address, socklen_t length, size_t *sent_out)
+{
+	ssize_t sent = send_array(socket, sga, address, length);
+
+	*sent_out = 0;
+	if (sent == -EMSGSIZE)
+		return -EMSGSIZE;
+	if (sent == -EAGAIN || sent == -EINTR) {
+		socket->poller.writable = sent == -EINTR;
+		return 0;
+	}
+	if (sent >= 0 && (size_t)sent < sga_length(sga)) {
+		*sent_out = (size_t)sent;
+		return 0;
+	}
+	complete(socket, op, sent < 0 ? (int)-sent : 0);
+	return 1;
+}
+
+int transfer_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
+		  const struct sockaddr *address, socklen_t length)
+{
+	struct socket *socket = socket_of(queue);
+	int error = check_push(socket, address);
+	size_t sent = 0;
+
+	if (!error && address)
+		error = socket_check_address(socket, address, length);
+	if (error)
+		return error;
+	if (!socket->pushes.head) {
+		if (should_collect(socket))
+			batch_queue_send(socket->catnap->batch, socket);
+		else
+			error = push_now(socket, op, sga, address, length, &sent);
+		if (error)
+			return error < 0 ? error : 0;
+	}
+	error = keep_push(socket, op, sga, address, length);
+	if (error)
+		return error;
+	push_request_advance(op->request, sent);
+	if (!socket->in_batch)
+		socket_update(socket);
+	return 0;
+}

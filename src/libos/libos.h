@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A libOS makes queues of its kind and polls its device. Queues move the operations; see
+ * queue/queue.h.
+ */
+#ifndef DEMI_LIBOS_LIBOS_H
+#define DEMI_LIBOS_LIBOS_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/config.h"
+#include "queue/queue.h"
+
+struct libos;
+
+struct libos_ops {
+	const char *name; /* as in LIBOS and the configuration */
+
+	/*
+	 * Start on the context; required. The fast path is added to its scheduler here.
+	 * Return: 0 or -errno, having logged what is wrong and what to do.
+	 */
+	int (*start)(struct libos **libos_out, struct queue_context *context,
+		     const struct config *config);
+	/* Release everything; the queues have been closed. Required. */
+	void (*stop)(struct libos *libos);
+
+	/* Make a queue without a descriptor; the caller gives it one. NULL: has none of the kind. */
+	int (*socket)(struct libos *libos, struct queue **queue_out, int domain, int type,
+		      int protocol);
+	int (*open)(struct libos *libos, struct queue **queue_out, const char *path, int flags,
+		    mode_t mode);
+
+	/*
+	 * Sleep in the kernel until the device has work, or @timeout_ns are over (UINT64_MAX:
+	 * never), with @signals as the mask meanwhile. Required.
+	 * Return: 0, -EINTR when a handler ran.
+	 */
+	int (*sleep)(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals);
+};
+
+struct libos {
+	const struct libos_ops *ops;
+};
+
+/** libos_find - the libOS of a name; NULL when it is unknown or was left out of the build */
+const struct libos_ops *libos_find(const char *name);
+
+/** libos_names - names that libos_find knows, separated by ", " */
+const char *libos_names(void);
+
+#endif /* DEMI_LIBOS_LIBOS_H */

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A runtime is one thread's datapath OS: heap, scheduler, tables and the libOS that serves its
+ * descriptors. Nothing in it is shared between threads.
+ */
+#ifndef DEMI_LIBOS_RUNTIME_H
+#define DEMI_LIBOS_RUNTIME_H
+
+#include "libos/libos.h"
+
+struct runtime {
+	struct queue_context context;
+	struct config config;
+	struct libos *libos;
+	uint32_t waits_without_poll; /* waits in a row that found their operation complete */
+};
+
+/**
+ * runtime_create - start a runtime
+ * @config: copied
+ * @now_ns: the time at the start
+ *
+ * Return: 0, -ENOTSUP (no such libOS in this build), -ENOMEM, or the libOS's error; each has
+ * been logged.
+ */
+int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns);
+
+/** runtime_destroy - close every queue, stop the libOS, free everything */
+void runtime_destroy(struct runtime *runtime);
+
+/** runtime_poll - one poll round at @now_ns */
+static inline void runtime_poll(struct runtime *runtime, uint64_t now_ns)
+{
+	runtime->context.now_ns = now_ns;
+	sched_poll(&runtime->context.sched, now_ns);
+}
+
+#endif /* DEMI_LIBOS_RUNTIME_H */

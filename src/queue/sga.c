@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "queue/sga.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "queue/queue.h"
+
+static bool segment_in_buf(const struct buf *buf, const unsigned char *start, uint32_t length)
+{
+	/* The room behind the header; for a buf by reference the run that it describes. */
+	const unsigned char *low = buf->object ? buf->data : (const unsigned char *)(buf + 1);
+	uint32_t room = buf->object ? buf->length : buf->capacity;
+
+	return start >= low && length <= room && (size_t)(start - low) <= room - length;
+}
+
+static bool segment_in_chain(const struct buf *chain, const demi_sgaseg_t *segment)
+{
+	for (const struct buf *buf = chain; buf; buf = buf->next) {
+		if (segment_in_buf(buf, segment->sgaseg_buf, segment->sgaseg_len))
+			return true;
+	}
+	return false;
+}
+
+static bool segment_in_object(const struct heap *heap, const demi_sgaseg_t *segment)
+{
+	const unsigned char *start = segment->sgaseg_buf;
+	const unsigned char *object;
+	size_t offset, size;
+
+	if (!heap_owns(heap, start))
+		return true;
+	object = heap_object(heap, start);
+	if (!object)
+		return false;
+	offset = (size_t)(start - object);
+	size = heap_usable_size(heap, object);
+	return offset < size && segment->sgaseg_len <= size - offset;
+}
+
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga)
+{
+	const struct buf *chain = NULL;
+
+	if (sga->sga_numsegs == 0 || sga->sga_numsegs > DEMI_SGARRAY_MAXSIZE)
+		return -EINVAL;
+	if (sga->sga_buf) {
+		chain = buf_from_pointer(heap, sga->sga_buf);
+		if (!chain)
+			return -EFAULT;
+	}
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		const demi_sgaseg_t *segment = &sga->sga_segs[i];
+
+		if (!segment->sgaseg_buf)
+			return -EFAULT;
+		if (segment->sgaseg_len == 0)
+			return -EINVAL;
+		if (chain ? !segment_in_chain(chain, segment) : !segment_in_object(heap, segment))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+size_t sga_length(const demi_sgarray_t *sga)
+{
+	size_t length = 0;
+
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++)
+		length += sga->sga_segs[i].sgaseg_len;
+	return length;
+}
+
+static struct buf *segment_to_buf(struct heap *heap, const demi_sgaseg_t *segment)
+{
+	void *start = segment->sgaseg_buf;
+	struct buf *buf;
+
+	if (heap_owns(heap, start))
+		return buf_reference(heap, heap_object(heap, start), start, segment->sgaseg_len);
+	buf = buf_alloc(heap, segment->sgaseg_len);
+	if (!buf)
+		return NULL;
+	memcpy(buf->data, start, segment->sgaseg_len);
+	buf->length = segment->sgaseg_len;
+	return buf;
+}
+
+struct buf *sga_to_bufs(struct heap *heap, const demi_sgarray_t *sga)
+{
+	struct buf *chain = NULL;
+	struct buf **link = &chain;
+
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		*link = segment_to_buf(heap, &sga->sga_segs[i]);
+		if (!*link) {
+			if (chain)
+				buf_free(heap, chain);
+			return NULL;
+		}
+		link = &(*link)->next;
+	}
+	return chain;
+}
+
+void sga_from_bufs(demi_sgarray_t *sga, struct buf *chain)
+{
+	uint32_t count = 0;
+
+	sga->sga_buf = chain;
+	for (const struct buf *buf = chain; buf; buf = buf->next) {
+		sga->sga_segs[count].sgaseg_buf = buf->data;
+		sga->sga_segs[count].sgaseg_len = buf->length;
+		count++;
+	}
+	sga->sga_numsegs = count;
+	sga->sga_addr = chain->source.ipv4;
+}
+
+void sga_hold(struct heap *heap, const demi_sgarray_t *sga)
+{
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		void *start = sga->sga_segs[i].sgaseg_buf;
+
+		if (heap_owns(heap, start))
+			heap_hold(heap, heap_object(heap, start));
+	}
+}
+
+void sga_release(struct heap *heap, const demi_sgarray_t *sga)
+{
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		void *start = sga->sga_segs[i].sgaseg_buf;
+
+		if (heap_owns(heap, start))
+			heap_release(heap, heap_object(heap, start));
+	}
+}
+
+static void accept_result(demi_accept_result_t *ares, const struct queue_context *context,
+			  const struct op *op)
+{
+	struct queue *queue = queue_lookup(&context->queues, op->result.accepted_qd);
+	struct sockaddr_in address = {0};
+	socklen_t length = sizeof(address);
+
+	ares->qd = op->result.accepted_qd;
+	if (queue && queue->ops->get_peer_address)
+		queue->ops->get_peer_address(queue, (struct sockaddr *)&address, &length);
+	ares->addr = address;
+}
+
+void qresult_from_op(demi_qresult_t *qr, const struct queue_context *context, const struct op *op)
+{
+	qr->qr_opcode = op->error ? DEMI_OPC_FAILED : (enum demi_opcode)op->opcode;
+	qr->qr_qd = op->qd;
+	qr->qr_qt = op_token(op);
+	qr->qr_ret = op->error;
+	if (op->opcode == DEMI_OPC_POP && !op->error) {
+		sga_from_bufs(&qr->qr_value.sga, op->result.buf);
+	} else if (op->opcode == DEMI_OPC_ACCEPT && !op->error) {
+		accept_result(&qr->qr_value.ares, context, op);
+	} else {
+		qr->qr_value.sga.sga_buf = NULL;
+		qr->qr_value.sga.sga_numsegs = 0;
+	}
+}

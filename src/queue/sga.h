@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the public scatter-gather array and the buffers behind it. */
+#ifndef DEMI_QUEUE_SGA_H
+#define DEMI_QUEUE_SGA_H
+
+#include <demi/types.h>
+
+#include "heap/buf.h"
+
+/**
+ * sga_check - check an array that an application wants to push
+ *
+ * With sga_buf set, every segment must lie inside one of its buffers; without, a segment that
+ * starts in our heap must lie inside one live object, and one outside is the application's.
+ * Return: 0; -EINVAL (number of segments, an empty one, one that reaches out of its buffer or
+ * object); -EFAULT (sga_buf is not ours, NULL segment).
+ */
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga);
+
+/** sga_length - bytes in all segments of a checked array */
+size_t sga_length(const demi_sgarray_t *sga);
+
+/**
+ * sga_to_bufs - a chain of bufs over the segments of a checked array
+ *
+ * Segments in our heap by reference, others copied. Return: the chain, NULL when out of memory.
+ */
+struct buf *sga_to_bufs(struct heap *heap, const demi_sgarray_t *sga);
+
+/** sga_from_bufs - the array that hands a chain of 1..DEMI_SGARRAY_MAXSIZE bufs to the application */
+void sga_from_bufs(demi_sgarray_t *sga, struct buf *chain);
+
+/** sga_hold, sga_release - keep what lies in our heap of a checked array alive for an operation */
+void sga_hold(struct heap *heap, const demi_sgarray_t *sga);
+void sga_release(struct heap *heap, const demi_sgarray_t *sga);
+
+/** qresult_from_op - fill the public result of a complete operation */
+struct queue_context;
+struct op;
+void qresult_from_op(demi_qresult_t *qr, const struct queue_context *context, const struct op *op);
+
+#endif /* DEMI_QUEUE_SGA_H */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "profile.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct profile profiles[] = {
+	{
+		.libos = "catnap",
+		.ipv4 = "127.0.0.1",
+		.ipv4_foreign = "203.0.113.77",
+		.ipv6 = "::1",
+		.ipv6_foreign = "2001:db8::77",
+		.tcp = true,
+		.udp = true,
+		.unix_stream = true,
+		.files = true,
+		.queues = true,
+		.kernel_peer = true,
+	},
+};
+
+/* Only where kernel and libOS share their addresses does the kernel's answer count. */
+static bool kernel_has_ipv6(const char *text)
+{
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool bound;
+
+	if (fd < 0)
+		return false;
+	inet_pton(AF_INET6, text, &address.sin6_addr);
+	bound = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	close(fd);
+	return bound;
+}
+
+const struct profile *profile_get(void)
+{
+	static struct profile found;
+	const char *name = getenv("LIBOS");
+
+	if (!name || !*name)
+		name = "catnap";
+	if (found.libos && strcmp(found.libos, name) == 0)
+		return &found;
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {
+		if (strcmp(profiles[i].libos, name) != 0)
+			continue;
+		found = profiles[i];
+		if (strcmp(name, "catnap") == 0 && found.ipv6 && !kernel_has_ipv6(found.ipv6))
+			found.ipv6 = NULL;
+		return &found;
+	}
+	return NULL;
+}

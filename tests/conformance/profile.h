@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the suite has to know of a libOS: which addresses it may use there and what the libOS
+ * serves. The one place to add a libOS to; the tests ask the profile and nothing else.
+ */
+#ifndef DEMI_TESTS_PROFILE_H
+#define DEMI_TESTS_PROFILE_H
+
+#include <stdbool.h>
+
+struct profile {
+	const char *libos;        /* value of LIBOS */
+	const char *ipv4;         /* an address of ours; both ends of a connection use it */
+	const char *ipv4_foreign; /* well-formed, unicast, and not ours */
+	const char *ipv6;         /* NULL: no IPv6 */
+	const char *ipv6_foreign; /* as ipv4_foreign */
+	bool tcp;
+	bool udp;
+	bool unix_stream; /* AF_UNIX, SOCK_STREAM */
+	bool files;       /* demi_open and its family, on paths of the file system */
+	bool queues;      /* in-memory queues */
+	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
+};
+
+/**
+ * profile_get - the profile of the libOS that LIBOS names; catnap when it is unset
+ *
+ * IPv6 is left out when the machine has none. Return: NULL for a libOS without a profile.
+ */
+const struct profile *profile_get(void);
+
+#endif /* DEMI_TESTS_PROFILE_H */

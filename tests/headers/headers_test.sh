@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# headers_test.sh TOP: compiles each header alone, as C, and the public ones as C++ too. Speaks
+# TAP. CC and CXX name the compilers; without CXX the C++ cases are skipped.
+
+set -euo pipefail
+cd "$1"
+
+number=0
+bad=0
+read -r -a cc <<<"${CC:-cc}"
+read -r -a cxx <<<"${CXX:-}"
+readonly warnings=(-Wall -Wextra -Werror)
+
+# outcome NAME OUTPUT STATUS: one line of TAP.
+outcome() {
+	number=$((number + 1))
+	if [[ $3 == 0 ]]; then
+		printf 'ok %d - %s\n' "$number" "$1"
+		return
+	fi
+	bad=1
+	printf 'not ok %d - %s\n' "$number" "$1"
+	printf '# %s\n' "${2//$'\n'/$'\n'# }"
+}
+
+# alone NAME COMMAND...: the compiler reads the header and nothing else that matters.
+alone() {
+	local name=$1 output status=0
+	shift
+	output=$("$@" "${warnings[@]}" -fsyntax-only - 2>&1 <<<'typedef int nothing;') || status=$?
+	outcome "$name" "$output" "$status"
+}
+
+as_c() {
+	alone "C $1" "${cc[@]}" -std=gnu17 -D_GNU_SOURCE -I src -I include -x c -include "$1"
+}
+
+# A user's program: no _GNU_SOURCE, no folder of ours but include/, strict C.
+as_public_c() {
+	alone "strict C $1" "${cc[@]}" -std=c11 -pedantic -I include -x c -include "$1"
+}
+
+as_cxx() {
+	if [[ ${#cxx[@]} == 0 ]]; then
+		number=$((number + 1))
+		printf 'ok %d - C++ %s # SKIP no C++ compiler\n' "$number" "$1"
+		return
+	fi
+	alone "C++ $1" "${cxx[@]}" -std=c++17 -I include -x c++ -include "$1"
+}
+
+while IFS= read -r header; do
+	as_c "$header"
+done < <(find src -name '*.h' | sort)
+
+for header in include/demi/*.h; do
+	as_public_c "$header"
+	as_cxx "$header"
+done
+
+printf '1..%d\n' "$number"
+exit "$bad"

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Installs into an empty folder, as a packager does, and uses what lies there. Speaks TAP.
+# shellcheck disable=SC2317 # the functions are called through check
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+dest=$(mktemp -d)
+work=$(mktemp -d)
+trap 'rm -rf "$dest" "$work"' EXIT
+
+number=0
+bad=0
+
+# check NAME COMMAND...: one line of TAP; the command's output only if it fails.
+check() {
+	local name=$1 status
+	shift
+	number=$((number + 1))
+	set +e
+	(
+		set -e
+		"$@"
+	) >"$work/output" 2>&1
+	status=$?
+	set -e
+	if [[ $status == 0 ]]; then
+		printf 'ok %d - %s\n' "$number" "$name"
+		return
+	fi
+	bad=1
+	printf 'not ok %d - %s\n' "$number" "$name"
+	sed 's/^/# /' "$work/output"
+}
+
+# prints TEXT COMMAND...: the command succeeds and TEXT is in its output.
+prints() {
+	local text=$1 output
+	shift
+	output=$("$@")
+	printf '%s\n' "$output"
+	[[ $output == *"$text"* ]]
+}
+
+# demi_pkg_config ARGUMENT...: pkg-config that sees the installed demi.pc, at its new place.
+demi_pkg_config() {
+	PKG_CONFIG_SYSROOT_DIR=$dest PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config "$@"
+}
+
+# flags ARGUMENT...: sets $flags, one element a flag.
+flags() {
+	read -r -a flags < <(demi_pkg_config "$@" demi)
+}
+
+# api_functions: what the public headers declare, one name a line.
+api_functions() {
+	gcc -E -P -I include include/demi/demi.h | grep -oE '\bdemi_[a-z0-9_]+ *\(' |
+		tr -d ' (' | sort -u
+}
+
+# exported: the dynamic symbols of the installed library, without the names of versions.
+exported() {
+	nm -D --defined-only "$libdir/libdemi.so" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
+		sort -u
+}
+
+install_all() {
+	make install DESTDIR="$dest" PREFIX=/usr
+}
+
+nothing_outside() {
+	local outside
+	outside=$(find "$dest" -not -type d -not -path "$dest/usr/*")
+	printf '%s\n' "$outside"
+	[[ -z $outside ]]
+}
+
+has_libraries() {
+	ls "$libdir/libdemi.a" "$libdir/libdemi.so" "$libdir/libdemi.so.0"
+}
+
+has_soname() {
+	prints 'soname: [libdemi.so.0]' readelf -d "$libdir/libdemi.so"
+}
+
+has_headers() {
+	diff -r include/demi "$dest/usr/include/demi" -x meson.build
+}
+
+has_manual() {
+	local pages
+	pages=$(find "$dest/usr/share/man" -name 'demi*.[1-9]*' | wc -l)
+	echo "$pages pages"
+	[[ $pages -gt 0 ]]
+}
+
+has_version() {
+	local version
+	version=$(meson introspect --projectinfo build/release |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["version"])')
+	prints "$version" demi_pkg_config --modversion demi
+}
+
+# What is packed is unpacked elsewhere: no file may know the folder it was staged in.
+no_trace_of_dest() {
+	! grep -rlF "$dest" "$dest"
+}
+
+only_api_exported() {
+	diff <(api_functions) <(exported)
+}
+
+# program_runs PROGRAM: with the installed library, and prints what it should.
+program_runs() {
+	prints hello env LD_LIBRARY_PATH="$libdir" "$1"
+}
+
+builds_shared() {
+	flags --cflags --libs
+	"$@" -Wall -Wextra -Werror -o "$work/shared" tests/install/program.c "${flags[@]}"
+	prints '[libdemi.so.0]' readelf -d "$work/shared"
+	program_runs "$work/shared"
+}
+
+builds_static() {
+	flags --static --cflags --libs
+	"$@" -Wall -Wextra -Werror -static -o "$work/static" tests/install/program.c "${flags[@]}"
+	program_runs "$work/static"
+}
+
+check 'make install DESTDIR=... PREFIX=/usr' install_all
+pc=$(find "$dest" -name demi.pc)
+if [[ -z $pc ]]; then
+	printf 'not ok %d - demi.pc is installed\n1..%d\n' $((number + 1)) $((number + 1))
+	exit 1
+fi
+libdir=$(dirname "$(dirname "$pc")")
+
+check 'everything lies below PREFIX' nothing_outside
+check 'no file names DESTDIR' no_trace_of_dest
+check 'libdemi.so and libdemi.a' has_libraries
+check 'soname libdemi.so.0' has_soname
+check 'all public headers' has_headers
+check 'manual pages' has_manual
+check 'pkg-config knows the version' has_version
+check 'exports exactly the functions of the headers' only_api_exported
+check 'a program links the shared library, gcc' builds_shared gcc
+check 'a program links the static library, gcc' builds_static gcc
+check 'a program links the shared library, clang' builds_shared clang
+check 'a program links the static library, clang' builds_static clang
+check 'a C++ program links the shared library' builds_shared g++ -x c++
+printf '1..%d\n' "$number"
+exit "$bad"
