@@ -23,12 +23,19 @@
 #define _Deref_pre_z_
 #endif
 
-#if defined(__GNUC__)
-/* Indices are one-based. */
+/*
+ * Indices are one-based. The library itself is built without: with the attribute on a prototype
+ * the compiler would delete the NULL checks of the definition.
+ */
+#if defined(__GNUC__) && !defined(DEMI_BUILDING_LIBRARY)
 #define ATTR_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
-#define ATTR_NODISCARD __attribute__((warn_unused_result))
 #else
 #define ATTR_NONNULL(...)
+#endif
+
+#if defined(__GNUC__)
+#define ATTR_NODISCARD __attribute__((warn_unused_result))
+#else
 #define ATTR_NODISCARD
 #endif
 

@@ -21,7 +21,7 @@ extern void *demi_malloc(_In_ size_t size);
 /** demi_calloc - @count objects of @size bytes, zeroed; NULL also when the product overflows. */
 extern void *demi_calloc(_In_ size_t count, _In_ size_t size);
 
-/** demi_realloc - as realloc(3); on failure @ptr stays as it was. */
+/** demi_realloc - as realloc(3): @size 0 frees; on failure @ptr stays as it was. */
 extern void *demi_realloc(_In_opt_ void *ptr, _In_ size_t size);
 
 /** demi_memalign - @alignment is a power of two, at most 4096; NULL otherwise. */

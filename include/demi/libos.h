@@ -4,6 +4,7 @@
  *
  * Every call returns 0 or a positive errno value and never sets errno. A call that stores a
  * queue token starts an operation; its own outcome is what a wait returns for the token.
+ * Before demi_init(3) every call returns ENOSYS; what a queue cannot do returns EOPNOTSUPP.
  * A runtime belongs to the thread that made it: all calls concern the calling thread's.
  */
 #ifndef DEMI_LIBOS_H
@@ -105,7 +106,8 @@ extern int demi_close(_In_ int qd);
  * demi_aclose - close a descriptor; completes when the peer has all that was pushed
  *
  * Until then the descriptor takes no new operation. Pending pops, accepts and connects complete
- * with ECANCELED at once, pending pushes as they are sent. The result is DEMI_OPC_CLOSE, or
+ * with ECANCELED at once, pending pushes as they are sent (an in-memory queue has no peer and
+ * cancels them). The result is DEMI_OPC_CLOSE, or
  * DEMI_OPC_FAILED with what kept the data from the peer; the descriptor is closed either way.
  * Return: 0, EBADF, EAGAIN (operation table full), EFAULT.
  */

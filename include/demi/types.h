@@ -32,7 +32,7 @@ typedef struct __attribute__((packed)) demi_sgaseg {
 /** A scatter-gather array: what is pushed and what is popped. */
 typedef struct __attribute__((packed)) demi_sgarray {
 	void *sga_buf;        /**< reserved for the library; NULL in an array you filled yourself */
-	uint32_t sga_numsegs; /**< 1..DEMI_SGARRAY_MAXSIZE */
+	uint32_t sga_numsegs; /**< 1..DEMI_SGARRAY_MAXSIZE; 0 in the null array */
 	demi_sgaseg_t sga_segs[DEMI_SGARRAY_MAXSIZE]; /**< in order, sga_numsegs of them */
 	struct sockaddr_in sga_addr; /**< source of a datagram; see demi_sgaaddr(3) for IPv6 */
 } demi_sgarray_t;

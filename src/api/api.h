@@ -2,9 +2,6 @@
 /*
  * What the public calls share: find this thread's runtime, check the arguments, start an
  * operation. Here negative errno becomes positive.
- *
- * The prototypes promise the compiler that pointers are not NULL, and callers break it: this
- * folder is built with -fno-delete-null-pointer-checks, so that the checks stay.
  */
 #ifndef DEMI_API_API_H
 #define DEMI_API_API_H
@@ -17,6 +14,15 @@
 
 /** The calling thread's runtime, or NULL. Read once in each call. */
 extern _Thread_local struct runtime *api_runtime __attribute__((tls_model("initial-exec")));
+
+static inline void api_restore_errno(const int *saved)
+{
+	errno = *saved;
+}
+
+/** API_KEEP_ERRNO - whatever the kernel says until the end of the scope, errno stays as it was */
+#define API_KEEP_ERRNO \
+	__attribute__((cleanup(api_restore_errno), unused)) const int saved_errno = errno
 
 /** api_pointer_ok - whether a pointer may be used for objects of @alignment */
 static inline bool api_pointer_ok(const void *pointer, size_t alignment)

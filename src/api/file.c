@@ -8,6 +8,7 @@
 
 int demi_open(int *qd_out, const char *path, int flags, mode_t mode)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	struct queue *queue;
 	int error;
@@ -33,6 +34,7 @@ int demi_creat(int *qd_out, const char *path, mode_t mode)
 
 int demi_seek(int qd, int64_t offset, int whence, int64_t *position_out)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);
@@ -50,6 +52,7 @@ int demi_seek(int qd, int64_t offset, int whence, int64_t *position_out)
 
 int demi_truncate(int qd, int64_t offset)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);

@@ -9,6 +9,7 @@
 
 void *demi_malloc(size_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 
 	return runtime ? heap_alloc(runtime->context.heap, size) : NULL;
@@ -29,6 +30,7 @@ void *demi_calloc(size_t count, size_t size)
 
 void *demi_memalign(size_t alignment, size_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 
 	return runtime ? heap_alloc_aligned(runtime->context.heap, alignment, size) : NULL;
@@ -43,6 +45,7 @@ static _Noreturn void wrong_free(const void *ptr, const char *what)
 
 void demi_free(void *ptr)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 
 	if (!ptr)
@@ -61,6 +64,7 @@ void demi_free(void *ptr)
 
 void *demi_realloc(void *ptr, size_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	size_t usable;
 	void *object;

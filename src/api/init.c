@@ -12,6 +12,7 @@ _Thread_local struct runtime *api_runtime;
 
 int demi_init(const struct demi_args *args)
 {
+	API_KEEP_ERRNO;
 	struct config config;
 	char message[512];
 	int error;
@@ -30,6 +31,7 @@ int demi_init(const struct demi_args *args)
 
 void demi_fini(void)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 
 	if (!runtime)

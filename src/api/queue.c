@@ -9,6 +9,7 @@
 
 int demi_queue(int *qd_out)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	struct queue *queue;
 	int error;
@@ -26,6 +27,7 @@ int demi_queue(int *qd_out)
 static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
 		      const struct sockaddr *address, socklen_t length)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	struct op *op;
@@ -63,6 +65,7 @@ int demi_pushto(demi_qtoken_t *qt_out, int sockqd, const demi_sgarray_t *sga,
 
 int demi_pop(demi_qtoken_t *qt_out, int qd)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	struct op *op;
@@ -80,6 +83,7 @@ int demi_pop(demi_qtoken_t *qt_out, int qd)
 
 int demi_cancel(demi_qtoken_t qt)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	struct op *op;
 
@@ -95,6 +99,7 @@ int demi_cancel(demi_qtoken_t qt)
 
 int demi_close(int qd)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);
@@ -108,6 +113,7 @@ int demi_close(int qd)
 
 int demi_aclose(demi_qtoken_t *qt_out, int qd)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	struct op *op;

@@ -8,6 +8,7 @@
 
 demi_sgarray_t demi_sgaalloc(size_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	demi_sgarray_t sga = {0};
 	struct buf *buf;
@@ -24,6 +25,7 @@ demi_sgarray_t demi_sgaalloc(size_t size)
 
 int demi_sgafree(demi_sgarray_t *sga)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	struct buf *buf;
 	int error;

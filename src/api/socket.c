@@ -6,6 +6,7 @@
 
 int demi_socket(int *sockqd_out, int domain, int type, int protocol)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
 	struct queue *queue;
 	int error;
@@ -26,6 +27,7 @@ int demi_socket(int *sockqd_out, int domain, int type, int protocol)
 
 int demi_bind(int sockqd, const struct sockaddr *addr, socklen_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(sockqd, &runtime, &queue);
@@ -39,6 +41,7 @@ int demi_bind(int sockqd, const struct sockaddr *addr, socklen_t size)
 
 int demi_listen(int sockqd, int backlog)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(sockqd, &runtime, &queue);
@@ -50,6 +53,7 @@ int demi_listen(int sockqd, int backlog)
 
 int demi_accept(demi_qtoken_t *qt_out, int sockqd)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	struct op *op;
@@ -67,6 +71,7 @@ int demi_accept(demi_qtoken_t *qt_out, int sockqd)
 
 int demi_connect(demi_qtoken_t *qt_out, int sockqd, const struct sockaddr *addr, socklen_t size)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	struct op *op;
@@ -86,6 +91,7 @@ int demi_connect(demi_qtoken_t *qt_out, int sockqd, const struct sockaddr *addr,
 
 int demi_shutdown(int qd, int how)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);
@@ -101,6 +107,7 @@ int demi_shutdown(int qd, int how)
 
 int demi_setsockopt(int qd, int level, int optname, const void *optval, socklen_t optlen)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);
@@ -116,6 +123,7 @@ int demi_setsockopt(int qd, int level, int optname, const void *optval, socklen_
 
 int demi_getsockopt(int qd, int level, int optname, void *optval, socklen_t *optlen)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);
@@ -154,6 +162,7 @@ int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrlen)
 
 int demi_getsockname(int qd, struct sockaddr *addr, socklen_t *addrlen)
 {
+	API_KEEP_ERRNO;
 	struct runtime *runtime;
 	struct queue *queue;
 	int error = api_find(qd, &runtime, &queue);

@@ -23,9 +23,6 @@ static struct {
 } options[OPTIONS_MAX];
 static size_t num_options;
 
-static int drive_qd = -1; /* queue whose only pop never completes; see drive */
-static demi_qtoken_t drive_qt;
-
 int suite_main(const char *area, bool served, const char *what, const struct CMUnitTest *tests,
 	       size_t num_tests)
 {
@@ -53,7 +50,6 @@ int suite_main(const char *area, bool served, const char *what, const struct CMU
 int setup(void **state)
 {
 	(void)state;
-	drive_qd = -1;
 	return demi_init(NULL);
 }
 
@@ -61,7 +57,6 @@ int teardown(void **state)
 {
 	(void)state;
 	demi_fini();
-	drive_qd = -1;
 	options_restore();
 	return 0;
 }
@@ -201,13 +196,16 @@ int outcome_at(int error, const demi_qtoken_t *qt, const char *file, int line)
 void drive(void)
 {
 	struct timespec moment = milliseconds(1);
+	demi_qtoken_t qt;
 	demi_qresult_t qr;
+	int qd;
 
-	if (drive_qd < 0) {
-		check_call(demi_queue(&drive_qd), 0);
-		check_call(demi_pop(&drive_qt, drive_qd), 0);
-	}
-	check_call(demi_wait(&qr, drive_qt, &moment), ETIMEDOUT);
+	/* A pop that never completes. */
+	check_call(demi_queue(&qd), 0);
+	check_call(demi_pop(&qt, qd), 0);
+	check_call(demi_wait(&qr, qt, &moment), ETIMEDOUT);
+	check_call(demi_close(qd), 0);
+	check_call(demi_wait(&qr, qt, &wait_none), 0);
 }
 
 /* ---- Data ---- */

@@ -169,6 +169,24 @@ static void init__errno_is_never_set(void **state)
 			return (void *)(uintptr_t)("require: " #condition);                        \
 	} while (0)
 
+/* For calls: also says which errno it was. */
+#define require_ok(call)                                                                           \
+	do {                                                                                       \
+		int error_ = (call);                                                               \
+		if (error_)                                                                        \
+			return require_failed(#call, error_);                                      \
+	} while (0)
+
+static void *require_failed(const char *call, int error)
+{
+	char text[256], *copy;
+
+	snprintf(text, sizeof(text), "%s: %s", call, strerrorname_np(error));
+	/* It outlives the thread. */
+	copy = strdup(text);
+	return copy ? copy : (void *)(uintptr_t)call;
+}
+
 struct meeting {
 	pthread_barrier_t barrier;
 	struct address address;
@@ -210,24 +228,24 @@ static void *thread_with_runtime(void *argument)
 
 	error = demi_init(NULL);
 	pthread_barrier_wait(barrier);
-	require(error == 0);
+	require_ok(error);
 	require(demi_init(NULL) == EEXIST);
-	require(demi_queue(&qd) == 0);
+	require_ok(demi_queue(&qd));
 	for (int i = 0; i < 10000; i++) {
 		int number;
 
 		sga = demi_sgaalloc(100);
 		require(sga.sga_buf != NULL);
 		memcpy(sga.sga_segs[0].sgaseg_buf, &i, sizeof(i));
-		require(demi_pop(&popping, qd) == 0);
-		require(demi_push(&pushing, qd, &sga) == 0);
-		require(demi_sgafree(&sga) == 0);
-		require(demi_wait(&qr, pushing, &wait_long) == 0);
-		require(demi_wait(&qr, popping, &wait_long) == 0);
+		require_ok(demi_pop(&popping, qd));
+		require_ok(demi_push(&pushing, qd, &sga));
+		require_ok(demi_sgafree(&sga));
+		require_ok(demi_wait(&qr, pushing, &wait_long));
+		require_ok(demi_wait(&qr, popping, &wait_long));
 		require(qr.qr_opcode == DEMI_OPC_POP);
 		memcpy(&number, qr.qr_value.sga.sga_segs[0].sgaseg_buf, sizeof(number));
 		require(number == i);
-		require(demi_sgafree(&qr.qr_value.sga) == 0);
+		require_ok(demi_sgafree(&qr.qr_value.sga));
 	}
 	demi_fini();
 	require(demi_queue(&qd) == ENOSYS);
@@ -288,21 +306,21 @@ static void *thread_server(void *argument)
 		error = demi_getsockname(listener, &meeting->address.any, &meeting->address.size);
 	}
 	pthread_barrier_wait(&meeting->barrier);
-	require(error == 0);
-	require(demi_accept(&qt, listener) == 0);
-	require(wait_in_thread(&qr, qt) == 0);
+	require_ok(error);
+	require_ok(demi_accept(&qt, listener));
+	require_ok(wait_in_thread(&qr, qt));
 	connection = qr.qr_value.ares.qd;
 	for (size_t echoed = 0; echoed < (size_t)MEETING_ROUNDS * MEETING_BYTES;) {
-		require(demi_pop(&qt, connection) == 0);
-		require(wait_in_thread(&qr, qt) == 0);
+		require_ok(demi_pop(&qt, connection));
+		require_ok(wait_in_thread(&qr, qt));
 		require(sga_bytes(&qr.qr_value.sga) > 0);
 		echoed += sga_bytes(&qr.qr_value.sga);
-		require(demi_push(&qt, connection, &qr.qr_value.sga) == 0);
-		require(demi_sgafree(&qr.qr_value.sga) == 0);
-		require(wait_in_thread(&qr, qt) == 0);
+		require_ok(demi_push(&qt, connection, &qr.qr_value.sga));
+		require_ok(demi_sgafree(&qr.qr_value.sga));
+		require_ok(wait_in_thread(&qr, qt));
 	}
-	require(demi_aclose(&qt, connection) == 0);
-	require(wait_in_thread(&qr, qt) == 0);
+	require_ok(demi_aclose(&qt, connection));
+	require_ok(wait_in_thread(&qr, qt));
 	demi_fini();
 	return NULL;
 }
@@ -318,25 +336,25 @@ static void *thread_client(void *argument)
 
 	error = demi_init(NULL);
 	pthread_barrier_wait(&meeting->barrier);
-	require(error == 0);
-	require(demi_socket(&qd, meeting->transport->family, SOCK_STREAM, 0) == 0);
-	require(demi_connect(&qt, qd, &meeting->address.any, meeting->address.size) == 0);
-	require(wait_in_thread(&qr, qt) == 0);
+	require_ok(error);
+	require_ok(demi_socket(&qd, meeting->transport->family, SOCK_STREAM, 0));
+	require_ok(demi_connect(&qt, qd, &meeting->address.any, meeting->address.size));
+	require_ok(wait_in_thread(&qr, qt));
 	for (int i = 0; i < MEETING_ROUNDS; i++) {
 		memset(sent, i, sizeof(sent));
-		require(demi_push(&qt, qd, &sga) == 0);
-		require(wait_in_thread(&qr, qt) == 0);
+		require_ok(demi_push(&qt, qd, &sga));
+		require_ok(wait_in_thread(&qr, qt));
 		for (size_t done = 0; done < sizeof(received);) {
 			size_t got;
 
-			require(demi_pop(&qt, qd) == 0);
-			require(wait_in_thread(&qr, qt) == 0);
+			require_ok(demi_pop(&qt, qd));
+			require_ok(wait_in_thread(&qr, qt));
 			got = sga_bytes(&qr.qr_value.sga);
 			require(got > 0 && done + got <= sizeof(received));
 			require(qr.qr_value.sga.sga_numsegs == 1);
 			memcpy(received + done, qr.qr_value.sga.sga_segs[0].sgaseg_buf, got);
 			done += got;
-			require(demi_sgafree(&qr.qr_value.sga) == 0);
+			require_ok(demi_sgafree(&qr.qr_value.sga));
 		}
 		require(memcmp(sent, received, sizeof(sent)) == 0);
 	}

@@ -383,14 +383,17 @@ static int file_truncate(struct queue *queue, int64_t offset)
 {
 	struct file *file = file_of(queue);
 	int64_t size;
-	int error = file_size(file, &size);
+	int error;
 
-	if (error)
-		return error;
-	if (file->access == O_RDONLY || offset > size)
+	if (file->access == O_RDONLY)
 		return -EINVAL;
 	if (file->pops.head || file->read_buf || file->pushes)
 		return -EBUSY;
+	error = file_size(file, &size);
+	if (error)
+		return error;
+	if (offset > size)
+		return -EINVAL;
 	if (ftruncate(file->fd, offset) < 0 || fsync(file->fd) < 0)
 		return -errno;
 	if (file->cursor > offset)
