@@ -20,7 +20,6 @@ build scdoc                               program scdoc
 build libyaml-dev                         module  yaml-0.1
 build liburing-dev                        module  liburing
 build libjansson-dev                      module  jansson
-build libgsl-dev                          module  gsl
 test  gcc                                 program gcc
 test  g++                                 program g++
 test  binutils                            program nm

@@ -1,42 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "latency.h"
 
-#include <errno.h>
-#include <gsl/gsl_errno.h>
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
-#define LOWEST_NS 10.0
-#define HIGHEST_NS 1e12
-#define BIN_GROWTH 1.01
-
-int latency_init(struct latency *latency)
+void latency_init(struct latency *latency)
 {
-	size_t bins = (size_t)ceil(log(HIGHEST_NS / LOWEST_NS) / log(BIN_GROWTH));
-	double *ranges = calloc(bins + 1, sizeof(*ranges));
-
-	*latency = (struct latency){.min_ns = UINT64_MAX};
-	if (!ranges)
-		return ENOMEM;
-	gsl_set_error_handler_off(); /* the default one aborts */
-	latency->histogram = gsl_histogram_alloc(bins);
-	if (!latency->histogram) {
-		free(ranges);
-		return ENOMEM;
-	}
-	ranges[0] = 0.0; /* whatever is below the lowest counts in the first bin */
-	for (size_t i = 1; i <= bins; i++)
-		ranges[i] = LOWEST_NS * pow(BIN_GROWTH, (double)i);
-	gsl_histogram_set_ranges(latency->histogram, ranges, bins + 1);
-	free(ranges);
-	return 0;
+	memset(latency, 0, sizeof(*latency));
+	latency->min_ns = UINT64_MAX;
 }
 
-void latency_fini(struct latency *latency)
+/* How far a value is shifted right to lie in one doubling's bins; 0: a bin for each value. */
+static unsigned int bin_shift(uint64_t ns)
 {
-	if (latency->histogram)
-		gsl_histogram_free(latency->histogram);
-	latency->histogram = NULL;
+	unsigned int log2 = 63u - (unsigned int)__builtin_clzll(ns | 1);
+
+	return log2 > LATENCY_BINS_LOG2 ? log2 - LATENCY_BINS_LOG2 : 0;
+}
+
+static unsigned int bin_of(uint64_t ns)
+{
+	unsigned int shift = bin_shift(ns);
+
+	/* From the first shift on, the shifted value is 128..255: bins go on without a gap. */
+	return (shift << LATENCY_BINS_LOG2) + (unsigned int)(ns >> shift);
+}
+
+/* The middle of a bin, kept between the extremes that were seen. */
+static double bin_value(const struct latency *latency, unsigned int bin)
+{
+	unsigned int shift = bin >> LATENCY_BINS_LOG2;
+	double middle = bin;
+
+	if (shift > 1) {
+		uint64_t mantissa;
+
+		shift--; /* the mantissa's top bit */
+		mantissa = bin - (shift << LATENCY_BINS_LOG2);
+		middle = (double)(mantissa << shift) + (double)(UINT64_C(1) << shift) / 2;
+	}
+	return fmin(fmax(middle, (double)latency->min_ns), (double)latency->max_ns);
 }
 
 void latency_record(struct latency *latency, uint64_t ns)
@@ -47,31 +50,20 @@ void latency_record(struct latency *latency, uint64_t ns)
 		latency->min_ns = ns;
 	if (ns > latency->max_ns)
 		latency->max_ns = ns;
-	gsl_histogram_increment(latency->histogram, fmin((double)ns, HIGHEST_NS));
-}
-
-/* The middle of a bin, kept between the extremes that were seen. */
-static double bin_value(const struct latency *latency, size_t bin)
-{
-	double lower;
-	double upper;
-
-	gsl_histogram_get_range(latency->histogram, bin, &lower, &upper);
-	return fmin(fmax((lower + upper) / 2, (double)latency->min_ns), (double)latency->max_ns);
+	latency->bins[bin_of(ns)]++;
 }
 
 double latency_quantile_ns(const struct latency *latency, double quantile)
 {
-	size_t bins = gsl_histogram_bins(latency->histogram);
-	double rank = fmax(1.0, ceil(quantile * (double)latency->count));
-	double seen = 0.0;
+	uint64_t rank = (uint64_t)fmax(1.0, ceil(quantile * (double)latency->count));
+	uint64_t seen = 0;
 
 	if (latency->count == 0)
 		return 0.0;
-	for (size_t i = 0; i < bins; i++) {
-		seen += gsl_histogram_get(latency->histogram, i);
+	for (unsigned int bin = 0; bin < LATENCY_BINS; bin++) {
+		seen += latency->bins[bin];
 		if (seen >= rank)
-			return bin_value(latency, i);
+			return bin_value(latency, bin);
 	}
 	return (double)latency->max_ns;
 }

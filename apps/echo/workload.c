@@ -28,8 +28,8 @@ int workload_init(struct workload *workload, const struct options *options)
 	workload->connections = calloc(options->connections, sizeof(*workload->connections));
 	workload->slots = calloc(slots, sizeof(*workload->slots));
 	workload->free_slots = calloc(slots, sizeof(*workload->free_slots));
-	if (!workload->connections || !workload->slots || !workload->free_slots ||
-	    latency_init(&workload->latency)) {
+	latency_init(&workload->latency);
+	if (!workload->connections || !workload->slots || !workload->free_slots) {
 		workload_fini(workload);
 		return ENOMEM;
 	}
@@ -46,7 +46,6 @@ int workload_init(struct workload *workload, const struct options *options)
 
 void workload_fini(struct workload *workload)
 {
-	latency_fini(&workload->latency);
 	free(workload->connections);
 	free(workload->slots);
 	free(workload->free_slots);

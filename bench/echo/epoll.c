@@ -6,7 +6,7 @@
  * Edge-triggered spares the kernel a second look at each socket; the receive buffer is larger
  * than a message, so a short count proves that the socket is empty and no EAGAIN has to be asked.
  */
-#include "echo_bench.h"
+#include "echo/echo.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -87,6 +87,4 @@ out:
 	return rc;
 }
 
-static const struct echo_impl epoll = {.name = "epoll", .run = run};
-
-const struct echo_impl *const epoll_impls[] = {&epoll, NULL};
+const struct echo_impl echo_epoll = {.name = "epoll", .run = run};

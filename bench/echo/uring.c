@@ -7,7 +7,7 @@
  * submits all sends of a batch and collects what has come meanwhile. Sockets are registered files;
  * one multishot recv serves a connection for its life, from a ring of provided buffers.
  */
-#include "echo_bench.h"
+#include "echo/echo.h"
 
 #include <liburing.h>
 #include <stdlib.h>
@@ -222,6 +222,4 @@ static int run(struct echo_end *end)
 	return rc;
 }
 
-static const struct echo_impl uring = {.name = "uring", .run = run};
-
-const struct echo_impl *const uring_impls[] = {&uring, NULL};
+const struct echo_impl echo_uring = {.name = "uring", .run = run};

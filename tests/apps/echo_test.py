@@ -662,7 +662,7 @@ def can_bind(host):
 def main():
     global DEMI, PLAIN
     if len(sys.argv) < 3 or not all(os.access(path, os.X_OK) for path in sys.argv[1:3]):
-        print("skipped: needs demi-echo and echo-plain, which need jansson and gsl")
+        print("skipped: needs demi-echo and echo-plain, which need jansson")
         sys.exit(SKIPPED)
     DEMI, PLAIN = sys.argv[1:3]
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

@@ -47,10 +47,14 @@ int socket_check_address(const struct socket *socket, const struct sockaddr *add
 			 socklen_t length)
 {
 	socklen_t least = sizeof(struct sockaddr_in);
+	sa_family_t family;
 
-	if (length < sizeof(address->sa_family) || length > sizeof(struct sockaddr_storage))
+	if (length < sizeof(family) || length > sizeof(struct sockaddr_storage))
 		return -EINVAL;
-	if (address->sa_family != socket->domain)
+	/* It may lie in a packed structure, at any address. */
+	memcpy(&family, (const char *)address + offsetof(struct sockaddr, sa_family),
+	       sizeof(family));
+	if (family != socket->domain)
 		return -EAFNOSUPPORT;
 	if (socket->domain == AF_UNIX) {
 		least = offsetof(struct sockaddr_un, sun_path) + 1;

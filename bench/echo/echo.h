@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Echo benchmark: what all implementations share.
+ * Echo: what all implementations share.
  *
- * A cell is one implementation, one message size and one number of connections. The runner
- * (echo_bench.c) forks a server on CPU 0 and a client on CPU 1 for each cell; both call the same
- * implementation's run(), which moves the bytes. Each implementation decides only how to learn
- * that bytes have come and how to receive and send; echo_start() and echo_rx() say what to send
- * and keep the client's clock, so that they cost every implementation the same.
+ * A cell is one implementation, one message size and one number of connections. For each cell
+ * echo/cell.c forks a server on CPU 0 and a client on CPU 1; both call the same implementation's
+ * run(), which moves the bytes. Each implementation decides only how to learn that bytes have come
+ * and how to receive and send; echo_start() and echo_rx() say what to send and keep the client's
+ * clock, so that they cost every implementation the same.
  */
-#ifndef ECHO_BENCH_H
-#define ECHO_BENCH_H
+#ifndef BENCH_ECHO_ECHO_H
+#define BENCH_ECHO_ECHO_H
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +48,7 @@ struct echo_result {
 };
 
 struct echo_conn {
-	int fd;           /* non-blocking; -1 before echo_open() */
+	int fd;           /* non-blocking socket, or queue descriptor; -1: not open */
 	size_t got_bytes; /* client: received of the message in flight */
 	uint64_t sent_ns; /* client: when the message in flight was handed over */
 };
@@ -75,13 +77,14 @@ struct echo_impl {
 	int (*run)(struct echo_end *end);
 };
 
-extern const struct echo_impl *const epoll_impls[];
-extern const struct echo_impl *const uring_impls[];
-/* Only with ECHO_EXPLORE. */
-extern const struct echo_impl *const uring_mode_impls[];
-extern const struct echo_impl *const direct_impls[];
-extern const struct echo_impl *const hybrid_impls[];
-extern const struct echo_impl *const engine_impls[];
+extern const struct echo_impl echo_epoll;
+extern const struct echo_impl echo_uring; /* only with BENCH_HAVE_URING */
+extern const struct echo_impl echo_demi_epoll;
+extern const struct echo_impl echo_demi_uring;
+
+/** echo_set_up - fill in an end that is all zeroes; @result is used by the client only */
+void echo_set_up(struct echo_end *end, enum echo_role role, const struct echo_params *params,
+		 struct echo_result *result);
 
 /**
  * echo_open - open all connections of an end with kernel sockets
@@ -100,6 +103,16 @@ int echo_open(struct echo_end *end);
  * Return: 0 or -errno
  */
 int echo_send_all(int fd, struct echo_out out);
+
+/** echo_loopback - 127.0.0.1 with @port in host byte order */
+static inline struct sockaddr_in echo_loopback(uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+}
 
 static inline uint64_t echo_now_ns(void)
 {
@@ -124,6 +137,25 @@ static inline struct echo_out echo_start(struct echo_end *end, unsigned int conn
 	return (struct echo_out){end->tx, end->params->msg_bytes};
 }
 
+/* The client's message is complete: note its time. Returns false when this was the last one. */
+static inline bool echo_note(struct echo_end *end, struct echo_conn *conn, uint64_t now_ns)
+{
+	struct echo_result *result = end->result;
+
+	if (end->warm_ns) {
+		if (now_ns < end->warm_ns)
+			return true;
+		end->warm_ns = 0;
+		end->begin_ns = now_ns;
+		return true;
+	}
+	result->nmsgs++;
+	result->elapsed_ns = now_ns - end->begin_ns;
+	if (result->nsamples < ECHO_SAMPLES_MAX)
+		result->rtt_ns[result->nsamples++] = (uint32_t)(now_ns - conn->sent_ns);
+	return result->elapsed_ns < end->params->run_ns;
+}
+
 /**
  * echo_rx - account for received bytes
  * @end:  this end
@@ -138,8 +170,6 @@ static inline struct echo_out echo_start(struct echo_end *end, unsigned int conn
 static inline struct echo_out echo_rx(struct echo_end *end, unsigned int conn, const void *data,
 				      ptrdiff_t n)
 {
-	const struct echo_params *params = end->params;
-	struct echo_result *result = end->result;
 	struct echo_conn *c = &end->conns[conn];
 	uint64_t now_ns;
 
@@ -149,30 +179,17 @@ static inline struct echo_out echo_rx(struct echo_end *end, unsigned int conn, c
 	}
 	if (end->role == ECHO_SERVER)
 		return (struct echo_out){data, (size_t)n};
-
 	c->got_bytes += (size_t)n;
-	if (c->got_bytes < params->msg_bytes)
+	if (c->got_bytes < end->params->msg_bytes)
 		return (struct echo_out){0};
 	c->got_bytes = 0;
-
 	now_ns = echo_now_ns();
-	if (end->warm_ns) {
-		if (now_ns >= end->warm_ns) {
-			end->warm_ns = 0;
-			end->begin_ns = now_ns;
-		}
-	} else {
-		result->nmsgs++;
-		result->elapsed_ns = now_ns - end->begin_ns;
-		if (result->nsamples < ECHO_SAMPLES_MAX)
-			result->rtt_ns[result->nsamples++] = (uint32_t)(now_ns - c->sent_ns);
-		if (result->elapsed_ns >= params->run_ns) {
-			end->nopen--;
-			return (struct echo_out){0};
-		}
+	if (!echo_note(end, c, now_ns)) {
+		end->nopen--;
+		return (struct echo_out){0};
 	}
 	c->sent_ns = now_ns;
-	return (struct echo_out){end->tx, params->msg_bytes};
+	return (struct echo_out){end->tx, end->params->msg_bytes};
 }
 
-#endif /* ECHO_BENCH_H */
+#endif /* BENCH_ECHO_ECHO_H */
