@@ -14,10 +14,11 @@
 static const char *parse_port(const char *text, uint16_t *port)
 {
 	size_t digits = strspn(text, "0123456789");
+	long number = strtol(text, NULL, 10);
 
-	if (digits == 0 || digits > 5 || text[digits] != '\0' || atol(text) > UINT16_MAX)
+	if (digits == 0 || digits > 5 || text[digits] != '\0' || number > UINT16_MAX)
 		return "PORT is a number from 0 to 65535";
-	*port = (uint16_t)atol(text);
+	*port = (uint16_t)number;
 	return NULL;
 }
 

@@ -32,7 +32,7 @@ struct client_io {
 	uint8_t datagram[65536]; /* for one that came in several segments */
 };
 
-static const struct timespec poll_timeout = {.tv_nsec = 10 * 1000 * 1000};
+static const struct timespec poll_timeout = {.tv_nsec = 10000000};
 
 static void fail(struct client_io *io, const struct peer *peer, const char *what, int error)
 {

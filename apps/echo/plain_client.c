@@ -204,12 +204,17 @@ static struct client_io *plain_client_open(struct workload *workload)
 	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	io->peers = calloc(connections, sizeof(*io->peers));
 	io->messages = calloc(connections, size);
-	if (io->epoll_fd < 0 || !io->peers || !io->messages)
+	if (io->epoll_fd < 0 || !io->peers || !io->messages) {
 		workload_fail(workload, "%s", io->epoll_fd < 0 ? "no epoll" : "out of memory");
-	for (uint32_t i = 0; io->peers && i < connections; i++)
+		free(io->peers); /* it has no descriptors yet */
+		io->peers = NULL;
+		plain_client_close(io);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < connections; i++)
 		io->peers[i] = (struct peer){
 			.index = i, .fd = -1, .message = io->messages + i * size, .sent = size};
-	if (!workload->failure[0] && connect_all(io))
+	if (connect_all(io))
 		return io;
 	plain_client_close(io);
 	return NULL;

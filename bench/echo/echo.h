@@ -71,16 +71,31 @@ struct echo_out {
 	size_t bytes;
 };
 
+/* An implementation by hand, over connections that are open already. */
+struct echo_by_hand {
+	/* Prepares the sockets and sends the client's first messages; 0 or -errno. */
+	int (*attach)(struct echo_end *end, void **state_out);
+	/* Looks for work once and does it; 0 or -errno. */
+	int (*step)(void *state);
+	void (*detach)(void *state);
+};
+
 struct echo_impl {
 	const char *name;
 	/* Runs one end in a pinned process of its own until end->nopen is 0; 0 or -errno. */
 	int (*run)(struct echo_end *end);
 };
 
+extern const struct echo_by_hand echo_by_hand_epoll;
+extern const struct echo_by_hand echo_by_hand_uring; /* only with BENCH_HAVE_URING */
+
 extern const struct echo_impl echo_epoll;
 extern const struct echo_impl echo_uring; /* only with BENCH_HAVE_URING */
 extern const struct echo_impl echo_demi_epoll;
 extern const struct echo_impl echo_demi_uring;
+
+/** echo_run_by_hand - open the connections and step until all are closed; 0 or -errno */
+int echo_run_by_hand(struct echo_end *end, const struct echo_by_hand *by_hand);
 
 /** echo_set_up - fill in an end that is all zeroes; @result is used by the client only */
 void echo_set_up(struct echo_end *end, enum echo_role role, const struct echo_params *params,
@@ -94,6 +109,9 @@ void echo_set_up(struct echo_end *end, enum echo_role role, const struct echo_pa
  * Return: 0 or -errno
  */
 int echo_open(struct echo_end *end);
+
+/** echo_set_up_socket - no delays, no blocking; 0 or -errno */
+int echo_set_up_socket(int fd);
 
 /**
  * echo_send_all - send by direct system calls, spinning while the socket's buffer is full

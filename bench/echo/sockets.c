@@ -20,7 +20,7 @@ void echo_set_up(struct echo_end *end, enum echo_role role, const struct echo_pa
 		end->conns[i].fd = -1;
 }
 
-static int set_up_conn(int fd)
+int echo_set_up_socket(int fd)
 {
 	int one = 1;
 
@@ -47,7 +47,7 @@ static int accept_all(struct echo_end *end)
 		rc = -errno;
 	for (unsigned int i = 0; !rc && i < end->params->nconns; i++) {
 		end->conns[i].fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC);
-		rc = end->conns[i].fd < 0 ? -errno : set_up_conn(end->conns[i].fd);
+		rc = end->conns[i].fd < 0 ? -errno : echo_set_up_socket(end->conns[i].fd);
 	}
 	close(lfd);
 	return rc;
@@ -74,7 +74,7 @@ static int connect_all(struct echo_end *end)
 {
 	for (unsigned int i = 0; i < end->params->nconns; i++) {
 		int fd = connect_one(end->params->port);
-		int rc = fd < 0 ? fd : set_up_conn(fd);
+		int rc = fd < 0 ? fd : echo_set_up_socket(fd);
 
 		if (rc)
 			return rc;
@@ -103,4 +103,19 @@ int echo_send_all(int fd, struct echo_out out)
 		out.bytes -= (size_t)n;
 	}
 	return 0;
+}
+
+int echo_run_by_hand(struct echo_end *end, const struct echo_by_hand *by_hand)
+{
+	void *state;
+	int rc = echo_open(end);
+
+	if (!rc)
+		rc = by_hand->attach(end, &state);
+	if (rc)
+		return rc;
+	while (!rc && end->nopen)
+		rc = by_hand->step(state);
+	by_hand->detach(state);
+	return rc;
 }

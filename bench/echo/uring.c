@@ -132,30 +132,28 @@ static bool must_enter(struct uring *u)
 	       IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-static int spin(struct uring *u)
+static int step(void *state)
 {
-	while (u->end->nopen) {
-		struct io_uring_cqe *cqe;
-		unsigned int seen = 0;
-		unsigned int head;
+	struct uring *u = state;
+	struct io_uring_cqe *cqe;
+	unsigned int seen = 0;
+	unsigned int head;
+	int rc = 0;
 
-		if (must_enter(u)) {
-			int rc = io_uring_submit_and_get_events(&u->ring);
-
-			if (rc < 0 && rc != -EINTR)
-				return rc;
-		}
-		io_uring_for_each_cqe(&u->ring, head, cqe)
-		{
-			int rc = on_cqe(u, cqe);
-
-			if (rc)
-				return rc;
-			seen++;
-		}
-		if (seen)
-			io_uring_cq_advance(&u->ring, seen);
+	if (must_enter(u)) {
+		rc = io_uring_submit_and_get_events(&u->ring);
+		if (rc < 0 && rc != -EINTR)
+			return rc;
 	}
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+	{
+		rc = on_cqe(u, cqe);
+		if (rc)
+			return rc;
+		seen++;
+	}
+	if (seen)
+		io_uring_cq_advance(&u->ring, seen);
 	return 0;
 }
 
@@ -194,32 +192,51 @@ static int set_up_ring(struct uring *u)
 	return rc < 0 ? rc : 0;
 }
 
-static int run(struct echo_end *end)
+static void detach(void *state)
 {
-	struct uring u = {.end = end};
+	struct uring *u = state;
+
+	io_uring_queue_exit(&u->ring);
+	free(u->buf_ring);
+	free(u->bufs);
+	free(u);
+}
+
+static int attach(struct echo_end *end, void **state_out)
+{
+	struct uring *u = calloc(1, sizeof(*u));
 	int rc;
 
-	rc = echo_open(end);
-	if (rc)
-		return rc;
-	rc = io_uring_queue_init(NENTRIES, &u.ring,
+	if (!u)
+		return -ENOMEM;
+	u->end = end;
+	rc = io_uring_queue_init(NENTRIES, &u->ring,
 				 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 					 IORING_SETUP_TASKRUN_FLAG);
-	if (rc)
+	if (rc) {
+		free(u);
 		return rc;
-	rc = set_up_ring(&u);
-	if (!rc)
-		rc = set_up_buffers(&u);
-	for (unsigned int i = 0; !rc && i < end->params->nconns; i++) {
-		arm_recv(&u, i);
-		queue_send(&u, i, 0, echo_start(end, i));
 	}
+	rc = set_up_ring(u);
 	if (!rc)
-		rc = spin(&u);
-	io_uring_queue_exit(&u.ring);
-	free(u.buf_ring);
-	free(u.bufs);
-	return rc;
+		rc = set_up_buffers(u);
+	if (rc) {
+		detach(u);
+		return rc;
+	}
+	for (unsigned int i = 0; i < end->params->nconns; i++) {
+		arm_recv(u, i);
+		queue_send(u, i, 0, echo_start(end, i));
+	}
+	*state_out = u;
+	return 0;
+}
+
+const struct echo_by_hand echo_by_hand_uring = {attach, step, detach};
+
+static int run(struct echo_end *end)
+{
+	return echo_run_by_hand(end, &echo_by_hand_uring);
 }
 
 const struct echo_impl echo_uring = {.name = "uring", .run = run};

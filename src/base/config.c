@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
-#define FILE_BYTES_MAX (64 * 1024)
+#define FILE_BYTES_MAX 65536
 #define NAME_BYTES_MAX 32 /* longer names than any of ours get no suggestion */
 #define PREFIX "DEMI_"
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))

@@ -202,7 +202,7 @@ static void classes_init(struct heap *heap)
 		heap->current[class_id] = &heap->none;
 	}
 	for (uint32_t i = 0; i <= TABLE_BYTES_MAX / 16; i++)
-		heap->class_by_16[i] = (uint8_t)class_of_computed(i * 16);
+		heap->class_by_16[i] = (uint8_t)class_of_computed((size_t)i * 16);
 }
 
 /* ---- Units and runs of them ---- */
@@ -397,8 +397,8 @@ static struct unit *superblock_create(struct heap *heap, uint32_t class_id)
 	memory = unit_memory(heap, unit);
 	unpoison(memory, parameters->objects_offset);
 	unit->objects = memory + parameters->objects_offset;
-	unit->states = (uint32_t *)(void *)(memory +
-					    unit_index(heap, unit) % COLOURS * COLOUR_BYTES);
+	unit->states = (uint32_t *)(void *)(memory + (size_t)(unit_index(heap, unit) % COLOURS) *
+							     COLOUR_BYTES);
 	unit->reciprocal = parameters->reciprocal;
 	unit->size = parameters->size;
 	unit->carved_bytes = 0;

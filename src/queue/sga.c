@@ -107,14 +107,16 @@ struct buf *sga_to_bufs(struct heap *heap, const demi_sgarray_t *sga)
 
 void sga_from_bufs(demi_sgarray_t *sga, struct buf *chain)
 {
+	const struct buf *buf = chain;
 	uint32_t count = 0;
 
 	sga->sga_buf = chain;
-	for (const struct buf *buf = chain; buf; buf = buf->next) {
+	do {
 		sga->sga_segs[count].sgaseg_buf = buf->data;
 		sga->sga_segs[count].sgaseg_len = buf->length;
 		count++;
-	}
+		buf = buf->next;
+	} while (buf);
 	sga->sga_numsegs = count;
 	sga->sga_addr = chain->source.ipv4;
 }

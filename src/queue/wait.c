@@ -122,7 +122,7 @@ static int find_slowly(struct op_table *table, const demi_qtoken_t qts[], uint32
 	if (table->fresh.head) {
 		int error = refresh_all(table, qts, count);
 
-		if (error)
+		if (error < 0)
 			return error;
 		*op_out = take_first(table, qts, count);
 		if (*op_out)

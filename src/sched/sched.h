@@ -17,7 +17,7 @@
 #include "sched/coroutine.h"
 #include "sched/timer_wheel.h"
 
-#define SCHED_COROUTINES_MAX (64u * 64u * 64u)
+#define SCHED_COROUTINES_MAX (64ul * 64 * 64)
 #define SCHED_FAST_PATHS_MAX 4u
 
 struct sched {

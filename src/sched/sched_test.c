@@ -475,6 +475,23 @@ static void sched_wake__of_one_that_has_had_its_turn_waits_for_the_next_round(vo
 	free(actors);
 }
 
+static void sched_wake__of_one_whose_turn_is_still_to_come_runs_it_once(void **state)
+{
+	struct actor *actors = spawn_blocked(100);
+
+	(void)state;
+	/* In the block that runs, and in a later one. */
+	for (size_t later = 1; later < 100; later += 98) {
+		sched_wake(&sched, &actors[0].coroutine);
+		sched_wake(&sched, &actors[later].coroutine);
+		actors[0].wakes = &actors[later].coroutine;
+		assert_int_equal(sched_run_ready(&sched, NOW_NS), 2);
+		assert_int_equal(sched_run_ready(&sched, NOW_NS), 0);
+		assert_int_equal(actors[later].runs, 1);
+	}
+	free(actors);
+}
+
 /* ---- sched_run_ready ---- */
 
 static void sched_run_ready__runs_each_once_a_round(void **state)
@@ -883,6 +900,7 @@ int main(void)
 		sched_test(sched_wake__from_another_block_to_one_behind),
 		sched_test(sched_wake__across_summary_words),
 		sched_test(sched_wake__of_one_that_has_had_its_turn_waits_for_the_next_round),
+		sched_test(sched_wake__of_one_whose_turn_is_still_to_come_runs_it_once),
 		sched_test(sched_run_ready__runs_each_once_a_round),
 		sched_test(sched_run_ready__one_that_always_yields_starves_nobody),
 		sched_test(sched_run_ready__two_that_wake_each_other_leave_the_round),

@@ -449,8 +449,8 @@ void address_check_at(const struct address *a, const struct address *b, const ch
 	if (a->any.sa_family == AF_INET) {
 		_assert_int_equal(a->in.sin_addr.s_addr, b->in.sin_addr.s_addr, file, line);
 	} else {
-		_assert_memory_equal(&a->in6.sin6_addr, &b->in6.sin6_addr,
-				     sizeof(a->in6.sin6_addr), file, line);
+		_assert_memory_equal(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr),
+				     file, line);
 	}
 }
 

@@ -64,18 +64,18 @@ void option_set(const char *name, const char *value);
 void options_restore(void);
 
 /** skip_unless - skip the running test with a reason */
-#define skip_unless(condition, reason)                                                             \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			print_message("skipped: %s\n", (reason));                                  \
-			skip();                                                                    \
-			return;                                                                    \
-		}                                                                                  \
+#define skip_unless(condition, reason)                            \
+	do {                                                      \
+		if (!(condition)) {                               \
+			print_message("skipped: %s\n", (reason)); \
+			skip();                                   \
+			return;                                   \
+		}                                                 \
 	} while (0)
 
 /* ---- Checks ---- */
 
-#define check_either(call, first, second)                                                          \
+#define check_either(call, first, second) \
 	check_either_at((call), (first), (second), #call, __FILE__, __LINE__)
 void check_either_at(int error, int first, int second, const char *call, const char *file,
 		     int line);
@@ -126,7 +126,7 @@ void drive(void);
 /* ---- Data: byte i of a stream is a function of its seed and of i ---- */
 
 void pattern_fill(void *data, size_t size, unsigned int seed, uint64_t offset);
-#define pattern_check(data, size, seed, offset)                                                    \
+#define pattern_check(data, size, seed, offset) \
 	pattern_check_at((data), (size), (seed), (offset), __FILE__, __LINE__)
 void pattern_check_at(const void *data, size_t size, unsigned int seed, uint64_t offset,
 		      const char *file, int line);
@@ -145,7 +145,7 @@ demi_sgarray_t sga_pattern(size_t size, unsigned int seed, uint64_t offset);
 demi_sgarray_t sga_of(void *data, size_t size);
 
 /** push_pattern - start a push and free the array at once, which is legal */
-#define push_pattern(qd, size, seed, offset)                                                       \
+#define push_pattern(qd, size, seed, offset) \
 	push_pattern_at((qd), (size), (seed), (offset), __FILE__, __LINE__)
 demi_qtoken_t push_pattern_at(int qd, size_t size, unsigned int seed, uint64_t offset,
 			      const char *file, int line);
@@ -156,7 +156,7 @@ demi_qtoken_t push_sga_at(int qd, const demi_sgarray_t *sga, const char *file, i
 demi_qtoken_t pop_at(int qd, const char *file, int line);
 
 /** stream_expect - pop the next @size bytes of a stream, and not more, and check them */
-#define stream_expect(qd, size, seed, offset)                                                      \
+#define stream_expect(qd, size, seed, offset) \
 	stream_expect_at((qd), (size), (seed), (offset), __FILE__, __LINE__)
 void stream_expect_at(int qd, uint64_t size, unsigned int seed, uint64_t offset, const char *file,
 		      int line);
@@ -187,14 +187,16 @@ extern const struct transport transport_ipv6;
 extern const struct transport transport_unix;
 
 /** A test of the table that takes a transport as its parameter, and gets it with TRANSPORT */
-#define TEST_OVER(transport, function)                                                             \
-	{"[" #transport "] " #function, function, setup, teardown,                                 \
-	 (void *)(uintptr_t)&transport_##transport}
+#define TEST_OVER(transport, function)                                    \
+	{                                                                 \
+		"[" #transport "] " #function, function, setup, teardown, \
+			(void *)(uintptr_t)&transport_##transport         \
+	}
 #define TEST_OVER_IPV4(function) TEST_OVER(ipv4, function),
 #define TEST_OVER_IPV6(function) TEST_OVER(ipv6, function),
 #define TEST_OVER_UNIX(function) TEST_OVER(unix, function),
-#define TRANSPORT(variable, state)                                                                 \
-	const struct transport *variable = *(state);                                               \
+#define TRANSPORT(variable, state)                   \
+	const struct transport *variable = *(state); \
 	skip_unless(transport_served(variable), "the libOS does not serve this address family")
 
 bool transport_served(const struct transport *transport);
@@ -219,12 +221,12 @@ int socket_open_at(const struct transport *transport, int type, const char *file
 #define socket_name(qd, address) socket_name_at((qd), (address), __FILE__, __LINE__)
 void socket_name_at(int qd, struct address *address, const char *file, int line);
 /** socket_listen - a listening stream socket; @address receives where */
-#define socket_listen(transport, address)                                                          \
+#define socket_listen(transport, address) \
 	socket_listen_at((transport), (address), __FILE__, __LINE__)
 int socket_listen_at(const struct transport *transport, struct address *address, const char *file,
 		     int line);
 /** socket_datagram - a bound datagram socket; @address receives where */
-#define socket_datagram(transport, address)                                                        \
+#define socket_datagram(transport, address) \
 	socket_datagram_at((transport), (address), __FILE__, __LINE__)
 int socket_datagram_at(const struct transport *transport, struct address *address, const char *file,
 		       int line);
@@ -239,7 +241,7 @@ struct pair {
 
 #define pair_open(pair, transport) pair_open_at((pair), (transport), __FILE__, __LINE__)
 void pair_open_at(struct pair *pair, const struct transport *transport, const char *file, int line);
-#define pair_connect(listener, address, client, server)                                            \
+#define pair_connect(listener, address, client, server) \
 	pair_connect_at((listener), (address), (client), (server), __FILE__, __LINE__)
 void pair_connect_at(int listener, const struct address *address, int *client, int *server,
 		     const char *file, int line);

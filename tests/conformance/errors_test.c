@@ -224,8 +224,8 @@ static void errors__socket_of_a_wrong_kind_is_enotsup(void **state)
 static void bind_errors(const struct transport *transport, int type)
 {
 	struct address address, other, taken;
-	const struct transport *strange =
-		transport->family == AF_INET ? &transport_ipv6 : &transport_ipv4;
+	const struct transport *strange = transport->family == AF_INET ? &transport_ipv6
+								       : &transport_ipv4;
 	static const socklen_t lengths[] = {0, 1, 2, 8, (socklen_t)-1, INT32_MAX};
 	int qd = socket_open(transport, type), second = socket_open(transport, type);
 
@@ -319,8 +319,8 @@ static void errors__accept(void **state)
 static void errors__connect(void **state)
 {
 	TRANSPORT(transport, state);
-	const struct transport *strange =
-		transport->family == AF_INET ? &transport_ipv6 : &transport_ipv4;
+	const struct transport *strange = transport->family == AF_INET ? &transport_ipv6
+								       : &transport_ipv4;
 	struct address address, other;
 	demi_qtoken_t qt, connecting;
 	struct pair pair;
@@ -411,8 +411,8 @@ static void errors__push_and_pop_unconnected(void **state)
 static void errors__pushto(void **state)
 {
 	TRANSPORT(transport, state);
-	const struct transport *strange =
-		transport->family == AF_INET ? &transport_ipv6 : &transport_ipv4;
+	const struct transport *strange = transport->family == AF_INET ? &transport_ipv6
+								       : &transport_ipv4;
 	struct address address, other;
 	uint8_t byte = 1;
 	demi_sgarray_t sga = sga_of(&byte, 1), empty = sga_of(&byte, 0);

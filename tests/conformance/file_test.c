@@ -55,11 +55,11 @@ static void kernel_write(size_t size, unsigned int seed)
 	free(bytes);
 }
 
-#define seek_to(qd, offset, whence, expected)                                                      \
-	do {                                                                                       \
-		int64_t position_ = -1;                                                            \
-		check_call(demi_seek((qd), (offset), (whence), &position_), 0);                    \
-		assert_int_equal(position_, (expected));                                           \
+#define seek_to(qd, offset, whence, expected)                                   \
+	do {                                                                    \
+		int64_t position_ = -1;                                         \
+		check_call(demi_seek((qd), (offset), (whence), &position_), 0); \
+		assert_int_equal(position_, (expected));                        \
 	} while (0)
 
 static void file__creat_push_and_what_read_sees(void **state)

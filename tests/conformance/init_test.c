@@ -163,18 +163,18 @@ static void init__errno_is_never_set(void **state)
 /* ---- Threads ---- */
 
 /* cmocka's checks belong to the main thread: these say what failed and leave. */
-#define require(condition)                                                                         \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			return (void *)(uintptr_t)("require: " #condition);                        \
+#define require(condition)                                                  \
+	do {                                                                \
+		if (!(condition))                                           \
+			return (void *)(uintptr_t)("require: " #condition); \
 	} while (0)
 
 /* For calls: also says which errno it was. */
-#define require_ok(call)                                                                           \
-	do {                                                                                       \
-		int error_ = (call);                                                               \
-		if (error_)                                                                        \
-			return require_failed(#call, error_);                                      \
+#define require_ok(call)                                      \
+	do {                                                  \
+		int error_ = (call);                          \
+		if (error_)                                   \
+			return require_failed(#call, error_); \
 	} while (0)
 
 static void *require_failed(const char *call, int error)

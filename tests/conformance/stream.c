@@ -50,9 +50,9 @@ void stream__ping_pong(void **state)
 void stream__messages_of_1_byte_to_1_mib_arrive_intact(void **state)
 {
 	TRANSPORT(transport, state);
-	static const size_t sizes[] = {1,    2,    63,   64,   65,    536,	1023,	1024,
-				       1025, 1460, 4095, 4096, 8193,  16384,	65535,	65536,
-				       65537, 100000, 262144, 1000003, 1048576};
+	static const size_t sizes[] = {1,     2,     63,    64,     65,     536,     1023,
+				       1024,  1025,  1460,  4095,   4096,   8193,    16384,
+				       65535, 65536, 65537, 100000, 262144, 1000003, 1048576};
 	struct pair pair;
 	uint64_t offset = 0;
 
@@ -216,9 +216,9 @@ void stream__pops_complete_in_the_order_of_issue(void **state)
 		sent += 1000;
 		await_opcode(pushing, DEMI_OPC_PUSH);
 		while (received < sent && next < COUNT) {
-			check_call(demi_wait_any(&qr, &offset, pops + next, COUNT - next,
-						 &wait_long),
-				   0);
+			check_call(
+				demi_wait_any(&qr, &offset, pops + next, COUNT - next, &wait_long),
+				0);
 			assert_int_equal(offset, 0);
 			assert_true(qr.qr_qt == pops[next]);
 			assert_int_equal(qr.qr_opcode, DEMI_OPC_POP);
@@ -934,8 +934,8 @@ void stream__fini_with_everything_open_lets_another_runtime_start(void **state)
 
 /* ---- A plain socket at the other end ---- */
 
-#define KERNEL_PEER(transport)                                                                     \
-	skip_unless(profile_get()->kernel_peer || (transport)->family == AF_UNIX,                  \
+#define KERNEL_PEER(transport)                                                    \
+	skip_unless(profile_get()->kernel_peer || (transport)->family == AF_UNIX, \
 		    "no plain socket reaches this libOS")
 
 void stream__kernel_peer_reads_what_was_pushed(void **state)

@@ -161,11 +161,11 @@ static void tcp__options_are_set_and_read_back(void **state)
 	static const struct {
 		int level, name, value;
 	} options[] = {
-		{SOL_SOCKET, SO_KEEPALIVE, 1},	   {SOL_SOCKET, SO_KEEPALIVE, 0},
-		{SOL_SOCKET, SO_REUSEADDR, 1},	   {SOL_SOCKET, SO_REUSEPORT, 1},
-		{IPPROTO_TCP, TCP_NODELAY, 1},	   {IPPROTO_TCP, TCP_NODELAY, 0},
-		{IPPROTO_TCP, TCP_KEEPIDLE, 17},   {IPPROTO_TCP, TCP_KEEPINTVL, 7},
-		{IPPROTO_TCP, TCP_KEEPCNT, 3},	   {IPPROTO_TCP, TCP_USER_TIMEOUT, 12345},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},   {SOL_SOCKET, SO_KEEPALIVE, 0},
+		{SOL_SOCKET, SO_REUSEADDR, 1},   {SOL_SOCKET, SO_REUSEPORT, 1},
+		{IPPROTO_TCP, TCP_NODELAY, 1},   {IPPROTO_TCP, TCP_NODELAY, 0},
+		{IPPROTO_TCP, TCP_KEEPIDLE, 17}, {IPPROTO_TCP, TCP_KEEPINTVL, 7},
+		{IPPROTO_TCP, TCP_KEEPCNT, 3},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 12345},
 	};
 	int qd = socket_open(transport, SOCK_STREAM);
 
@@ -476,6 +476,7 @@ static void tcp__aclose_cancels_a_pending_connect(void **state)
 
 /* ---- The table ---- */
 
+/* clang-format off */
 #define TCP_FUNCTIONS(apply)                                                                       \
 	apply(tcp__port_0_is_chosen_at_bind)                                                       \
 	apply(tcp__wildcard_is_served)                                                             \
@@ -499,6 +500,7 @@ static void tcp__aclose_cancels_a_pending_connect(void **state)
 	apply(tcp__close_cancels_a_pending_connect)                                                \
 	apply(tcp__cancel_of_a_pending_connect)                                                    \
 	apply(tcp__aclose_cancels_a_pending_connect)
+/* clang-format on */
 
 int main(void)
 {

@@ -15,7 +15,7 @@ static demi_qtoken_t pushto_at(int qd, const demi_sgarray_t *sga, const struct a
 	return qt;
 }
 
-#define send_pattern(qd, size, seed, address)                                                      \
+#define send_pattern(qd, size, seed, address) \
 	send_pattern_at((qd), (size), (seed), (address), __FILE__, __LINE__)
 static void send_pattern_at(int qd, size_t size, unsigned int seed, const struct address *to,
 			    const char *file, int line)
@@ -46,7 +46,7 @@ static void source_check_at(const demi_sgarray_t *sga, const struct address *exp
 	}
 }
 
-#define receive_pattern(qd, size, seed, source)                                                    \
+#define receive_pattern(qd, size, seed, source) \
 	receive_pattern_at((qd), (size), (seed), (source), __FILE__, __LINE__)
 static void receive_pattern_at(int qd, size_t size, unsigned int seed, const struct address *source,
 			       const char *file, int line)
@@ -78,7 +78,7 @@ static void udp__ping_pong(void **state)
 static void udp__datagrams_of_1_to_65507_bytes_arrive_whole(void **state)
 {
 	TRANSPORT(transport, state);
-	static const size_t sizes[] = {1,    2,    511,	 512,	1472, 1473,  1500,
+	static const size_t sizes[] = {1,    2,    511,  512,  1472, 1473,  1500,
 				       2048, 4096, 8192, 8193, 9000, 32768, DATAGRAM_MAX};
 	struct address here, there;
 	int a = socket_datagram(transport, &here), b = socket_datagram(transport, &there);
@@ -563,6 +563,7 @@ static void udp__options(void **state)
 	assert_int_equal(value, transport->family);
 }
 
+/* clang-format off */
 #define UDP_FUNCTIONS(apply)                                                                       \
 	apply(udp__ping_pong)                                                                      \
 	apply(udp__datagrams_of_1_to_65507_bytes_arrive_whole)                                     \
@@ -586,6 +587,7 @@ static void udp__options(void **state)
 	apply(udp__source_is_cut_to_the_room_there_is)                                             \
 	apply(udp__empty_datagram_of_a_kernel_peer_is_an_empty_segment)                            \
 	apply(udp__options)
+/* clang-format on */
 
 int main(void)
 {

@@ -128,8 +128,8 @@ static void wait__timeout_lasts_as_long_as_asked_when_sleeping(void **state)
 
 static void wait__very_long_timeout_does_not_overflow(void **state)
 {
-	static const struct timespec ages[] = {
-		{.tv_sec = INT32_MAX}, {.tv_sec = INT64_MAX, .tv_nsec = 999999999}};
+	static const struct timespec ages[] = {{.tv_sec = INT32_MAX},
+					       {.tv_sec = INT64_MAX, .tv_nsec = 999999999}};
 	int qd = queue_open();
 
 	(void)state;
@@ -367,7 +367,7 @@ static struct {
 	int qds[CROWD];
 	demi_qtoken_t tokens[CROWD]; /* of each queue: its pop */
 	demi_qtoken_t qts[CROWD];    /* the application's array */
-	int owner[CROWD];	     /* queue of each entry of qts */
+	int owner[CROWD];            /* queue of each entry of qts */
 	int num_qts;
 	int ready[CROWD]; /* queues, in the order in which they were completed */
 	int num_ready;

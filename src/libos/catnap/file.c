@@ -161,7 +161,7 @@ static void write_done(struct batch_request *request, int32_t result)
 	file->writing = 0;
 	for (struct file_push *push = file->pushes; push; push = push->next)
 		push->writing = false;
-	for (; writing > 0; writing--) {
+	for (; writing > 0 && file->pushes; writing--) {
 		if (result <= 0) {
 			finish_push(file, result < 0 ? -result : EIO);
 			continue;
@@ -382,7 +382,7 @@ static int file_seek(struct queue *queue, int64_t offset, int whence, int64_t *p
 static int file_truncate(struct queue *queue, int64_t offset)
 {
 	struct file *file = file_of(queue);
-	int64_t size;
+	int64_t size = 0;
 	int error;
 
 	if (file->access == O_RDONLY)
@@ -430,7 +430,7 @@ static int open_plain(const char *path, int flags, mode_t mode)
 	else if (!S_ISREG(status.st_mode))
 		error = -EINVAL;
 	/* With O_NONBLOCK io_uring would fail a read that has to wait for the disk. */
-	else if (fcntl(fd, F_SETFL, O_APPEND) < 0)
+	if (!error && fcntl(fd, F_SETFL, O_APPEND) < 0)
 		error = -errno;
 	if (error) {
 		close(fd);

@@ -168,8 +168,8 @@ static int socket_accept(struct queue *queue, struct op *op)
 	return 0;
 }
 
-/* Take one connection from the kernel; the new socket has a descriptor. 0 or -errno */
-static int accept_one(struct socket *listener, struct socket **socket_out)
+/* Take one connection from the kernel; its descriptor in our table, or -errno. */
+static int accept_one(struct socket *listener)
 {
 	struct catnap *catnap = listener->catnap;
 	struct sockaddr_storage peer;
@@ -192,8 +192,7 @@ static int accept_one(struct socket *listener, struct socket **socket_out)
 	memcpy(&socket->peer, &peer, length);
 	socket->peer_length = length;
 	queue_table_add(&catnap->context->queues, &socket->queue);
-	*socket_out = socket;
-	return 0;
+	return socket->queue.qd;
 }
 
 /* A connection that died before it was accepted concerns nobody: accept(2), "Error handling". */
@@ -208,19 +207,18 @@ static bool accept_again(int error)
 static void accept_pending(struct socket *listener)
 {
 	while (listener->pops.head) {
-		struct socket *socket = NULL;
+		int qd = accept_one(listener);
 		struct op *op;
-		int error = accept_one(listener, &socket);
 
-		if (accept_again(error))
+		if (accept_again(qd))
 			continue;
-		if (error == -EAGAIN) {
+		if (qd == -EAGAIN) {
 			listener->poller.readable = false;
 			return;
 		}
 		op = op_list_take(&listener->pops);
-		op->result.accepted_qd = error ? -1 : socket->queue.qd;
-		op_complete(ops_of(listener), op, -error);
+		op->result.accepted_qd = qd;
+		op_complete(ops_of(listener), op, qd < 0 ? -qd : 0);
 	}
 }
 

@@ -248,7 +248,6 @@ static void free_request(struct socket *socket, struct op *op)
 		socket->first_request_used = false;
 	else
 		heap_free(heap, request);
-	op->request = NULL;
 }
 
 /* Keep a push for later. */
