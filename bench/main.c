@@ -70,7 +70,9 @@ int bench_pin(unsigned int cpu)
 
 static void add_only(struct bench_options *options, char *names)
 {
-	for (char *name = strtok(names, ","); name; name = strtok(NULL, ",")) {
+	char *rest;
+
+	for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
 		if (options->only_count == BENCH_ONLY_MAX)
 			wrong_usage("too many names for --only");
 		options->only[options->only_count++] = name;

@@ -144,7 +144,7 @@ static int set_up(void **state_out, uint64_t nconns, const char *engine,
 
 static int set_up_epoll(void **state_out, uint64_t nconns)
 {
-	return set_up(state_out, nconns, NULL, &echo_by_hand_epoll);
+	return set_up(state_out, nconns, "", &echo_by_hand_epoll);
 }
 
 static int set_up_demi_epoll(void **state_out, uint64_t nconns)
@@ -155,7 +155,7 @@ static int set_up_demi_epoll(void **state_out, uint64_t nconns)
 #ifdef BENCH_HAVE_URING
 static int set_up_uring(void **state_out, uint64_t nconns)
 {
-	return set_up(state_out, nconns, NULL, &echo_by_hand_uring);
+	return set_up(state_out, nconns, "", &echo_by_hand_uring);
 }
 
 static int set_up_demi_uring(void **state_out, uint64_t nconns)

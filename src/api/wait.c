@@ -16,9 +16,9 @@
 
 /*
  * One kind of wait. Return: 1 when it is over, having taken its operations; 0 when it goes on; or
- * a negative errno. @final: it will not be asked again.
+ * a negative errno.
  */
-typedef int (*look_fn)(struct runtime *runtime, void *wait, bool final);
+typedef int (*look_fn)(struct runtime *runtime, void *wait, enum wait_look how);
 
 static int timeout_to_ns(const struct timespec *timeout, uint64_t *ns_out)
 {
@@ -54,10 +54,14 @@ static uint64_t sleep_limit(struct runtime *runtime, uint64_t now_ns, uint64_t d
 	return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
-/* Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. 0 or -EINTR. */
-static int idle_step(struct runtime *runtime, struct idle *idle, uint64_t now_ns,
-		     uint64_t deadline_ns)
+/*
+ * Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. What @look returned
+ * if it was asked again, 0, or -EINTR.
+ */
+static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, void *wait,
+		     uint64_t now_ns, uint64_t deadline_ns)
 {
+	int found;
 	uint64_t idle_ns = now_ns - idle->since_ns;
 	bool sleeps = runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
 		      idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US;
@@ -71,6 +75,10 @@ static int idle_step(struct runtime *runtime, struct idle *idle, uint64_t now_ns
 		return -EINTR;
 	if (!sleeps || sched_has_ready(&runtime->context.sched))
 		return 0;
+	/* The looks so far were content with little; nothing wakes us for what they passed over. */
+	found = look(runtime, wait, WAIT_LOOK_TO_SLEEP);
+	if (found)
+		return found;
 	return runtime->libos->ops->sleep(runtime->libos, sleep_limit(runtime, now_ns, deadline_ns),
 					  &idle->guard.original);
 }
@@ -97,14 +105,15 @@ static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_
 	runtime->waits_without_poll = 0;
 	for (;;) {
 		runtime_poll(runtime, now_ns);
-		found = look(runtime, wait, now_ns >= deadline_ns);
+		found = look(runtime, wait,
+			     now_ns >= deadline_ns ? WAIT_LOOK_GIVE_UP : WAIT_LOOK_AGAIN);
 		if (found)
 			break;
 		if (now_ns >= deadline_ns) {
 			found = -ETIMEDOUT;
 			break;
 		}
-		found = idle_step(runtime, &idle, now_ns, deadline_ns);
+		found = idle_step(runtime, &idle, look, wait, now_ns, deadline_ns);
 		if (found)
 			break;
 		now_ns = clock_now_ns();
@@ -124,7 +133,7 @@ wait_loop(struct runtime *runtime, look_fn look, void *wait, const struct timesp
 		return error;
 	if (++runtime->waits_without_poll >= WAITS_WITHOUT_POLL)
 		poll_once(runtime);
-	found = look(runtime, wait, false);
+	found = look(runtime, wait, WAIT_LOOK_AGAIN);
 	if (!found)
 		found = wait_polling(runtime, look, wait, timeout_ns);
 	return found > 0 ? 0 : -found;
@@ -142,12 +151,12 @@ struct wait_one {
 	demi_qresult_t *qr_out;
 };
 
-static int look_one(struct runtime *runtime, void *arg, bool final)
+static int look_one(struct runtime *runtime, void *arg, enum wait_look how)
 {
 	struct wait_one *wait = arg;
 	struct op *op = op_lookup(&runtime->context.ops, wait->qt);
 
-	(void) final;
+	(void)how;
 	if (!op)
 		return -EINVAL;
 	if (!op_is_complete(op))
@@ -186,11 +195,11 @@ static int check_many(struct runtime *runtime, const void *qr_out, const demi_qt
 	return num_qts > 0 ? 0 : EINVAL;
 }
 
-static int look_any(struct runtime *runtime, void *arg, bool final)
+static int look_any(struct runtime *runtime, void *arg, enum wait_look how)
 {
 	struct wait_many *wait = arg;
 	struct op *op;
-	int found = wait_any_find(&runtime->context.ops, wait->qts, wait->count, final, &op,
+	int found = wait_any_find(&runtime->context.ops, wait->qts, wait->count, how, &op,
 				  &wait->ready);
 
 	if (found > 0)
@@ -216,12 +225,12 @@ int demi_wait_any(demi_qresult_t *qr_out, int *ready_offset, const demi_qtoken_t
 	return error;
 }
 
-static int look_all(struct runtime *runtime, void *arg, bool final)
+static int look_all(struct runtime *runtime, void *arg, enum wait_look how)
 {
 	struct op_table *ops = &runtime->context.ops;
 	struct wait_many *wait = arg;
 
-	(void) final;
+	(void)how;
 	while (wait->ready < wait->count && op_is_complete(op_lookup(ops, wait->qts[wait->ready])))
 		wait->ready++;
 	if (wait->ready < wait->count)
@@ -250,11 +259,11 @@ int demi_wait_all(demi_qresult_t qrs_out[], const demi_qtoken_t qts[], int num_q
 	return wait_loop(runtime, look_all, &wait, timeout);
 }
 
-static int look_next(struct runtime *runtime, void *arg, bool final)
+static int look_next(struct runtime *runtime, void *arg, enum wait_look how)
 {
 	struct wait_many *wait = arg;
 
-	(void) final;
+	(void)how;
 	while (wait->ready < wait->count) {
 		struct op *op = wait_take_next(&runtime->context.ops);
 

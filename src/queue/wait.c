@@ -8,20 +8,6 @@
 /* Arrays up to this length are checked whole before a wait gives up. */
 #define CHECK_WHOLE 64u
 
-static void refresh_hint(struct op_table *table, const demi_qtoken_t qts[], uint32_t place)
-{
-	struct op *op = op_lookup(table, qts[place]);
-
-	if (!op)
-		return;
-	op->wait_hint = place;
-	if (op->state == OP_PARKED) {
-		op_list_remove(&table->parked, op);
-		op->state = OP_DONE;
-		op_list_append(&table->fresh, op);
-	}
-}
-
 /* Everything completed is worth a look again; the parked ones completed first. */
 static void unpark(struct op_table *table)
 {
@@ -36,6 +22,17 @@ static void unpark(struct op_table *table)
 		table->fresh.tail = table->parked.tail;
 	table->fresh.head = table->parked.head;
 	table->parked = (struct op_list){NULL, NULL};
+}
+
+static void refresh_hint(struct op_table *table, const demi_qtoken_t qts[], uint32_t place)
+{
+	struct op *op = op_lookup(table, qts[place]);
+
+	if (!op)
+		return;
+	op->wait_hint = place;
+	if (op->state == OP_PARKED)
+		unpark(table);
 }
 
 void wait_any_begin(struct op_table *table, const demi_qtoken_t qts[], uint32_t count)
@@ -92,52 +89,69 @@ static struct op *take_first(struct op_table *table, const demi_qtoken_t qts[], 
 	return op;
 }
 
-/* Look at the next few places for unknown tokens, and for parked ones put there since. */
+/*
+ * Look at the next few places for unknown tokens, and for parked ones put there since. 1: there is
+ * one; 0; or -EINVAL.
+ */
 static int check_places(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
-			uint32_t places, struct op **op_out)
+			uint32_t places)
 {
 	struct wait_memo *memo = &table->memo;
 
 	for (uint32_t left = places < count ? places : count; left > 0; left--) {
-		uint32_t place = memo->cursor;
-		struct op *op = op_lookup(table, qts[place]);
+		const struct op *op = op_lookup(table, qts[memo->cursor]);
 
 		if (!op)
 			return -EINVAL;
-		memo->cursor = place + 1 < count ? place + 1 : 0;
-		op->wait_hint = place;
-		if (op_is_complete(op)) {
-			*op_out = op;
+		if (op_is_complete(op))
 			return 1;
-		}
+		memo->cursor = memo->cursor + 1 < count ? memo->cursor + 1 : 0;
 	}
 	return 0;
 }
 
-static int find_slowly(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
-		       bool final, struct op **op_out)
+/* Read through the array for the first to have completed. */
+static int find_by_reading(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
+			   struct op **op_out)
 {
-	if (final)
-		unpark(table);
-	if (table->fresh.head) {
-		int error = refresh_all(table, qts, count);
+	int error = refresh_all(table, qts, count);
 
-		if (error < 0)
-			return error;
-		*op_out = take_first(table, qts, count);
-		if (*op_out)
-			return 1;
-	}
-	return check_places(table, qts, count, final ? CHECK_WHOLE : CHECK_PLACES, op_out);
+	if (error < 0)
+		return error;
+	*op_out = take_first(table, qts, count);
+	return *op_out ? 1 : 0;
 }
 
-int wait_any_find(struct op_table *table, const demi_qtoken_t qts[], uint32_t count, bool final,
-		  struct op **op_out, uint32_t *place_out)
+static int find_slowly(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
+		       enum wait_look look, struct op **op_out)
+{
+	static const uint32_t places[] = {
+		[WAIT_LOOK_AGAIN] = CHECK_PLACES,
+		[WAIT_LOOK_GIVE_UP] = CHECK_WHOLE,
+		[WAIT_LOOK_TO_SLEEP] = UINT32_MAX,
+	};
+	int found = 0;
+
+	if (look != WAIT_LOOK_AGAIN)
+		unpark(table);
+	if (table->fresh.head)
+		found = find_by_reading(table, qts, count, op_out);
+	if (found)
+		return found;
+	found = check_places(table, qts, count, places[look]);
+	if (found <= 0)
+		return found;
+	unpark(table);
+	return find_by_reading(table, qts, count, op_out);
+}
+
+int wait_any_find(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
+		  enum wait_look look, struct op **op_out, uint32_t *place_out)
 {
 	struct op *op = table->fresh.head;
 
 	if (!op || !hint_holds(op, qts, count)) {
-		int found = find_slowly(table, qts, count, final, &op);
+		int found = find_slowly(table, qts, count, look, &op);
 
 		if (found <= 0)
 			return found;

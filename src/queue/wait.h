@@ -12,8 +12,6 @@
 #ifndef DEMI_QUEUE_WAIT_H
 #define DEMI_QUEUE_WAIT_H
 
-#include <stdbool.h>
-
 #include "queue/op.h"
 
 /**
@@ -23,16 +21,22 @@
  */
 void wait_any_begin(struct op_table *table, const demi_qtoken_t qts[], uint32_t count);
 
+/** How thorough a look is: what comes when it finds nothing. */
+enum wait_look {
+	WAIT_LOOK_AGAIN, /* a poll round and the next look */
+	WAIT_LOOK_GIVE_UP, /* the wait's end: every operation of the array must have been considered */
+	WAIT_LOOK_TO_SLEEP, /* nothing would wake us for what was passed over: check all tokens too */
+};
+
 /**
  * wait_any_find - look for a completed operation of the array
- * @final: whether the wait gives up afterwards: look everywhere, whatever it costs
  *
  * Between two looks of one wait only op_complete may have changed anything.
  * Return: 1 and the operation, unlinked, and its place; 0 when there is none; -EINVAL when an
- * unknown token was seen (places are checked a few at each look, up to 64 at a final one).
+ * unknown token was seen (a few places are checked at each look, up to 64 before giving up).
  */
-int wait_any_find(struct op_table *table, const demi_qtoken_t qts[], uint32_t count, bool final,
-		  struct op **op_out, uint32_t *place_out);
+int wait_any_find(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
+		  enum wait_look look, struct op **op_out, uint32_t *place_out);
 
 /**
  * wait_all_check - whether every token is known and stands there once; 0 or -EINVAL

@@ -60,7 +60,8 @@ static int look(const demi_qtoken_t qts[], uint32_t count, bool final, demi_qtok
 		uint32_t *place)
 {
 	struct op *op = NULL;
-	int result = wait_any_find(&table, qts, count, final, &op, place);
+	int result = wait_any_find(&table, qts, count, final ? WAIT_LOOK_GIVE_UP : WAIT_LOOK_AGAIN,
+				   &op, place);
 
 	if (result <= 0)
 		return result;

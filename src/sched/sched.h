@@ -29,9 +29,6 @@ struct sched {
 	uint32_t free_count;           /* ids on that stack */
 	uint32_t id_limit;             /* ids from here on were never used */
 	uint32_t live;                 /* spawned and not yet done */
-	uint32_t running_block;        /* block whose word sched_run_ready is working off */
-	uint64_t running_word;         /* what of that word is left */
-	uint64_t running_again;        /* what of it yielded */
 	uint32_t fast_count;
 	uint32_t fast_next; /* whose turn it is to go first */
 	struct coroutine *fast[SCHED_FAST_PATHS_MAX];
@@ -81,7 +78,8 @@ static inline bool sched_has_ready(const struct sched *sched)
  * sched_run_ready - run each runnable coroutine once
  *
  * One that yields, or is woken behind the place where the round stands, runs in the next round,
- * so that none starves. Return: coroutines run.
+ * so that none starves; one that is woken before that place still runs in this one. Return:
+ * coroutines run.
  */
 unsigned int sched_run_ready(struct sched *sched, uint64_t now_ns);
 

@@ -108,16 +108,17 @@ static void sched_spawn__is_runnable_at_once(void **state)
 	assert_int_equal(sched.live, 1);
 }
 
-static void sched_spawn__from_a_coroutine_runs_later(void **state)
+static void sched_spawn__from_a_coroutine_runs_in_the_same_round(void **state)
 {
 	struct actor child = {.step = COROUTINE_STEP_DONE};
 	struct actor parent = {.step = COROUTINE_STEP_BLOCK, .spawns = &child};
 
 	(void)state;
 	spawn(&parent);
-	assert_int_equal(sched_run_ready(&sched, NOW_NS), 1);
-	assert_int_equal(child.runs, 0);
-	assert_int_equal(sched_run_ready(&sched, NOW_NS), 1);
+	/* Its id, and so its place in the round, is behind its parent's. */
+	assert_int_equal(sched_run_ready(&sched, NOW_NS), 2);
+	assert_int_equal(child.runs, 1);
+	assert_int_equal(sched_run_ready(&sched, NOW_NS), 0);
 	assert_int_equal(child.runs, 1);
 	assert_int_equal(sched.live, 1);
 }
@@ -283,10 +284,10 @@ static void sched_remove__and_a_new_one_with_its_id_in_one_step(void **state)
 	actors[0].spawns = &heir;
 	sched_wake(&sched, &actors[0].coroutine);
 	sched_wake(&sched, &actors[2].coroutine);
-	assert_int_equal(sched_run_ready(&sched, NOW_NS), 1);
+	assert_int_equal(sched_run_ready(&sched, NOW_NS), 2);
 	assert_int_equal(heir.coroutine.id, 2);
-	assert_int_equal(sched_run_ready(&sched, NOW_NS), 1);
 	assert_int_equal(heir.runs, 1);
+	assert_int_equal(sched_run_ready(&sched, NOW_NS), 0);
 	assert_int_equal(actors[2].runs, 0);
 	free(actors);
 }
@@ -877,7 +878,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		sched_test(sched_init__has_nothing_to_run),
 		sched_test(sched_spawn__is_runnable_at_once),
-		sched_test(sched_spawn__from_a_coroutine_runs_later),
+		sched_test(sched_spawn__from_a_coroutine_runs_in_the_same_round),
 		sched_test(sched_spawn__starts_at_the_first_state),
 		sched_test(sched_spawn__reuses_ids),
 		sched_test(sched_spawn__eagain_when_all_ids_are_alive),

@@ -5,6 +5,8 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "heap/buf.h"
 #include "libos/catnap/socket.h"
@@ -26,6 +28,7 @@ struct receive_slot {
 
 struct batch {
 	struct io_uring ring;
+	int event_fd; /* -1 until files are used */
 	uint32_t entries;
 	uint32_t files_in_flight;
 	uint32_t transfers;      /* recvs and sends prepared and not yet reaped */
@@ -52,6 +55,7 @@ int batch_create(struct batch **batch_out, uint32_t entries)
 
 	if (!batch)
 		return -ENOMEM;
+	batch->event_fd = -1;
 	batch->entries = entries;
 	batch->sends = calloc(entries, sizeof(*batch->sends));
 	batch->receives = calloc(entries, sizeof(*batch->receives));
@@ -69,9 +73,22 @@ int batch_create(struct batch **batch_out, uint32_t entries)
 	return 0;
 }
 
-int batch_fd(const struct batch *batch)
+int batch_watch_files(struct batch *batch)
 {
-	return batch->ring.ring_fd;
+	int error;
+
+	if (batch->event_fd >= 0)
+		return batch->event_fd;
+	batch->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (batch->event_fd < 0)
+		return -errno;
+	error = io_uring_register_eventfd(&batch->ring, batch->event_fd);
+	if (error) {
+		close(batch->event_fd);
+		batch->event_fd = -1;
+		return error;
+	}
+	return batch->event_fd;
 }
 
 /* Completions of file I/O may stand between those of a batch. */
@@ -302,6 +319,8 @@ void batch_destroy(struct batch *batch)
 			batch_poll(batch);
 	}
 	io_uring_queue_exit(&batch->ring);
+	if (batch->event_fd >= 0)
+		close(batch->event_fd);
 	free(batch->senders);
 	free(batch->sends);
 	free(batch->receives);

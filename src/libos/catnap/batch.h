@@ -29,8 +29,13 @@ int batch_create(struct batch **batch_out, uint32_t entries);
 /** batch_destroy - wait for what files have in flight, calling done, and free the ring */
 void batch_destroy(struct batch *batch);
 
-/** batch_fd - a descriptor that polls readable when batch_poll has work */
-int batch_fd(const struct batch *batch);
+/**
+ * batch_watch_files - a descriptor that polls readable when batch_poll has work, from now on
+ *
+ * An eventfd: the ring itself would not wake a poll(2) for work that waits to be run in this
+ * thread. Each completion costs a little more once there is one. Return: it, or -errno.
+ */
+int batch_watch_files(struct batch *batch);
 
 /** batch_receive - recv on @count sockets, each with a pop pending, as one system call */
 void batch_receive(struct batch *batch, struct socket *const sockets[], uint32_t count);
@@ -71,10 +76,10 @@ static inline void batch_destroy(struct batch *batch)
 	(void)batch;
 }
 
-static inline int batch_fd(const struct batch *batch)
+static inline int batch_watch_files(struct batch *batch)
 {
 	(void)batch;
-	return -1;
+	return -ENOSYS;
 }
 
 static inline void batch_receive(struct batch *batch, struct socket *const sockets[],

@@ -118,8 +118,7 @@ static int catnap_start(struct libos **libos_out, struct queue_context *context,
 	if (!error)
 		/* Every descriptor, and sockets that have none any more but an aclose pending. */
 		error = poller_init(&catnap->poller,
-				    config->runtime.queues_max + config->runtime.operations_max,
-				    catnap->batch ? batch_fd(catnap->batch) : -1);
+				    config->runtime.queues_max + config->runtime.operations_max);
 	if (!error)
 		error = sched_add_fast_path(&context->sched, &catnap->fast_path, catnap_poll);
 	if (error) {

@@ -167,9 +167,12 @@ static void write_done(struct batch_request *request, int32_t result)
 			continue;
 		}
 		left = push_request_advance(&file->pushes->request, left);
-		if (!push_request_is_done(&file->pushes->request))
+		if (push_request_is_done(&file->pushes->request))
+			finish_push(file, 0);
+		else if (file->pushes->op)
 			break; /* the rest is written next */
-		finish_push(file, 0);
+		else
+			finish_push(file, ECANCELED); /* closed meanwhile: nobody waits for it */
 	}
 	if (file->pushes)
 		sched_wake(&file->catnap->context->sched, &file->writer);
@@ -218,7 +221,7 @@ static enum coroutine_step file_run(struct coroutine *self, uint64_t now_ns)
 	COROUTINE_BEGIN(self);
 	while (!is_over(file)) {
 		file->running = true;
-		if (file->pops.head && !file->read_buf)
+		while (file->pops.head && !file->read_buf)
 			start_read(file);
 		if (file->pushes && !file->writing)
 			start_write(file);
@@ -460,10 +463,13 @@ static int sync_directory(const char *path)
 
 static struct file *file_create(struct catnap *catnap, int fd, int access)
 {
+	int event_fd = catnap->batch ? batch_watch_files(catnap->batch) : -1;
 	struct file *file = calloc(1, sizeof(*file));
 
 	if (!file)
 		return NULL;
+	if (event_fd >= 0)
+		poller_watch_event(&catnap->poller, event_fd);
 	file->queue = (struct queue){.ops = &file_ops, .qd = -1};
 	file->catnap = catnap;
 	file->fd = fd;

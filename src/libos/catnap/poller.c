@@ -25,7 +25,7 @@
 #define EPOLL_UNTIL 64u
 #define EPOLL_EVENTS 256
 
-int poller_init(struct poller *poller, uint32_t capacity, int extra_fd)
+int poller_init(struct poller *poller, uint32_t capacity)
 {
 	memset(poller, 0, sizeof(*poller));
 	poller->epoll_fd = -1;
@@ -45,7 +45,7 @@ int poller_init(struct poller *poller, uint32_t capacity, int extra_fd)
 		poller_fini(poller);
 		return error;
 	}
-	poller->fds[0] = (struct pollfd){.fd = extra_fd, .events = POLLIN};
+	poller->fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
 	poller->fds[1] = (struct pollfd){.fd = -1, .events = POLLIN};
 	return 0;
 }
@@ -284,6 +284,11 @@ void poller_collect(struct poller *poller)
 		collect_poll(poller);
 }
 
+void poller_watch_event(struct poller *poller, int event_fd)
+{
+	poller->fds[0].fd = event_fd;
+}
+
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
@@ -291,10 +296,14 @@ int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *sig
 	/* With epoll only the two fixed descriptors are waited for. */
 	nfds_t count = POLLER_FDS_FIXED + (poller->uses_epoll ? 0 : poller->count);
 
+	uint64_t events;
+
 	if (poller->again_count)
 		return 0;
-	if (ppoll(poller->fds, count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0 &&
-	    errno == EINTR)
-		return -EINTR;
+	if (ppoll(poller->fds, count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
+		return errno == EINTR ? -EINTR : 0;
+	/* What it counts is looked for in the next poll round, whatever the count. */
+	if (poller->fds[0].revents && read(poller->fds[0].fd, &events, sizeof(events)) < 0)
+		return 0;
 	return 0;
 }

@@ -47,11 +47,11 @@ struct poller {
 	uint32_t ready_count;
 };
 
-/* fds[0]: a descriptor that only sleeping waits for (io_uring); fds[1]: epoll */
+/* fds[0]: an eventfd that only sleeping waits for; fds[1]: epoll */
 #define POLLER_FDS_FIXED 2u
 
-/** poller_init - room for @capacity sockets; @extra_fd: see above, -1 for none. 0 or -errno */
-int poller_init(struct poller *poller, uint32_t capacity, int extra_fd);
+/** poller_init - room for @capacity sockets; 0 or -errno */
+int poller_init(struct poller *poller, uint32_t capacity);
 
 void poller_fini(struct poller *poller);
 
@@ -67,6 +67,9 @@ void poller_forget(struct poller *poller, struct socket *socket);
  * Each socket's ready_events says for what.
  */
 void poller_collect(struct poller *poller);
+
+/** poller_watch_event - let an eventfd end sleeping too; poller_sleep empties it */
+void poller_watch_event(struct poller *poller, int event_fd);
 
 /** poller_sleep - wait until something is ready; 0, or -EINTR. @timeout_ns: UINT64_MAX is for ever */
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals);

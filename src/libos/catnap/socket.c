@@ -254,6 +254,7 @@ static int socket_connect(struct queue *queue, struct op *op, const struct socka
 	memcpy(&socket->peer, address, length);
 	socket->peer_length = length;
 	if (error) {
+		socket->poller.writable = false;
 		socket->state = SOCKET_CONNECTING;
 		socket->connect_op = op;
 		socket_update(socket);
@@ -265,14 +266,43 @@ static int socket_connect(struct queue *queue, struct op *op, const struct socka
 	return 0;
 }
 
-static void finish_connect(struct socket *socket)
+/* How a connect ended: 0 or errno; EINPROGRESS when it has not. */
+static int connect_outcome(const struct socket *socket)
 {
-	struct op *op = socket->connect_op;
+	struct sockaddr_storage peer;
 	socklen_t length = sizeof(int);
 	int error = 0;
 
 	if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
-		error = errno;
+		return errno;
+	if (error)
+		return error;
+	/* What woke us may have been the end of an earlier attempt. */
+	length = sizeof(peer);
+	if (getpeername(socket->fd, (struct sockaddr *)&peer, &length) < 0)
+		return errno == ENOTCONN ? EINPROGRESS : errno;
+	return 0;
+}
+
+/* Linux answers the next connect with ECONNABORTED unless the socket is told to forget this one. */
+static void forget_connect(const struct socket *socket)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+	connect(socket->fd, &none, sizeof(none));
+}
+
+static void finish_connect(struct socket *socket)
+{
+	struct op *op = socket->connect_op;
+	int error = connect_outcome(socket);
+
+	if (error == EINPROGRESS) {
+		socket->poller.writable = false;
+		return;
+	}
+	if (error)
+		forget_connect(socket);
 	socket->connect_op = NULL;
 	socket->state = error ? SOCKET_OPEN : SOCKET_CONNECTED;
 	if (error)
