@@ -27,8 +27,7 @@ int demi_sgafree(demi_sgarray_t *sga)
 {
 	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
-	struct buf *buf;
-	int error;
+	struct heap *heap;
 
 	if (!runtime)
 		return ENOSYS;
@@ -36,12 +35,9 @@ int demi_sgafree(demi_sgarray_t *sga)
 		return EFAULT;
 	if (!sga->sga_buf)
 		return EINVAL;
-	buf = buf_from_pointer(runtime->context.heap, sga->sga_buf);
-	if (!buf)
-		return heap_owns(runtime->context.heap, sga->sga_buf) ? EINVAL : EFAULT;
-	error = buf_free(runtime->context.heap, buf);
-	if (error)
-		return -error;
+	heap = runtime->context.heap;
+	if (buf_free(heap, sga->sga_buf) < 0)
+		return heap_owns(heap, sga->sga_buf) ? EINVAL : EFAULT;
 	sga->sga_buf = NULL;
 	sga->sga_numsegs = 0;
 	return 0;

@@ -99,9 +99,12 @@ static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_
 	API_KEEP_ERRNO;
 	uint64_t now_ns = clock_now_ns();
 	uint64_t deadline_ns = timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
-	struct idle idle = {.since_ns = now_ns};
+	struct idle idle;
 	int found;
 
+	idle.since_ns = now_ns;
+	idle.signals_at_ns = 0;
+	idle.guard.blocked = false;
 	runtime->waits_without_poll = 0;
 	for (;;) {
 		runtime_poll(runtime, now_ns);

@@ -38,12 +38,9 @@ struct buf *buf_reference(struct heap *heap, void *object, void *data, uint32_t 
 
 struct buf *buf_from_pointer(const struct heap *heap, const void *ptr)
 {
-	struct buf *buf = heap_object(heap, ptr);
+	struct buf *buf = (struct buf *)(uintptr_t)ptr;
 
-	if (!buf || (const void *)buf != ptr || heap_usable_size(heap, buf) < sizeof(*buf) ||
-	    buf->magic != BUF_MAGIC)
-		return NULL;
-	return buf;
+	return heap_is_owned(heap, ptr, sizeof(*buf)) && buf->magic == BUF_MAGIC ? buf : NULL;
 }
 
 int buf_free(struct heap *heap, struct buf *buf)

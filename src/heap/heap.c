@@ -575,6 +575,26 @@ static inline uint32_t *object_state(const struct heap *heap, struct unit *unit,
 	return &unit->states[index];
 }
 
+/* The state word of the live object that @ptr, which is ours, points anywhere into; or NULL. */
+static inline uint32_t *live_state(const struct heap *heap, const void *ptr, struct unit **unit_out)
+{
+	struct unit *unit = unit_at(heap, ptr);
+	uint64_t inner;
+	uint32_t *state;
+
+	*unit_out = unit;
+	if (unlikely(unit->kind != UNIT_SUPERBLOCK)) {
+		if (unit->kind == UNIT_LARGE_TAIL)
+			*unit_out = unit = &heap->units[unit->head];
+		return unit->kind == UNIT_LARGE ? &unit->state : NULL;
+	}
+	inner = (uintptr_t)ptr - (uintptr_t)unit->objects;
+	if (unlikely(inner >= unit->carved_bytes))
+		return NULL;
+	state = &unit->states[object_index(unit, inner)];
+	return *state & STATE_LIVE ? state : NULL;
+}
+
 /* Makes the memory of the object with this state word free. */
 static inline void state_give(struct heap *heap, struct unit *unit, const uint32_t *state)
 {
@@ -641,23 +661,28 @@ bool heap_owns(const struct heap *heap, const void *ptr)
 void *heap_object(const struct heap *heap, const void *ptr)
 {
 	struct unit *unit;
-	uint64_t inner;
-	uint32_t index;
+	const uint32_t *state;
 
 	if (!heap_owns(heap, ptr))
 		return NULL;
-	unit = unit_at(heap, ptr);
-	if (unit->kind == UNIT_LARGE_TAIL)
-		unit = &heap->units[unit->head];
-	if (unit->kind == UNIT_LARGE)
+	state = live_state(heap, ptr, &unit);
+	if (!state)
+		return NULL;
+	if (unlikely(unit->kind == UNIT_LARGE))
 		return unit_memory(heap, unit);
-	inner = (uintptr_t)ptr - (uintptr_t)unit->objects;
-	if (unit->kind != UNIT_SUPERBLOCK || inner >= unit->carved_bytes)
-		return NULL;
-	index = object_index(unit, inner);
-	if (!(unit->states[index] & STATE_LIVE))
-		return NULL;
-	return unit->objects + (size_t)index * unit->size;
+	return unit->objects + (size_t)(state - unit->states) * unit->size;
+}
+
+bool heap_is_owned(const struct heap *heap, const void *object, size_t size)
+{
+	struct unit *unit;
+	const uint32_t *state;
+
+	if (unlikely(!heap_owns(heap, object)))
+		return false;
+	unit = unit_at(heap, object);
+	state = object_state(heap, unit, object);
+	return state && (*state & STATE_NEW) == STATE_NEW && unit_object_bytes(unit) >= size;
 }
 
 size_t heap_usable_size(const struct heap *heap, const void *object)
@@ -672,13 +697,14 @@ size_t heap_usable_size(const struct heap *heap, const void *object)
 	return state && (*state & STATE_LIVE) ? unit_object_bytes(unit) : 0;
 }
 
-void heap_hold(struct heap *heap, void *object)
+void heap_hold(struct heap *heap, void *ptr)
 {
+	struct unit *unit;
 	uint32_t *state;
 
-	assert(heap_owns(heap, object));
-	state = object_state(heap, unit_at(heap, object), object);
-	assert(state && (*state & STATE_LIVE));
+	assert(heap_owns(heap, ptr));
+	state = live_state(heap, ptr, &unit);
+	assert(state);
 	if (unlikely((*state & STATE_HOLDS) == STATE_HOLDS))
 		return;
 	++*state;
@@ -686,15 +712,14 @@ void heap_hold(struct heap *heap, void *object)
 		heap->pinned++;
 }
 
-void heap_release(struct heap *heap, void *object)
+void heap_release(struct heap *heap, void *ptr)
 {
 	struct unit *unit;
 	uint32_t *state;
 
-	assert(heap_owns(heap, object));
-	unit = unit_at(heap, object);
-	state = object_state(heap, unit, object);
-	assert(state && (*state & STATE_LIVE) && (*state & STATE_HOLDS) > 0);
+	assert(heap_owns(heap, ptr));
+	state = live_state(heap, ptr, &unit);
+	assert(state && (*state & STATE_HOLDS) > 0);
 	if (unlikely((*state & STATE_HOLDS) == STATE_HOLDS))
 		return;
 	if (--*state != STATE_LIVE)

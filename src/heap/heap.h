@@ -70,14 +70,17 @@ void *heap_object(const struct heap *heap, const void *ptr);
  */
 size_t heap_usable_size(const struct heap *heap, const void *object);
 
+/** heap_is_owned - whether an object of @size bytes or more starts here that its owner has not freed */
+bool heap_is_owned(const struct heap *heap, const void *object, size_t size);
+
 /**
- * heap_hold, heap_release - take and drop an operation's hold
- * @object: start of a live object of this heap
+ * heap_hold, heap_release - take and drop an operation's hold on an object
+ * @ptr: anywhere in a live object of this heap
  *
  * The memory is reused after the owner's free and the last release.
  */
-void heap_hold(struct heap *heap, void *object);
-void heap_release(struct heap *heap, void *object);
+void heap_hold(struct heap *heap, void *ptr);
+void heap_release(struct heap *heap, void *ptr);
 
 /** Counters; bytes count size classes, not requests. */
 struct heap_stats {

@@ -127,7 +127,7 @@ void sga_hold(struct heap *heap, const demi_sgarray_t *sga)
 		void *start = sga->sga_segs[i].sgaseg_buf;
 
 		if (heap_owns(heap, start))
-			heap_hold(heap, heap_object(heap, start));
+			heap_hold(heap, start);
 	}
 }
 
@@ -137,7 +137,7 @@ void sga_release(struct heap *heap, const demi_sgarray_t *sga)
 		void *start = sga->sga_segs[i].sgaseg_buf;
 
 		if (heap_owns(heap, start))
-			heap_release(heap, heap_object(heap, start));
+			heap_release(heap, start);
 	}
 }
 

@@ -42,6 +42,7 @@ static void serve_ready(struct catnap *catnap)
 	uint32_t streams = sort_ready(poller);
 	bool batched = catnap->batch && streams >= BATCH_RECEIVES_MIN;
 
+	catnap->collects = batched;
 	if (batched)
 		batch_receive(catnap->batch, poller->ready, streams);
 	for (uint32_t i = 0; i < poller->ready_count; i++) {
@@ -65,6 +66,7 @@ static enum coroutine_step catnap_poll(struct coroutine *self, uint64_t now_ns)
 		batch_flush(catnap->batch);
 		batch_poll(catnap->batch);
 	}
+	catnap->collects = false;
 	poller_collect(&catnap->poller);
 	if (catnap->poller.ready_count)
 		serve_ready(catnap);

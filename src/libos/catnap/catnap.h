@@ -25,6 +25,7 @@ struct catnap {
 	struct coroutine fast_path;
 	struct poller poller;
 	struct batch *batch;    /* io_uring; NULL: the epoll engine */
+	bool collects;          /* the last round's recvs were a batch: make the answers one too */
 	unsigned char *scratch; /* CATNAP_SCRATCH_BYTES: what of a datagram exceeds its buf */
 	uint32_t receive_bytes_max;
 };

@@ -31,10 +31,12 @@ int poller_init(struct poller *poller, uint32_t capacity)
 	poller->epoll_fd = -1;
 	poller->capacity = capacity;
 	poller->wanting = calloc(capacity, sizeof(struct socket *));
+	poller->changed = calloc(capacity, sizeof(struct socket *));
 	poller->again = calloc(capacity, sizeof(struct socket *));
 	poller->ready = calloc(capacity, sizeof(struct socket *));
 	poller->fds = calloc((size_t)capacity + POLLER_FDS_FIXED, sizeof(*poller->fds));
-	if (!poller->wanting || !poller->again || !poller->ready || !poller->fds) {
+	if (!poller->wanting || !poller->changed || !poller->again || !poller->ready ||
+	    !poller->fds) {
 		poller_fini(poller);
 		return -ENOMEM;
 	}
@@ -55,6 +57,7 @@ void poller_fini(struct poller *poller)
 	if (poller->epoll_fd >= 0)
 		close(poller->epoll_fd);
 	free(poller->wanting);
+	free(poller->changed);
 	free(poller->again);
 	free(poller->ready);
 	free(poller->fds);
@@ -64,13 +67,13 @@ void poller_fini(struct poller *poller)
 
 static bool is_direct_input(const struct socket *socket)
 {
-	return (socket->poller.want & POLLER_WANT_INPUT) && socket->state != SOCKET_LISTENING;
+	return (socket->poller.counted & POLLER_WANT_INPUT) && socket->state != SOCKET_LISTENING;
 }
 
 static void count_wants(struct poller *poller, const struct socket *socket, uint32_t step)
 {
 	poller->inputs += is_direct_input(socket) ? step : 0;
-	poller->outputs += socket->poller.want & POLLER_WANT_OUTPUT ? step : 0;
+	poller->outputs += socket->poller.counted & POLLER_WANT_OUTPUT ? step : 0;
 }
 
 static void add_wanting(struct poller *poller, struct socket *socket)
@@ -143,23 +146,24 @@ static void switch_to_epoll(struct poller *poller)
 	}
 }
 
-void poller_update(struct poller *poller, struct socket *socket, uint8_t want)
+/* Act on what a socket wants now. */
+static void apply_change(struct poller *poller, struct socket *socket)
 {
 	struct poller_entry *entry = &socket->poller;
+	uint8_t want = entry->want;
 
-	if (want == entry->want && !poller->uses_epoll)
-		return;
-	if (entry->place != UINT32_MAX)
+	entry->changed = false;
+	if (want != entry->counted) {
 		count_wants(poller, socket, UINT32_MAX); /* minus one */
-	entry->want = want;
-	if (!want) {
-		if (entry->place != UINT32_MAX)
+		entry->counted = want;
+		count_wants(poller, socket, 1);
+		if (want && entry->place == UINT32_MAX)
+			add_wanting(poller, socket);
+		else if (!want)
 			remove_wanting(poller, socket);
-		return;
 	}
-	if (entry->place == UINT32_MAX)
-		add_wanting(poller, socket);
-	count_wants(poller, socket, 1);
+	if (!want)
+		return;
 	poller->fds[POLLER_FDS_FIXED + entry->place].events =
 		(short)((want & POLLER_WANT_INPUT ? POLLIN : 0) |
 			(want & POLLER_WANT_OUTPUT ? POLLOUT : 0));
@@ -171,10 +175,18 @@ void poller_update(struct poller *poller, struct socket *socket, uint8_t want)
 		switch_to_poll(poller);
 }
 
+static void apply_changes(struct poller *poller)
+{
+	while (poller->changed_count)
+		apply_change(poller, poller->changed[--poller->changed_count]);
+}
+
 void poller_forget(struct poller *poller, struct socket *socket)
 {
-	if (socket->poller.place != UINT32_MAX)
-		poller_update(poller, socket, POLLER_WANT_NONE);
+	socket->poller.want = POLLER_WANT_NONE;
+	apply_changes(poller);
+	if (socket->poller.counted)
+		apply_change(poller, socket);
 	if (socket->poller.registered)
 		epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, socket->fd, NULL);
 	socket->poller.registered = false;
@@ -273,6 +285,7 @@ static bool collects_direct(struct poller *poller)
 void poller_collect(struct poller *poller)
 {
 	poller->ready_count = 0;
+	apply_changes(poller);
 	if (poller->count == 0)
 		return;
 	choose_mode(poller);
@@ -293,13 +306,14 @@ int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *sig
 {
 	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
 				   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-	/* With epoll only the two fixed descriptors are waited for. */
-	nfds_t count = POLLER_FDS_FIXED + (poller->uses_epoll ? 0 : poller->count);
-
 	uint64_t events;
+	nfds_t count;
 
+	apply_changes(poller);
 	if (poller->again_count)
 		return 0;
+	/* With epoll only the two fixed descriptors are waited for. */
+	count = POLLER_FDS_FIXED + (poller->uses_epoll ? 0 : poller->count);
 	if (ppoll(poller->fds, count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
 		return errno == EINTR ? -EINTR : 0;
 	/* What it counts is looked for in the next poll round, whatever the count. */

@@ -23,6 +23,8 @@ enum poller_want {
 struct poller_entry {
 	uint32_t place;  /* in wanting; UINT32_MAX: not there */
 	uint8_t want;    /* enum poller_want bits */
+	uint8_t counted; /* what of it the poller acts on; want comes into force at the next round */
+	bool changed;    /* is in changed */
 	bool registered; /* with epoll, edge-triggered, until it is closed */
 	bool readable;   /* epoll: an edge was seen since recv last said there is no more */
 	bool writable;   /* epoll: likewise for send */
@@ -41,6 +43,8 @@ struct poller {
 	bool uses_epoll;
 	bool epoll_refused; /* a registration failed: stay with poll(2) */
 	int epoll_fd;
+	struct socket **changed; /* changed[changed_count]: may want something else now */
+	uint32_t changed_count;
 	struct socket **again; /* again[again_count]: pops on sockets known to be readable */
 	uint32_t again_count;
 	struct socket **ready; /* ready[ready_count]: what poller_collect found */
@@ -55,8 +59,21 @@ int poller_init(struct poller *poller, uint32_t capacity);
 
 void poller_fini(struct poller *poller);
 
-/** poller_update - what @socket wants has changed to @want */
-void poller_update(struct poller *poller, struct socket *socket, uint8_t want);
+/**
+ * poller_update - what @socket wants is @want now
+ *
+ * It is only noted here: most often a pop completes and the next one follows before anybody polls.
+ */
+static inline void poller_update(struct poller *poller, struct poller_entry *entry,
+				 struct socket *socket, uint8_t want)
+{
+	entry->want = want;
+	/* With epoll a pop on a socket that is known to be readable must be noted even so. */
+	if (entry->changed || (want == entry->counted && !poller->uses_epoll))
+		return;
+	entry->changed = true;
+	poller->changed[poller->changed_count++] = socket;
+}
 
 /** poller_forget - @socket is going to be closed */
 void poller_forget(struct poller *poller, struct socket *socket);

@@ -40,7 +40,7 @@ void socket_update(struct socket *socket)
 		want |= POLLER_WANT_INPUT;
 	if (socket->state == SOCKET_CONNECTING || (socket->pushes.head && !socket->in_batch))
 		want |= POLLER_WANT_OUTPUT;
-	poller_update(&socket->catnap->poller, socket, want);
+	poller_update(&socket->catnap->poller, &socket->poller, socket, want);
 }
 
 int socket_check_address(const struct socket *socket, const struct sockaddr *address,

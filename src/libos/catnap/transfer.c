@@ -351,15 +351,16 @@ void transfer_flush(struct socket *socket)
 }
 
 /*
- * While the application works off what one batch of recvs brought, its answers are collected,
- * and made as one system call when it waits again; a lone message is sent at once.
+ * While the application works off what one poll round brought, its answers are collected, and made
+ * as one system call when it waits again; a lone message is sent at once.
  */
 static bool should_collect(const struct socket *socket)
 {
 	const struct catnap *catnap = socket->catnap;
 
 	return catnap->batch && socket->type == SOCK_STREAM &&
-	       (batch_has_sends(catnap->batch) || catnap->context->ops.fresh.head);
+	       (catnap->collects || batch_has_sends(catnap->batch) ||
+		catnap->context->ops.fresh.head);
 }
 
 static int check_push(const struct socket *socket, const struct sockaddr *address)
