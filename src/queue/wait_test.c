@@ -199,7 +199,8 @@ static void wait_any_find__another_array_sees_what_the_first_passed_over(void **
 
 static void wait_any_find__a_token_that_stands_there_twice(void **state)
 {
-	demi_qtoken_t qts[5];
+	demi_qtoken_t qts[5], found;
+	uint32_t place;
 
 	(void)state;
 	fill(qts, 5);
@@ -209,7 +210,7 @@ static void wait_any_find__a_token_that_stands_there_twice(void **state)
 	/* The other one is unknown now. */
 	qts[1] = start();
 	wait_any_begin(&table, qts, 5);
-	assert_int_equal(look(qts, 5, true, qts, NULL), -EINVAL);
+	assert_int_equal(look(qts, 5, true, &found, &place), -EINVAL);
 }
 
 static void wait_any_find__after_a_shorter_array(void **state)
@@ -313,6 +314,31 @@ static void wait_any_find__what_was_passed_over_comes_before_what_completed_late
 	assert_int_equal(expect(qts, 3, other), 0);
 	qts[0] = start();
 	expect(qts, 3, qts[1]);
+}
+
+/* Neither at the returned place nor at the end, while others complete. */
+static void wait_any_find__what_was_passed_over_is_not_starved_by_what_completes(void **state)
+{
+	demi_qtoken_t qts[3], other = start(), found = 0;
+	uint32_t place = UINT32_MAX;
+	int waits = 0;
+
+	(void)state;
+	fill(qts, 3);
+	complete(other);
+	complete(qts[0]);
+	expect(qts, 3, qts[0]);
+	qts[0] = start();
+	qts[2] = other;
+	do {
+		complete(qts[0]);
+		wait_any_begin(&table, qts, 3);
+		assert_int_equal(look(qts, 3, false, &found, &place), 1);
+		if (place == 0)
+			qts[0] = start();
+	} while (place != 2 && waits++ < 1000);
+	assert_int_equal(place, 2);
+	assert_true(found == other);
 }
 
 /* ---- What a look touches ---- */
@@ -834,6 +860,7 @@ int main(void)
 		table_test(wait_any_find__final_finds_what_was_passed_over_wherever_it_stands),
 		table_test(wait_any_find__what_was_passed_over_comes_in_its_order_too),
 		table_test(wait_any_find__what_was_passed_over_comes_before_what_completed_later),
+		table_test(wait_any_find__what_was_passed_over_is_not_starved_by_what_completes),
 		table_test(wait_any_find__touches_little_when_the_returned_one_is_replaced),
 		table_test(wait_any_find__touches_little_when_the_last_one_moves),
 		table_test(wait_any_find__touches_little_when_the_array_grows),

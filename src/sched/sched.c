@@ -87,7 +87,7 @@ void sched_remove_fast_path(struct sched *sched, const struct coroutine *corouti
  */
 static inline uint64_t bits_after(uint64_t bit)
 {
-	return -2 * bit;
+	return ~(bit | (bit - 1));
 }
 
 /* A step that was not the usual: it finished, or it changed its block by wakes and removals. */

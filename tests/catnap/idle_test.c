@@ -276,6 +276,44 @@ static void idle__wakes_for_files(void **state)
 	}
 }
 
+/* What files have signalled does not keep later waits awake. */
+static void idle__sleeps_again_after_files_and_batches(void **state)
+{
+	static struct connection connections[20];
+	struct timespec period = milliseconds(300);
+	demi_qtoken_t qts[20], qt;
+	int64_t began_cpu_us;
+	struct address address;
+	char path[128];
+	demi_qresult_t qr;
+	int listener, qd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/idle", directory());
+	restart_sleeping("0");
+	check_call(demi_open(&qd, path, O_RDWR | O_CREAT | O_TRUNC, 0600), 0);
+	for (unsigned int i = 0; i < 10; i++)
+		await_opcode(push_pattern(qd, 10000, 1, i * 10000), DEMI_OPC_PUSH);
+	listener = socket_listen(&transport_ipv4, &address);
+	connections_open(listener, &address, connections, 20);
+	for (size_t i = 0; i < 20; i++) {
+		qts[i] = pop(connections[i].qd);
+		peer_send(connections[i].fd, "x", 1);
+	}
+	for (size_t i = 0; i < 20; i++) {
+		qr = await_opcode(qts[i], DEMI_OPC_POP);
+		check_call(demi_sgafree(&qr.qr_value.sga), 0);
+		qts[i] = pop(connections[i].qd);
+	}
+	began_cpu_us = cpu_us();
+	check_call(demi_wait_any(&qr, NULL, qts, 20, &period), ETIMEDOUT);
+	assert_true(cpu_us() - began_cpu_us < 300 * 1000 * CPU_PERCENT / 100);
+	/* And a file still wakes it. */
+	qt = push_pattern(qd, 10, 1, 0);
+	assert_int_equal(wake(&qt, 1, false).qr_opcode, DEMI_OPC_PUSH);
+	connections_close(connections, 20);
+}
+
 static volatile sig_atomic_t handled;
 
 static void handle(int number)
@@ -397,6 +435,7 @@ int main(void)
 		CATNAP_TEST(idle__wakes_for_timers),
 		CATNAP_TEST(idle__sleeps_between_the_looks_of_a_timer),
 		CATNAP_TEST(idle__wakes_for_files),
+		CATNAP_TEST(idle__sleeps_again_after_files_and_batches),
 		CATNAP_TEST(idle__wakes_for_signals),
 		CATNAP_TEST(idle__ignored_signals_do_not_wake),
 		CATNAP_TEST(idle__does_not_sleep_over_a_complete_operation),

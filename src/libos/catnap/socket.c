@@ -66,12 +66,15 @@ int socket_check_address(const struct socket *socket, const struct sockaddr *add
 	return length >= least ? 0 : -EINVAL;
 }
 
+/* Takes over @fd, whatever happens. */
 static struct socket *socket_create(struct catnap *catnap, int fd, int domain, int type)
 {
 	struct socket *socket = calloc(1, sizeof(*socket));
 
-	if (!socket)
+	if (!socket) {
+		close(fd);
 		return NULL;
+	}
 	socket->queue = (struct queue){.ops = &socket_ops, .qd = -1};
 	socket->catnap = catnap;
 	socket->fd = fd;
@@ -114,10 +117,8 @@ int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int
 	if (fd < 0)
 		return fd;
 	socket = socket_create(catnap_of(libos), fd, domain, type);
-	if (!socket) {
-		close(fd);
+	if (!socket)
 		return -ENOMEM;
-	}
 	*queue_out = &socket->queue;
 	return 0;
 }
@@ -183,10 +184,8 @@ static int accept_one(struct socket *listener)
 	if (fd < 0)
 		return -errno;
 	socket = socket_create(catnap, fd, listener->domain, listener->type);
-	if (!socket) {
-		close(fd);
+	if (!socket)
 		return -ENOMEM;
-	}
 	socket->state = SOCKET_CONNECTED;
 	socket->bound = true;
 	memcpy(&socket->peer, &peer, length);
@@ -289,7 +288,7 @@ static void forget_connect(const struct socket *socket)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 
-	connect(socket->fd, &none, sizeof(none));
+	(void)connect(socket->fd, &none, sizeof(none));
 }
 
 static void finish_connect(struct socket *socket)
