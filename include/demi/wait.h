@@ -32,7 +32,8 @@ extern int demi_wait(_Out_ demi_qresult_t *qr_out, _In_ demi_qtoken_t qt,
  * @num_qts:      1 or more
  *
  * The cost does not grow with @num_qts. Among several complete ones the first to have completed
- * is returned. An unknown token among @qts is EINVAL, found at the latest when nothing is ready.
+ * is returned. An unknown token among @qts is EINVAL, found while nothing is ready: at once among
+ * up to 64, a few at each look among more.
  * Return: as demi_wait.
  */
 ATTR_NONNULL(1, 3)

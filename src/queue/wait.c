@@ -145,17 +145,36 @@ static int find_slowly(struct op_table *table, const demi_qtoken_t qts[], uint32
 	return find_by_reading(table, qts, count, op_out);
 }
 
+/*
+ * While operations are parked, the application may put one of their tokens anywhere into the array
+ * without our seeing it: even a look that finds something checks a few places, so that these do
+ * not wait for a look that finds nothing.
+ */
+static int find_parked(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
+		       struct op **op_out)
+{
+	int found = check_places(table, qts, count, CHECK_PLACES);
+
+	if (found <= 0)
+		return found;
+	unpark(table);
+	return find_by_reading(table, qts, count, op_out);
+}
+
 int wait_any_find(struct op_table *table, const demi_qtoken_t qts[], uint32_t count,
 		  enum wait_look look, struct op **op_out, uint32_t *place_out)
 {
 	struct op *op = table->fresh.head;
+	int found = 0;
 
-	if (!op || !hint_holds(op, qts, count)) {
-		int found = find_slowly(table, qts, count, look, &op);
-
-		if (found <= 0)
-			return found;
-	}
+	if (!op || !hint_holds(op, qts, count))
+		found = find_slowly(table, qts, count, look, &op);
+	else if (table->parked.head)
+		found = find_parked(table, qts, count, &op) < 0 ? -EINVAL : 1;
+	else
+		found = 1;
+	if (found <= 0)
+		return found;
 	op_unlink(table, op);
 	table->memo.returned = op->wait_hint;
 	*op_out = op;

@@ -88,7 +88,32 @@ int batch_watch_files(struct batch *batch)
 		batch->event_fd = -1;
 		return error;
 	}
+	io_uring_cq_eventfd_toggle(&batch->ring, false);
 	return batch->event_fd;
+}
+
+static bool has_work(const struct batch *batch)
+{
+	return io_uring_cq_ready(&batch->ring) > 0 || (IO_URING_READ_ONCE(*batch->ring.sq.kflags) &
+						       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
+bool batch_before_sleep(struct batch *batch)
+{
+	if (batch->senders_count > 0)
+		return false;
+	if (!batch->files_in_flight)
+		return true;
+	io_uring_cq_eventfd_toggle(&batch->ring, true);
+	/* What completed before the kernel could see that is not announced. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return !has_work(batch);
+}
+
+void batch_after_sleep(struct batch *batch)
+{
+	if (batch->files_in_flight)
+		io_uring_cq_eventfd_toggle(&batch->ring, false);
 }
 
 /* Completions of file I/O may stand between those of a batch. */
@@ -147,10 +172,20 @@ static void submit_and_reap(struct batch *batch)
 	} while (batch->transfers > 0);
 }
 
+/* Room for a submission. What an earlier one of a file left behind is submitted first. */
+static struct io_uring_sqe *take_sqe(struct batch *batch)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&batch->ring)))
+		io_uring_submit(&batch->ring);
+	return sqe;
+}
+
 static void prepare_receive(struct batch *batch, uint32_t slot, struct socket *socket,
 			    struct buf *buf)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
+	struct io_uring_sqe *sqe = take_sqe(batch);
 
 	batch->receives[slot] = (struct receive_slot){.socket = socket, .buf = buf};
 	io_uring_prep_recv(sqe, socket->fd, buf->data, buf->capacity, MSG_DONTWAIT);
@@ -217,7 +252,7 @@ void batch_forget(struct batch *batch, struct socket *socket)
 
 static void prepare_send(struct batch *batch, uint32_t number, struct socket *socket)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
+	struct io_uring_sqe *sqe = take_sqe(batch);
 	struct send_slot *slot = &batch->sends[number];
 	unsigned int count = transfer_gather(socket, slot->iov, SEND_SEGMENTS);
 
@@ -255,7 +290,7 @@ void batch_flush(struct batch *batch)
 
 static struct io_uring_sqe *file_sqe(struct batch *batch)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
+	struct io_uring_sqe *sqe = take_sqe(batch);
 
 	if (!sqe) {
 		io_uring_submit(&batch->ring);

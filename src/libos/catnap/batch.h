@@ -30,12 +30,16 @@ int batch_create(struct batch **batch_out, uint32_t entries);
 void batch_destroy(struct batch *batch);
 
 /**
- * batch_watch_files - a descriptor that polls readable when batch_poll has work, from now on
+ * batch_watch_files - a descriptor that polls readable when batch_poll has work
  *
  * An eventfd: the ring itself would not wake a poll(2) for work that waits to be run in this
- * thread. Each completion costs a little more once there is one. Return: it, or -errno.
+ * thread. It is silent but between batch_before_sleep and batch_after_sleep. Return: it, or -errno.
  */
 int batch_watch_files(struct batch *batch);
+
+/** batch_before_sleep - let completions wake the sleeper; false: there is work, do not sleep */
+bool batch_before_sleep(struct batch *batch);
+void batch_after_sleep(struct batch *batch);
 
 /** batch_receive - recv on @count sockets, each with a pop pending, as one system call */
 void batch_receive(struct batch *batch, struct socket *const sockets[], uint32_t count);
@@ -80,6 +84,17 @@ static inline int batch_watch_files(struct batch *batch)
 {
 	(void)batch;
 	return -ENOSYS;
+}
+
+static inline bool batch_before_sleep(struct batch *batch)
+{
+	(void)batch;
+	return true;
+}
+
+static inline void batch_after_sleep(struct batch *batch)
+{
+	(void)batch;
 }
 
 static inline void batch_receive(struct batch *batch, struct socket *const sockets[],

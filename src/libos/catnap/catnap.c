@@ -142,10 +142,14 @@ static void catnap_stop(struct libos *libos)
 static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct catnap *catnap = catnap_of(libos);
+	int outcome = 0;
 
-	if (catnap->batch && batch_has_sends(catnap->batch))
-		return 0;
-	return poller_sleep(&catnap->poller, timeout_ns, signals);
+	if (!catnap->batch)
+		return poller_sleep(&catnap->poller, timeout_ns, signals);
+	if (batch_before_sleep(catnap->batch))
+		outcome = poller_sleep(&catnap->poller, timeout_ns, signals);
+	batch_after_sleep(catnap->batch);
+	return outcome;
 }
 
 const struct libos_ops catnap_ops = {

@@ -103,7 +103,9 @@ static int open_socket(int domain, int type, int protocol)
 {
 	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int type, int protocol)
