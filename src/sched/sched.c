@@ -111,20 +111,19 @@ static __attribute__((noinline)) void unmark(struct sched *sched, uint32_t block
 }
 
 /*
- * Run the runnable coroutines of one waker block and count them; returns what is runnable in it
- * afterwards.
+ * Run those of a block that are in @left and runnable, and count them; returns what is runnable in
+ * it afterwards.
  *
  * Mostly a step changes nothing in the block, and what it stopped with is known already. Asking
  * for that by a branch, which is well predicted, lets the next step begin before the load, which
  * has to wait for the store just made.
  */
-static inline uint64_t run_block(struct sched *sched, uint32_t block, uint64_t now_ns,
-				 unsigned int *count)
+static uint64_t run_word(struct sched *sched, uint32_t block, uint64_t left, uint64_t now_ns,
+			 unsigned int *count)
 {
 	struct coroutine *const *coroutines = &sched->coroutines[(size_t)block * 64];
 	uint64_t *const ready = &sched->blocks[block];
 	uint64_t word = *ready;
-	uint64_t left = word;
 
 	while (left) {
 		uint64_t bit = left & -left;
@@ -157,7 +156,7 @@ static unsigned int run_blocks(struct sched *sched, uint32_t block, uint64_t now
 
 		if (left) {
 			block = block / 64 * 64 + (uint32_t)__builtin_ctzll(left);
-			if (!run_block(sched, block, now_ns, &count))
+			if (!run_word(sched, block, sched->blocks[block], now_ns, &count))
 				unmark(sched, block);
 			block++;
 			continue;
@@ -170,35 +169,57 @@ static unsigned int run_blocks(struct sched *sched, uint32_t block, uint64_t now
 	return count;
 }
 
-static __attribute__((noinline)) unsigned int go_on(struct sched *sched, uint32_t block,
-						    uint64_t now_ns)
-{
-	if (!sched->blocks[block])
-		unmark(sched, block);
-	return run_blocks(sched, block + 1, now_ns);
-}
-
 static inline uint64_t without_lowest(uint64_t word)
 {
 	return word & (word - 1);
 }
 
+/* A step of the only runnable one in its block is over, and not by a yield that changed nothing. */
+static __attribute__((noinline)) unsigned int after_one(struct sched *sched, const uint64_t *ready,
+							uint64_t bit, enum coroutine_step step,
+							uint64_t now_ns)
+{
+	uint32_t block = (uint32_t)(ready - sched->blocks);
+	uint64_t left = settle(sched, block, bit, step) & bits_after(bit);
+	unsigned int count = 0;
+
+	if (step == COROUTINE_STEP_YIELD)
+		sched->blocks[block] |= bit;
+	run_word(sched, block, left, now_ns, &count);
+	if (!sched->blocks[block])
+		unmark(sched, block);
+	return count + run_blocks(sched, block + 1, now_ns);
+}
+
+/*
+ * As a rule one coroutine has work, or none: the first lines are for that. They are what a switch
+ * costs.
+ */
 unsigned int sched_run_ready(struct sched *sched, uint64_t now_ns)
 {
-	unsigned int count = 0;
-	uint32_t number;
-	uint32_t block;
+	struct coroutine *coroutine;
+	enum coroutine_step step;
+	uint64_t *ready, word;
+	uint32_t number, block;
 
 	if (!sched->top)
 		return 0;
 	number = (uint32_t)__builtin_ctzll(sched->top);
 	block = number * 64 + (uint32_t)__builtin_ctzll(sched->summary[number]);
-	/* As a rule there is one block with work, or none. */
-	if (__builtin_expect(run_block(sched, block, now_ns, &count) == 0, 0) ||
-	    __builtin_expect(without_lowest(sched->top) != 0, 0) ||
-	    __builtin_expect(without_lowest(sched->summary[number]) != 0, 0))
-		count += go_on(sched, block, now_ns);
-	return count;
+	ready = &sched->blocks[block];
+	word = *ready;
+	if (__builtin_expect(word == 0 || without_lowest(word) != 0, 0))
+		return run_blocks(sched, block, now_ns);
+	coroutine = sched->coroutines[block * 64 + (uint32_t)__builtin_ctzll(word)];
+	*ready = 0;
+	step = coroutine->resume(coroutine, now_ns);
+	if (__builtin_expect(*ready != 0 || step != COROUTINE_STEP_YIELD, 0))
+		return 1 + after_one(sched, ready, word, step, now_ns);
+	*ready = word;
+	if (__builtin_expect(
+		    (without_lowest(sched->top) | without_lowest(sched->summary[number])) != 0, 0))
+		return 1 + run_blocks(sched, (uint32_t)(ready - sched->blocks) + 1, now_ns);
+	return 1;
 }
 
 void sched_poll(struct sched *sched, uint64_t now_ns)
