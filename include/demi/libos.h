@@ -130,7 +130,8 @@ extern int demi_shutdown(_In_ int qd, _In_ int how);
  * The segments belong to the library until the operation completes: do not write to them; they
  * may be freed. On a stream it completes when the device needs the memory no more.
  * Return: 0, EBADF, EINVAL (no segment, too many, an empty one, one that reaches out of its
- * buffer), EFAULT (no segment pointer, foreign sga_buf), ENOTCONN, EPIPE (shut down), EMSGSIZE,
+ * buffer), EFAULT (no segment pointer, foreign sga_buf), ENOTCONN, EDESTADDRREQ (a datagram without
+ * an address), EPIPE (shut down), EMSGSIZE,
  * EAGAIN (operation table full), ENOMEM.
  */
 ATTR_NONNULL(1, 3)

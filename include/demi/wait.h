@@ -32,8 +32,10 @@ extern int demi_wait(_Out_ demi_qresult_t *qr_out, _In_ demi_qtoken_t qt,
  * @num_qts:      1 or more
  *
  * The cost does not grow with @num_qts. Among several complete ones the first to have completed
- * is returned. An unknown token among @qts is EINVAL, found while nothing is ready: at once among
- * up to 64, a few at each look among more.
+ * is returned; but one that an earlier call did not wait for, and whose token was then put into
+ * the same array elsewhere than at the returned place or the end, may come later. An unknown token
+ * among @qts is EINVAL, found while nothing is ready: at once among up to 64, a few at each look
+ * among more.
  * Return: as demi_wait.
  */
 ATTR_NONNULL(1, 3)

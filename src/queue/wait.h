@@ -31,6 +31,9 @@ enum wait_look {
 /**
  * wait_any_find - look for a completed operation of the array
  *
+ * The first to have completed is found, but for parked ones that the application put into the array
+ * without wait_any_begin seeing it: those are found within a few looks.
+ *
  * Between two looks of one wait only op_complete may have changed anything.
  * Return: 1 and the operation, unlinked, and its place; 0 when there is none; -EINVAL when an
  * unknown token was seen (a few places are checked at each look, up to 64 before giving up).

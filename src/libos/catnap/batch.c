@@ -334,6 +334,9 @@ void batch_poll(struct batch *batch)
 
 	if (!batch->files_in_flight)
 		return;
+	/* What an earlier submission left behind. */
+	if (io_uring_sq_ready(&batch->ring) > 0)
+		io_uring_submit(&batch->ring);
 	if (IO_URING_READ_ONCE(*batch->ring.sq.kflags) &
 	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
 		io_uring_get_events(&batch->ring);

@@ -42,9 +42,9 @@ static void serve_ready(struct catnap *catnap)
 	uint32_t streams = sort_ready(poller);
 	bool batched = catnap->batch && streams >= BATCH_RECEIVES_MIN;
 
-	catnap->collects = batched;
 	if (batched)
 		batch_receive(catnap->batch, poller->ready, streams);
+	catnap->collects = batched && catnap->context->ops.fresh.head;
 	for (uint32_t i = 0; i < poller->ready_count; i++) {
 		struct socket *socket = poller->ready[i];
 

@@ -337,14 +337,15 @@ static void file_aclose(struct queue *queue, struct op *op)
 static int file_cancel(struct queue *queue, struct op *op)
 {
 	struct file *file = file_of(queue);
+	struct op_table *ops = &file->catnap->context->ops;
 
 	switch (op->opcode) {
 	case DEMI_OPC_PUSH:
 		return cancel_push(file, op);
 	case DEMI_OPC_CLOSE:
 		file->close_op = NULL;
-		file_close(queue);
-		op_complete(&file->catnap->context->ops, op, ECANCELED);
+		file_close(queue); /* the file may be gone now */
+		op_complete(ops, op, ECANCELED);
 		return 0;
 	default:
 		op_list_remove(&file->pops, op);
@@ -463,13 +464,10 @@ static int sync_directory(const char *path)
 
 static struct file *file_create(struct catnap *catnap, int fd, int access)
 {
-	int event_fd = catnap->batch ? batch_watch_files(catnap->batch) : -1;
 	struct file *file = calloc(1, sizeof(*file));
 
 	if (!file)
 		return NULL;
-	if (event_fd >= 0)
-		poller_watch_event(&catnap->poller, event_fd);
 	file->queue = (struct queue){.ops = &file_ops, .qd = -1};
 	file->catnap = catnap;
 	file->fd = fd;
@@ -484,6 +482,19 @@ static struct file *file_create(struct catnap *catnap, int fd, int access)
 	return file;
 }
 
+/* Without this a sleeping wait would not be woken for a file. */
+static int watch_files(struct catnap *catnap)
+{
+	int event_fd = catnap->batch ? batch_watch_files(catnap->batch) : -1;
+
+	if (!catnap->batch)
+		return 0;
+	if (event_fd < 0)
+		return event_fd;
+	poller_watch_event(&catnap->poller, event_fd);
+	return 0;
+}
+
 int catnap_open(struct libos *libos, struct queue **queue_out, const char *path, int flags,
 		mode_t mode)
 {
@@ -493,6 +504,9 @@ int catnap_open(struct libos *libos, struct queue **queue_out, const char *path,
 
 	if ((flags & ~OPEN_FLAGS) || access == O_ACCMODE)
 		return -EINVAL;
+	error = watch_files(catnap_of(libos));
+	if (error)
+		return error;
 	fd = open_plain(path, flags, mode);
 	if (fd < 0)
 		return fd;

@@ -97,7 +97,7 @@ static void remove_wanting(struct poller *poller, struct socket *socket)
 
 static bool register_epoll(struct poller *poller, struct socket *socket)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET,
 				    .data.ptr = socket};
 
 	if (socket->poller.registered)
@@ -229,9 +229,9 @@ static void collect_poll(struct poller *poller)
 
 static void note_edges(struct socket *socket, uint32_t events)
 {
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		socket->poller.hung_up = true;
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		socket->poller.readable = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		socket->poller.writable = true;
@@ -286,9 +286,9 @@ void poller_collect(struct poller *poller)
 {
 	poller->ready_count = 0;
 	apply_changes(poller);
+	choose_mode(poller);
 	if (poller->count == 0)
 		return;
-	choose_mode(poller);
 	if (poller->uses_epoll)
 		collect_epoll(poller);
 	else if (collects_direct(poller))

@@ -28,8 +28,8 @@ struct poller_entry {
 	bool registered; /* with epoll, edge-triggered, until it is closed */
 	bool readable;   /* epoll: an edge was seen since recv last said there is no more */
 	bool writable;   /* epoll: likewise for send */
-	bool hung_up;    /* epoll: the end or an error was seen: a short recv is not the last */
-	bool queued;     /* is in again */
+	bool hung_up; /* epoll: an end, error or urgent data was seen: a short recv may not be all */
+	bool queued;  /* is in again */
 };
 
 struct poller {

@@ -190,6 +190,7 @@ static int accept_one(struct socket *listener)
 		return -ENOMEM;
 	socket->state = SOCKET_CONNECTED;
 	socket->bound = true;
+	socket->lingers = listener->lingers;
 	memcpy(&socket->peer, &peer, length);
 	socket->peer_length = length;
 	queue_table_add(&catnap->context->queues, &socket->queue);
@@ -220,6 +221,9 @@ static void accept_pending(struct socket *listener)
 		op = op_list_take(&listener->pops);
 		op->result.accepted_qd = qd;
 		op_complete(ops_of(listener), op, qd < 0 ? -qd : 0);
+		/* Out of descriptors or memory: one is told, who may make room for the others. */
+		if (qd < 0)
+			return;
 	}
 }
 
@@ -237,6 +241,17 @@ static int check_connect(const struct socket *socket)
 	}
 }
 
+/* Remember the peer as the kernel has it: connecting to a wildcard address reaches ourselves. */
+static void become_connected(struct socket *socket)
+{
+	socklen_t length = sizeof(socket->peer);
+
+	socket->state = SOCKET_CONNECTED;
+	socket->bound = true;
+	if (getpeername(socket->fd, (struct sockaddr *)&socket->peer, &length) == 0)
+		socket->peer_length = length;
+}
+
 static int socket_connect(struct queue *queue, struct op *op, const struct sockaddr *address,
 			  socklen_t length)
 {
@@ -252,8 +267,6 @@ static int socket_connect(struct queue *queue, struct op *op, const struct socka
 		op_complete(ops_of(socket), op, error);
 		return 0;
 	}
-	memcpy(&socket->peer, address, length);
-	socket->peer_length = length;
 	if (error) {
 		socket->poller.writable = false;
 		socket->state = SOCKET_CONNECTING;
@@ -261,8 +274,7 @@ static int socket_connect(struct queue *queue, struct op *op, const struct socka
 		socket_update(socket);
 		return 0;
 	}
-	socket->state = SOCKET_CONNECTED;
-	socket->bound = true;
+	become_connected(socket);
 	op_complete(ops_of(socket), op, 0);
 	return 0;
 }
@@ -305,11 +317,9 @@ static void finish_connect(struct socket *socket)
 	if (error)
 		forget_connect(socket);
 	socket->connect_op = NULL;
-	socket->state = error ? SOCKET_OPEN : SOCKET_CONNECTED;
-	if (error)
-		socket->peer_length = 0;
-	else
-		socket->bound = true;
+	socket->state = SOCKET_OPEN;
+	if (!error)
+		become_connected(socket);
 	op_complete(ops_of(socket), op, error);
 }
 
@@ -326,6 +336,19 @@ void socket_ready(struct socket *socket)
 
 /* --- the end --- */
 
+/* With a time to linger close(2) would block us, even on a non-blocking socket. */
+static void linger_in_background(const struct socket *socket)
+{
+	struct linger linger;
+	socklen_t length = sizeof(linger);
+
+	if (getsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0 ||
+	    !linger.l_onoff || linger.l_linger == 0)
+		return;
+	linger.l_onoff = 0;
+	setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 /* Free the socket; its operations have been dealt with. */
 static void destroy(struct socket *socket)
 {
@@ -333,6 +356,8 @@ static void destroy(struct socket *socket)
 	if (socket->catnap->batch)
 		batch_forget(socket->catnap->batch, socket);
 	timer_cancel(&socket->catnap->context->sched.timers, &socket->close_timer);
+	if (socket->lingers)
+		linger_in_background(socket);
 	close(socket->fd);
 	free(socket);
 }
@@ -362,6 +387,11 @@ static void socket_close(struct queue *queue)
 	destroy(socket);
 }
 
+static bool is_tcp(const struct socket *socket)
+{
+	return socket->type == SOCK_STREAM && socket->domain != AF_UNIX;
+}
+
 /* 1: the peer has acknowledged everything; 0: not yet; -errno: it never will. */
 static int peer_has_all(const struct socket *socket)
 {
@@ -374,6 +404,8 @@ static int peer_has_all(const struct socket *socket)
 		return -(socket->send_error ? socket->send_error : socket->receive_error);
 	if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error)
 		return -error;
+	if (!is_tcp(socket))
+		return 1;
 	if (ioctl(socket->fd, SIOCOUTQ, &unacknowledged) < 0 || unacknowledged == 0)
 		return 1;
 	if (getsockopt(socket->fd, IPPROTO_TCP, TCP_INFO, &info, &info_length) == 0 &&
@@ -413,11 +445,6 @@ static void close_timer_fired(struct timer *timer, uint64_t now_ns)
 	timer_arm(&socket->catnap->context->sched.timers, timer, now_ns + socket->close_wait_ns);
 }
 
-static bool is_tcp(const struct socket *socket)
-{
-	return socket->type == SOCK_STREAM && socket->domain != AF_UNIX;
-}
-
 void socket_drained(struct socket *socket)
 {
 	struct queue_context *context = socket->catnap->context;
@@ -438,7 +465,7 @@ static void socket_aclose(struct queue *queue, struct op *op)
 
 	cancel_inputs(socket);
 	socket->close_op = op;
-	if (!connected || (!is_tcp(socket) && !socket->pushes.head)) {
+	if (!socket->pushes.head && (!connected || !is_tcp(socket))) {
 		finish_close(socket, 0);
 		return;
 	}
@@ -504,13 +531,28 @@ static int socket_cancel(struct queue *queue, struct op *op)
 static int socket_set_option(struct queue *queue, int level, int name, const void *value,
 			     socklen_t length)
 {
-	return option_set(socket_of(queue)->fd, level, name, value, length);
+	struct socket *socket = socket_of(queue);
+	int error = option_set(socket->fd, level, name, value, length);
+
+	if (!error && level == SOL_SOCKET && name == SO_LINGER)
+		socket->lingers = true;
+	return error;
 }
 
 static int socket_get_option(struct queue *queue, int level, int name, void *value,
 			     socklen_t *length)
 {
-	return option_get(socket_of(queue)->fd, level, name, value, length);
+	struct socket *socket = socket_of(queue);
+
+	/* Reading the error takes it away from the connect that is waiting for it. */
+	if (level == SOL_SOCKET && name == SO_ERROR && socket->state == SOCKET_CONNECTING) {
+		if (*length < sizeof(int))
+			return -EINVAL;
+		memset(value, 0, sizeof(int));
+		*length = sizeof(int);
+		return 0;
+	}
+	return option_get(socket->fd, level, name, value, length);
 }
 
 static int socket_get_local_address(struct queue *queue, struct sockaddr *address,

@@ -32,6 +32,8 @@ struct socket {
 	bool bound;
 	bool end_of_stream;     /* recv returned 0; every later pop gets it too */
 	bool write_shut;        /* no push any more; shutdown(2) once pushes is empty */
+	bool lingers;           /* SO_LINGER was set, here or on the listener */
+	bool sends_alone;       /* a gathered send was refused: find out whose fault it is */
 	bool in_batch;          /* batch.c has it in its list of senders */
 	uint8_t small_receives; /* in a row that used less than a quarter of the buffer */
 	uint32_t receive_size;  /* bytes that the next recv is given room for */
@@ -58,6 +60,15 @@ void socket_update(struct socket *socket);
 /** socket_check_address - 0; -EAFNOSUPPORT or -EINVAL when @address does not fit the socket */
 int socket_check_address(const struct socket *socket, const struct sockaddr *address,
 			 socklen_t length);
+
+/** socket_address_size - bytes of a checked address that are the address */
+static inline socklen_t socket_address_size(const struct socket *socket, socklen_t length)
+{
+	if (socket->domain == AF_UNIX)
+		return length;
+	return socket->domain == AF_INET6 ? sizeof(struct sockaddr_in6)
+					  : sizeof(struct sockaddr_in);
+}
 
 /** socket_ready - act on ready_events: finish a connect, accept, or flush what is pushed */
 void socket_ready(struct socket *socket);

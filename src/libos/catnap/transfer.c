@@ -81,13 +81,21 @@ struct buf *transfer_receive_buf(struct socket *socket)
 	return buf;
 }
 
+/*
+ * Whether less than there was room for is all there was: not when an end or urgent data may stand
+ * behind it, nor on a Unix-domain socket, where passed descriptors divide the stream.
+ */
+static bool short_is_all(const struct socket *socket)
+{
+	return !socket->poller.hung_up && socket->domain != AF_UNIX;
+}
+
 void transfer_received(struct socket *socket, struct buf *buf, ssize_t result)
 {
 	uint32_t room = buf->capacity;
 
 	if (result > 0) {
-		/* Less than there was room for is all there was, unless an end stands behind it. */
-		if ((size_t)result < room && !socket->poller.hung_up)
+		if ((size_t)result < room && short_is_all(socket))
 			socket->poller.readable = false;
 		buf->length = (uint32_t)result;
 		adapt_receive_size(socket, room, (uint32_t)result);
@@ -118,7 +126,7 @@ static bool receive_stream(struct socket *socket)
 	result = recv(socket->fd, buf->data, buf->capacity, MSG_DONTWAIT);
 	if (result < 0)
 		result = -errno;
-	more = result == (ssize_t)buf->capacity || (result > 0 && socket->poller.hung_up) ||
+	more = result == (ssize_t)buf->capacity || (result > 0 && !short_is_all(socket)) ||
 	       result == -EINTR;
 	transfer_received(socket, buf, result);
 	return more;
@@ -259,9 +267,14 @@ static int keep_push(struct socket *socket, struct op *op, const demi_sgarray_t 
 	if (!request)
 		return -ENOMEM;
 	push_request_init(request, socket->catnap->context->heap, sga);
+	if (!address && socket->type == SOCK_DGRAM) {
+		/* The peer of now, whoever it is when this can be sent. */
+		address = (const struct sockaddr *)&socket->peer;
+		length = socket->peer_length;
+	}
 	if (address) {
-		request->address_length = length;
-		memcpy(&request->address, address, length);
+		request->address_length = socket_address_size(socket, length);
+		memcpy(&request->address, address, request->address_length);
 	}
 	op->request = request;
 	op_list_append(&socket->pushes, op);
@@ -307,23 +320,40 @@ unsigned int transfer_gather(const struct socket *socket, struct iovec *iov, uns
 		const struct push_request *request = op->request;
 
 		count += push_request_gather(request, iov + count, room - count);
-		if (socket->type == SOCK_DGRAM)
+		if (socket->type == SOCK_DGRAM || socket->sends_alone)
 			break;
 	}
 	return count;
 }
 
+/* A send of gathered bytes failed: whose fault was it? */
+static void fail_gathered(struct socket *socket, int error)
+{
+	struct op *op = socket->pushes.head;
+
+	/* Memory that the kernel could not read: that is one push's, and the others go on. */
+	if (error == EFAULT && socket->type == SOCK_STREAM && !socket->sends_alone &&
+	    op != socket->pushes.tail) {
+		socket->sends_alone = true;
+		return;
+	}
+	socket->sends_alone = false;
+	if (socket->type == SOCK_DGRAM ||
+	    (error == EFAULT && !push_request_is_started(op->request)))
+		transfer_drop_push(socket, op_list_take(&socket->pushes), error);
+	else
+		fail_pushes(socket, error);
+}
+
 void transfer_sent(struct socket *socket, ssize_t result)
 {
 	if (result >= 0) {
+		socket->sends_alone = false;
 		advance_pushes(socket, (size_t)result);
 	} else if (result == -EAGAIN) {
 		socket->poller.writable = false;
 	} else if (result != -EINTR) {
-		if (socket->type == SOCK_DGRAM)
-			transfer_drop_push(socket, op_list_take(&socket->pushes), (int)-result);
-		else
-			fail_pushes(socket, (int)-result);
+		fail_gathered(socket, (int)-result);
 	}
 	if (!socket->pushes.head)
 		socket_drained(socket);
