@@ -32,6 +32,21 @@ static void exchange(struct workload *workload, const struct client_io_ops *ops)
 	ops->close(io);
 }
 
+/* A server that is full leaves some connections without any answer while others do well. */
+static void check_served(struct workload *workload)
+{
+	uint32_t connections = workload->options->connections;
+	uint32_t unserved = 0;
+
+	for (uint32_t i = 0; i < connections; i++)
+		unserved += workload->connections[i].answered == 0;
+	/* With fewer messages than connections some never had a turn. */
+	if (workload->failure[0] || workload->interrupted || unserved == 0 ||
+	    (workload->options->count && workload->options->count < 4ull * connections))
+		return;
+	workload_fail(workload, "%u of %u connections got no answer", unserved, connections);
+}
+
 int client_run(const struct options *options, const struct client_io_ops *ops)
 {
 	struct workload workload;
@@ -43,6 +58,7 @@ int client_run(const struct options *options, const struct client_io_ops *ops)
 	exchange(&workload, ops);
 	if (workload.verified == 0 && !workload.interrupted)
 		workload_fail(&workload, "no message came back");
+	check_served(&workload);
 	int status = workload.failure[0] ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (report_results(&workload))
 		status = EXIT_FAILURE;

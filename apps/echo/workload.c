@@ -186,6 +186,7 @@ static void message_verified(struct workload *workload, struct workload_connecti
 	slot->outstanding = false;
 	connection->outstanding--;
 	workload->outstanding--;
+	connection->answered++;
 	workload->verified++;
 	if (workload->measured_from_ns)
 		latency_record(&workload->latency, workload->now_ns - slot->sent_ns);

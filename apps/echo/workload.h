@@ -34,6 +34,7 @@ struct workload_slot {
 struct workload_connection {
 	uint32_t index;
 	uint32_t outstanding;        /* messages sent and not answered */
+	uint64_t answered;           /* echoes that came back whole and right */
 	uint64_t next_sequence;      /* stream only */
 	uint64_t position;           /* stream only: bytes of echo that came and were right */
 	struct workload_slot *slots; /* [inflight] */

@@ -13,6 +13,7 @@ _Thread_local struct runtime *api_runtime;
 int demi_init(const struct demi_args *args)
 {
 	API_KEEP_ERRNO;
+	const char *path = getenv("CONFIG_PATH");
 	struct config config;
 	char message[512];
 	int error;
@@ -20,7 +21,11 @@ int demi_init(const struct demi_args *args)
 	(void)args;
 	if (api_runtime)
 		return EEXIST;
-	error = config_load(&config, getenv("CONFIG_PATH"), environ, message, sizeof(message));
+	if (path && !*path) {
+		log_error("CONFIG_PATH is empty: name a file, or unset it");
+		return EINVAL;
+	}
+	error = config_load(&config, path, environ, message, sizeof(message));
 	if (error) {
 		log_error("%s", message);
 		return -error;

@@ -255,6 +255,8 @@ void config_defaults(struct config *config)
 	memset(config, 0, sizeof(*config));
 	for (size_t i = 0; i < COUNT_OF(keys); i++)
 		key_set(config, &keys[i], span_of(keys[i].initial));
+	strcpy(config->origin.libos, "libos");
+	strcpy(config->origin.engine, "catnap.engine");
 }
 
 /* Messages. */
@@ -315,6 +317,17 @@ static void append(char *text, size_t size, const char *format, ...)
 	va_end(arguments);
 }
 
+/* What is looked at: "FILE:LINE: section.key", or the variable. */
+static void describe_place(const struct loader *loader, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (loader->file)
+		append(text, size, "%s:", loader->file);
+	if (loader->file && loader->line)
+		append(text, size, "%zu:", loader->line);
+	append(text, size, "%s%s", loader->file ? " " : "", loader->subject);
+}
+
 /* Return: -EINVAL, so that a caller can return what this returns. */
 PRINTF_LIKE(2, 3)
 static int fail(struct loader *loader, const char *format, ...)
@@ -324,13 +337,8 @@ static int fail(struct loader *loader, const char *format, ...)
 
 	if (loader->error_size == 0)
 		return -EINVAL;
-	error[0] = '\0';
-	if (loader->file)
-		append(error, loader->error_size, "%s:", loader->file);
-	if (loader->file && loader->line)
-		append(error, loader->error_size, "%zu:", loader->line);
-	append(error, loader->error_size, "%s%s%s", loader->file ? " " : "", loader->subject,
-	       loader->subject[0] ? ": " : "");
+	describe_place(loader, error, loader->error_size);
+	append(error, loader->error_size, "%s", loader->subject[0] ? ": " : "");
 	va_start(arguments, format);
 	append_arguments(error, loader->error_size, format, arguments);
 	va_end(arguments);
@@ -350,8 +358,15 @@ static int value_set(struct loader *loader, const struct key *key, struct span t
 {
 	const char *wrong = key_set(loader->config, key, text);
 
-	if (!wrong)
+	if (!wrong) {
+		if (strcmp(key->name, "libos") == 0)
+			describe_place(loader, loader->config->origin.libos,
+				       sizeof(loader->config->origin.libos));
+		else if (strcmp(key->name, "catnap.engine") == 0)
+			describe_place(loader, loader->config->origin.engine,
+				       sizeof(loader->config->origin.engine));
 		return 0;
+	}
 	return fail(loader, "\"%s\" %s; allowed: %s", quote(text).text, wrong, key->type);
 }
 

@@ -39,6 +39,11 @@ struct config {
 	struct {
 		enum config_log_level level; /* log.level: warning */
 	} log;
+	/* Where two values come from that only others can judge, for their messages. */
+	struct {
+		char libos[160];  /* "demi.yaml:1: libos", "LIBOS", "libos" for the default */
+		char engine[160]; /* likewise of catnap.engine */
+	} origin;
 };
 
 /** config_defaults - what a runtime gets without file and environment */

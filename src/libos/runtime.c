@@ -41,8 +41,8 @@ int runtime_create(struct runtime **runtime_out, const struct config *config, ui
 	int error;
 
 	if (!ops) {
-		log_error("libOS \"%s\" is not in this build; set LIBOS or libos to one of: %s",
-			  config->libos, libos_names());
+		log_error("%s: libOS \"%s\" is not in this build; allowed: %s",
+			  config->origin.libos, config->libos, libos_names());
 		return -ENOTSUP;
 	}
 	runtime = calloc(1, sizeof(*runtime));

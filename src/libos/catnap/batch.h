@@ -23,7 +23,8 @@ struct batch_request {
 
 #ifdef DEMI_HAVE_URING
 
-/** batch_create - a ring with @entries submissions; 0 or -errno (-ENOSYS, -EPERM: not allowed) */
+/** batch_create - a ring with @entries submissions; 0 or -errno (-ENOSYS, -EPERM: not allowed;
+ * -ENOTSUP: not in this build) */
 int batch_create(struct batch **batch_out, uint32_t entries);
 
 /** batch_destroy - wait for what files have in flight, calling done, and free the ring */
@@ -72,7 +73,7 @@ void batch_poll(struct batch *batch);
 static inline int batch_create(struct batch **batch_out, uint32_t entries)
 {
 	(void)batch_out, (void)entries;
-	return -ENOSYS;
+	return -ENOTSUP;
 }
 
 static inline void batch_destroy(struct batch *batch)

@@ -78,20 +78,27 @@ static int start_engine(struct catnap *catnap, const struct config *config)
 {
 	int error;
 
-	if (config->catnap.engine == CONFIG_ENGINE_EPOLL)
+	if (config->catnap.engine == CONFIG_ENGINE_EPOLL) {
+		log_info("catnap over epoll");
 		return 0;
-	error = batch_create(&catnap->batch, config->catnap.uring_entries);
-	if (!error)
-		return 0;
-	if (config->catnap.engine == CONFIG_ENGINE_URING) {
-		log_error("catnap.engine: uring cannot start (%s): the kernel or this build has no "
-			  "io_uring with DEFER_TASKRUN (Linux 6.1), or forbids it "
-			  "(kernel.io_uring_disabled); set catnap.engine to auto or epoll",
-			  strerror(-error));
-		return error;
 	}
-	log_info("catnap.engine: epoll, since io_uring cannot start: %s", strerror(-error));
-	return 0;
+	error = batch_create(&catnap->batch, config->catnap.uring_entries);
+	if (!error) {
+		log_info("catnap over io_uring");
+		return 0;
+	}
+	if (config->catnap.engine != CONFIG_ENGINE_URING) {
+		log_info("catnap over epoll, since io_uring cannot start: %s", strerror(-error));
+		return 0;
+	}
+	if (error == -ENOTSUP)
+		log_error("%s: this build was made without liburing; set auto or epoll",
+			  config->origin.engine);
+	else
+		log_error("%s: io_uring cannot start: %s; it needs Linux 6.1, and the kernel to "
+			  "allow it (kernel.io_uring_disabled); set auto or epoll",
+			  config->origin.engine, strerror(-error));
+	return error == -ENOSYS ? -ENOTSUP : error;
 }
 
 static void catnap_free(struct catnap *catnap)

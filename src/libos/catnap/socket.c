@@ -174,14 +174,16 @@ static int socket_accept(struct queue *queue, struct op *op)
 /* Take one connection from the kernel; its descriptor in our table, or -errno. */
 static int accept_one(struct socket *listener)
 {
+	struct pollfd waiting = {.fd = listener->fd, .events = POLLIN};
 	struct catnap *catnap = listener->catnap;
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
 	struct socket *socket;
 	int fd;
 
+	/* Without a descriptor to give it, a connection stays with the kernel: is there one? */
 	if (queue_table_is_full(&catnap->context->queues))
-		return -EMFILE;
+		return poll(&waiting, 1, 0) > 0 ? -EMFILE : -EAGAIN;
 	fd = accept4(listener->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return -errno;

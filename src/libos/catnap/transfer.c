@@ -199,8 +199,9 @@ int transfer_pop(struct queue *queue, struct op *op)
 {
 	struct socket *socket = socket_of(queue);
 
-	if (socket->state == SOCKET_LISTENING ||
-	    (socket->type == SOCK_STREAM && socket->state != SOCKET_CONNECTED))
+	if (socket->state == SOCKET_LISTENING)
+		return -EOPNOTSUPP;
+	if (socket->type == SOCK_STREAM && socket->state != SOCKET_CONNECTED)
 		return -ENOTCONN;
 	op_list_append(&socket->pops, op);
 	if (socket->end_of_stream || socket->receive_error)
@@ -396,7 +397,7 @@ static bool should_collect(const struct socket *socket)
 static int check_push(const struct socket *socket, const struct sockaddr *address)
 {
 	if (socket->type == SOCK_STREAM) {
-		if (address)
+		if (address || socket->state == SOCKET_LISTENING)
 			return -EOPNOTSUPP;
 		if (socket->write_shut)
 			return -EPIPE;
