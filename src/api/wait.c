@@ -11,6 +11,11 @@
 /* Idle time before a spinning wait pays for watching signals, and between two looks at them. */
 #define SIGNALS_AFTER_NS (100 * NS_PER_US)
 #define SIGNALS_EVERY_NS (20 * NS_PER_US)
+/*
+ * A wait that spins sleeps all the same after this time when the kernel's threads work for it: where
+ * every CPU spins they would get one only at the next tick, milliseconds later.
+ */
+#define KERNEL_WORKS_AFTER_NS (20 * NS_PER_US)
 /* Waits in a row that find their operation complete before one of them polls the devices. */
 #define WAITS_WITHOUT_POLL 32u
 
@@ -54,6 +59,17 @@ static uint64_t sleep_limit(struct runtime *runtime, uint64_t now_ns, uint64_t d
 	return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
+static bool should_sleep(const struct runtime *runtime, uint64_t idle_ns)
+{
+	const struct libos *libos = runtime->libos;
+
+	if (runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
+	    idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US)
+		return true;
+	return idle_ns >= KERNEL_WORKS_AFTER_NS && libos->ops->kernel_works &&
+	       libos->ops->kernel_works(libos);
+}
+
 /*
  * Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. What @look returned
  * if it was asked again, 0, or -EINTR.
@@ -63,8 +79,7 @@ static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, v
 {
 	int found;
 	uint64_t idle_ns = now_ns - idle->since_ns;
-	bool sleeps = runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
-		      idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US;
+	bool sleeps = should_sleep(runtime, idle_ns);
 
 	if (!sleeps && (idle_ns < SIGNALS_AFTER_NS || now_ns < idle->signals_at_ns))
 		return 0;

@@ -7,6 +7,7 @@
 #define DEMI_LIBOS_LIBOS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,6 +34,12 @@ struct libos_ops {
 		      int protocol);
 	int (*open)(struct libos *libos, struct queue **queue_out, const char *path, int flags,
 		    mode_t mode);
+
+	/*
+	 * Whether threads of the kernel work for us (a durable write): a wait that spins for long
+	 * would keep them from a CPU that they need. Optional.
+	 */
+	bool (*kernel_works)(const struct libos *libos);
 
 	/*
 	 * Sleep in the kernel until the device has work, or @timeout_ns are over (UINT64_MAX:

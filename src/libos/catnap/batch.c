@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <liburing.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -329,6 +328,11 @@ int batch_append(struct batch *batch, struct batch_request *request, int fd,
 	return 0;
 }
 
+bool batch_has_files(const struct batch *batch)
+{
+	return batch->files_in_flight > 0;
+}
+
 void batch_poll(struct batch *batch)
 {
 	struct io_uring_cqe *cqe;
@@ -338,11 +342,6 @@ void batch_poll(struct batch *batch)
 	/* What an earlier submission left behind. */
 	if (io_uring_sq_ready(&batch->ring) > 0)
 		io_uring_submit(&batch->ring);
-	/*
-	 * A durable write is made by a thread of the kernel, which may have to share our CPU: a wait
-	 * that spins would keep it from running until the next tick.
-	 */
-	sched_yield();
 	if (IO_URING_READ_ONCE(*batch->ring.sq.kflags) &
 	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
 		io_uring_get_events(&batch->ring);

@@ -63,6 +63,9 @@ int batch_read(struct batch *batch, struct batch_request *request, int fd, void 
 int batch_append(struct batch *batch, struct batch_request *request, int fd,
 		 const struct iovec *iov, unsigned int count);
 
+/** batch_has_files - whether file I/O is under way */
+bool batch_has_files(const struct batch *batch);
+
 /** batch_poll - call done for file I/O that has completed */
 void batch_poll(struct batch *batch);
 
@@ -137,6 +140,12 @@ static inline int batch_append(struct batch *batch, struct batch_request *reques
 {
 	(void)batch, (void)request, (void)fd, (void)iov, (void)count;
 	return -EAGAIN;
+}
+
+static inline bool batch_has_files(const struct batch *batch)
+{
+	(void)batch;
+	return false;
 }
 
 static inline void batch_poll(struct batch *batch)

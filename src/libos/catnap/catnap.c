@@ -159,11 +159,19 @@ static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t
 	return outcome;
 }
 
+static bool catnap_kernel_works(const struct libos *libos)
+{
+	const struct catnap *catnap = (const struct catnap *)libos;
+
+	return catnap->batch && batch_has_files(catnap->batch);
+}
+
 const struct libos_ops catnap_ops = {
 	.name = "catnap",
 	.start = catnap_start,
 	.stop = catnap_stop,
 	.socket = catnap_socket,
 	.open = catnap_open,
+	.kernel_works = catnap_kernel_works,
 	.sleep = catnap_sleep,
 };
