@@ -42,7 +42,7 @@ fmt:
 install:
 	@scripts/deps.sh build
 	@. scripts/lib.sh; build_release; meson configure build/release -Dprefix='$(PREFIX)'
-	@meson install -C build/release
+	@meson install --quiet -C build/release
 	@[[ -n '$(DESTDIR)' || $$(id -u) != 0 ]] || ldconfig
 
 clean:

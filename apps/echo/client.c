@@ -51,6 +51,9 @@ int client_run(const struct options *options, const struct client_io_ops *ops)
 {
 	struct workload workload;
 
+	/* A long run should not end with results that have no place to go. */
+	if (!report_place_ok(options))
+		return EXIT_FAILURE;
 	if (workload_init(&workload, options)) {
 		fprintf(stderr, "%s: out of memory\n", options->program);
 		return EXIT_FAILURE;

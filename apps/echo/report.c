@@ -137,6 +137,22 @@ static json_t *json_results(const struct workload *workload)
 			 workload->interrupted);
 }
 
+bool report_place_ok(const struct options *options)
+{
+	FILE *file;
+
+	if (!options->json || strcmp(options->json, "-") == 0)
+		return true;
+	file = fopen(options->json, "a");
+	if (!file) {
+		fprintf(stderr, "%s: --json %s: %s\n", options->program, options->json,
+			strerror(errno));
+		return false;
+	}
+	fclose(file);
+	return true;
+}
+
 static int write_json(const struct workload *workload)
 {
 	const char *path = workload->options->json;

@@ -28,4 +28,7 @@ void report_progress(struct report_progress *progress, const struct workload *wo
  */
 int report_results(const struct workload *workload);
 
+/** report_place_ok - whether --json can be written, before the run; says why not */
+bool report_place_ok(const struct options *options);
+
 #endif /* ECHO_REPORT_H */

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "libos/catnap/push_request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static struct heap *heap;
+static unsigned char foreign[100];
+
+static int setup(void **state)
+{
+	(void)state;
+	return heap_create(&heap, 16u << 20);
+}
+
+static int teardown(void **state)
+{
+	struct heap_stats stats;
+
+	(void)state;
+	heap_get_stats(heap, &stats);
+	heap_destroy(heap);
+	return stats.objects == 0 ? 0 : -1;
+}
+
+/* Three segments of 10, 20 and 30 bytes of memory that is not the heap's. */
+static demi_sgarray_t three_segments(void)
+{
+	demi_sgarray_t sga = {.sga_numsegs = 3};
+	unsigned char *next = foreign;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		sga.sga_segs[i].sgaseg_buf = next;
+		sga.sga_segs[i].sgaseg_len = 10 * (i + 1);
+		next += 10 * (i + 1);
+	}
+	return sga;
+}
+
+static void push_request_init__holds_memory_of_the_heap(void **state)
+{
+	unsigned char *object = heap_alloc(heap, 100);
+	demi_sgarray_t sga = {.sga_numsegs = 2};
+	struct push_request request;
+
+	(void)state;
+	sga.sga_segs[0].sgaseg_buf = object + 50;
+	sga.sga_segs[0].sgaseg_len = 10;
+	sga.sga_segs[1].sgaseg_buf = foreign;
+	sga.sga_segs[1].sgaseg_len = 10;
+	push_request_init(&request, heap, &sga);
+	assert_int_equal(heap_free(heap, object), 0);
+	assert_ptr_equal(heap_object(heap, object), object);
+	push_request_fini(&request, heap);
+	assert_null(heap_object(heap, object));
+}
+
+static void push_request_gather__starts_where_the_last_send_ended(void **state)
+{
+	demi_sgarray_t sga = three_segments();
+	struct push_request request;
+	struct iovec iov[3];
+
+	(void)state;
+	push_request_init(&request, heap, &sga);
+	assert_false(push_request_is_started(&request));
+	assert_int_equal(push_request_advance(&request, 15), 0);
+	assert_true(push_request_is_started(&request));
+	assert_int_equal(push_request_gather(&request, iov, 3), 2);
+	assert_ptr_equal(iov[0].iov_base, foreign + 15);
+	assert_int_equal(iov[0].iov_len, 15);
+	assert_ptr_equal(iov[1].iov_base, foreign + 30);
+	assert_int_equal(iov[1].iov_len, 30);
+	assert_int_equal(push_request_gather(&request, iov, 1), 1);
+	push_request_fini(&request, heap);
+}
+
+static void push_request_advance__visits_every_byte_once(void **state)
+{
+	demi_sgarray_t sga = three_segments();
+
+	(void)state;
+	for (size_t step = 1; step <= 60; step++) {
+		struct push_request request;
+		size_t done = 0;
+
+		push_request_init(&request, heap, &sga);
+		while (!push_request_is_done(&request)) {
+			struct iovec iov[3];
+
+			assert_true(push_request_gather(&request, iov, 3) >= 1);
+			assert_ptr_equal(iov[0].iov_base, foreign + done);
+			done += step - push_request_advance(&request, step);
+		}
+		assert_int_equal(done, 60);
+		push_request_fini(&request, heap);
+	}
+}
+
+static void push_request_advance__returns_what_belongs_to_the_next(void **state)
+{
+	demi_sgarray_t sga = three_segments();
+	struct push_request request;
+
+	(void)state;
+	push_request_init(&request, heap, &sga);
+	assert_int_equal(push_request_advance(&request, 100), 40);
+	assert_true(push_request_is_done(&request));
+	push_request_fini(&request, heap);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(push_request_init__holds_memory_of_the_heap),
+		cmocka_unit_test(push_request_gather__starts_where_the_last_send_ended),
+		cmocka_unit_test(push_request_advance__visits_every_byte_once),
+		cmocka_unit_test(push_request_advance__returns_what_belongs_to_the_next),
+	};
+
+	return cmocka_run_group_tests_name("libos/catnap/push_request", tests, setup, teardown);
+}
