@@ -22,17 +22,17 @@ build liburing-dev                        module  liburing
 build libjansson-dev                      module  jansson
 test  gcc                                 program gcc
 test  g++                                 program g++
-test  binutils                            program nm
+build binutils                            program objcopy
 test  clang                               program clang
 test  libclang-rt-dev|libclang-rt-14-dev  -       -
 test  llvm                                program llvm-symbolizer
 test  clang-tidy                          program clang-tidy
 test  cppcheck                            program cppcheck
 test  shellcheck                          program shellcheck
-test  valgrind                            program valgrind
 test  iproute2                            program ip
 test  man-db|mandoc                       program man|mandoc
 test  libcmocka-dev                       module  cmocka
+bench valgrind                            program valgrind
 fmt   clang-format                        program clang-format
 '
 
@@ -46,8 +46,10 @@ die() {
 rows() {
 	local groups
 	case $1 in
-	build | demo | bench) groups='build' ;;
-	test | all) groups='build|test|fmt' ;;
+	build | demo) groups='build' ;;
+	bench) groups='build|bench' ;;
+	test) groups='build|test|fmt' ;;
+	all) groups='build|test|bench|fmt' ;;
 	fmt) groups='fmt' ;;
 	*) die "usage: deps.sh build|demo|test|bench|fmt|all" ;;
 	esac
