@@ -137,24 +137,29 @@ int demi_getsockopt(int qd, int level, int optname, void *optval, socklen_t *opt
 	return -queue->ops->get_option(queue, level, optname, optval, optlen);
 }
 
-/* An address cannot have negative room; the type has no sign, the mistake has. */
-static bool room_ok(const socklen_t *addrlen)
-{
-	return *addrlen <= INT32_MAX;
-}
-
-int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrlen)
+/* The queue of a call that asks for an address, once its arguments are in order; 0 or errno. */
+static int find_for_address(int qd, const struct sockaddr *addr, const socklen_t *addrlen,
+			    struct queue **queue_out)
 {
 	struct runtime *runtime;
-	struct queue *queue;
-	int error = api_find(qd, &runtime, &queue);
+	int error = api_find(qd, &runtime, queue_out);
 
 	if (error)
 		return error;
 	if (!addr || !API_POINTER_OK(addrlen))
 		return EFAULT;
-	if (!room_ok(addrlen))
-		return EINVAL;
+	/* An address cannot have negative room; the type has no sign, the mistake has. */
+	return *addrlen <= INT32_MAX ? 0 : EINVAL;
+}
+
+int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrlen)
+{
+	API_KEEP_ERRNO;
+	struct queue *queue;
+	int error = find_for_address(qd, addr, addrlen, &queue);
+
+	if (error)
+		return error;
 	if (!queue->ops->get_peer_address)
 		return EOPNOTSUPP;
 	return -queue->ops->get_peer_address(queue, addr, addrlen);
@@ -163,16 +168,11 @@ int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrlen)
 int demi_getsockname(int qd, struct sockaddr *addr, socklen_t *addrlen)
 {
 	API_KEEP_ERRNO;
-	struct runtime *runtime;
 	struct queue *queue;
-	int error = api_find(qd, &runtime, &queue);
+	int error = find_for_address(qd, addr, addrlen, &queue);
 
 	if (error)
 		return error;
-	if (!addr || !API_POINTER_OK(addrlen))
-		return EFAULT;
-	if (!room_ok(addrlen))
-		return EINVAL;
 	if (!queue->ops->get_local_address)
 		return EOPNOTSUPP;
 	return -queue->ops->get_local_address(queue, addr, addrlen);

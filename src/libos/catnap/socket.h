@@ -75,7 +75,7 @@ void socket_ready(struct socket *socket);
 
 /* transfer.c */
 
-/** transfer_push, transfer_pop, transfer_cancel - the queue's operations */
+/** transfer_push, transfer_pop - the queue's operations on data */
 int transfer_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
 		  const struct sockaddr *address, socklen_t length);
 int transfer_pop(struct queue *queue, struct op *op);
