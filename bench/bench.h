@@ -20,7 +20,7 @@ struct bench_options {
 	const char *only[BENCH_ONLY_MAX]; /* names or groups that are wanted */
 	unsigned int only_count;          /* 0: all */
 	unsigned int rounds;              /* 1..BENCH_ROUNDS_MAX */
-	unsigned int time_ms;             /* of one measurement of echo; others take a fifth */
+	unsigned int time_ms;             /* of one measurement of echo; others scale with it */
 	uint64_t iterations;   /* not 0: run one micro benchmark so often, time nothing */
 	const char *json_path; /* NULL: bench.json beside the program */
 	bool list;
@@ -36,6 +36,7 @@ struct bench_group {
 };
 
 extern const struct bench_group echo_group;
+extern const struct bench_group allocator_group;
 extern const struct bench_group instructions_group;
 
 /** bench_wants - whether @name is to be measured: it, or what it lies in, was asked for */
@@ -43,5 +44,8 @@ bool bench_wants(const struct bench_options *options, const char *name);
 
 /** bench_pin - run on this CPU only; 0 or -errno */
 int bench_pin(unsigned int cpu);
+
+/** bench_has_two_cpus - whether this program may use CPU 0 and CPU 1 */
+bool bench_has_two_cpus(void);
 
 #endif /* BENCH_BENCH_H */

@@ -14,8 +14,8 @@
 #define ROUNDS_ENOUGH 5u
 
 static const struct bench_group *const groups[] = {
-	&echo_group,   &server_group, &queue_group, &wait_any_group,
-	&switch_group, &timer_group,  &heap_group,  &instructions_group,
+	&echo_group,  &server_group, &queue_group,     &wait_any_group,     &switch_group,
+	&timer_group, &heap_group,   &allocator_group, &instructions_group,
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -27,7 +27,7 @@ static void print_help(void)
 	     "\n"
 	     "  --only NAME,...  groups or single names of --list\n"
 	     "  --rounds N       alternating rounds that each figure is the median of; 15\n"
-	     "  --time MS        of one round of echo; other groups take a fifth of it; 100\n"
+	     "  --time MS        of one round of echo; the other groups scale with it; 100\n"
 	     "  --json FILE      default: bench.json beside the program\n"
 	     "  --instructions   only count instructions, which noise does not change\n"
 	     "  --iterations N   run one micro benchmark N times and time nothing, for profilers\n"
@@ -66,6 +66,14 @@ int bench_pin(unsigned int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+bool bench_has_two_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_ISSET(0, &set) &&
+	       CPU_ISSET(1, &set);
 }
 
 static void add_only(struct bench_options *options, char *names)

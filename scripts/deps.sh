@@ -33,6 +33,8 @@ test  iproute2                            program ip
 test  man-db|mandoc                       program man|mandoc
 test  libcmocka-dev                       module  cmocka
 bench valgrind                            program valgrind
+bench libjemalloc2                        -       -
+bench libmimalloc-dev|libmimalloc3|libmimalloc2.0 -  -
 fmt   clang-format                        program clang-format
 '
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The echo group: every implementation in turns, for each size and number of connections. */
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -167,15 +166,6 @@ static int run_combination(const struct combination *combination,
 	return 0;
 }
 
-/* Both ends spin, each on a CPU of its own. */
-static bool has_two_cpus(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_ISSET(0, &set) &&
-	       CPU_ISSET(1, &set);
-}
-
 static int run(const struct bench_options *options, struct report *report)
 {
 	struct echo_result *result = NULL;
@@ -187,7 +177,7 @@ static int run(const struct bench_options *options, struct report *report)
 		name_of(&combinations[i], name, sizeof(name));
 		if (!bench_wants(options, name))
 			continue;
-		if (!has_two_cpus()) {
+		if (!bench_has_two_cpus()) {
 			puts("\necho: not measured, both ends spin and need CPU 0 and CPU 1");
 			return 0;
 		}

@@ -82,7 +82,7 @@ static int set_up_hold(void **state_out, uint64_t argument)
 	(void)argument;
 	if (!holding)
 		return -ENOMEM;
-	error = heap_create(&holding->heap, 1u << 30);
+	error = heap_create(&holding->heap, &(struct heap_options){.bytes_max = 1u << 30});
 	if (error) {
 		free(holding);
 		return error;

@@ -4,6 +4,7 @@
 #include <demi/queue.h>
 
 #include "api/api.h"
+#include "queue/guard.h"
 #include "queue/memory_queue.h"
 #include "queue/sga.h"
 
@@ -39,13 +40,18 @@ static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
 		return EFAULT;
 	if (!queue->ops->push)
 		return EOPNOTSUPP;
-	error = sga_check(runtime->context.heap, sga);
+	error = sga_check(runtime->context.heap, sga,
+			  runtime->config.heap.foreign == CONFIG_FOREIGN_REFUSE);
 	if (error)
 		return -error;
 	op = op_alloc(&runtime->context.ops, DEMI_OPC_PUSH, queue, qd);
 	if (!op)
 		return EAGAIN;
-	return api_started(runtime, op, queue->ops->push(queue, op, sga, address, length), qt_out);
+	error = queue->ops->push(queue, op, sga, address, length);
+	if (!error && __builtin_expect(runtime->context.ops.guard != NULL, 0) &&
+	    !op_is_complete(op))
+		guard_push(runtime->context.ops.guard, op, sga);
+	return api_started(runtime, op, error, qt_out);
 }
 
 int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga)

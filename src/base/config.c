@@ -65,6 +65,13 @@ static const struct key keys[] = {
 	INTEGER(runtime.queues_max, "65536", "1", "1048576",
 		"queue descriptors open at a time"),
 	SIZE(heap.max_bytes, "4G", "16M", "1024G", "memory of the heap"),
+	CHOICE(heap.huge_pages, "auto", "auto, reserved, off", "which pages the heap is made of"),
+	CHOICE(heap.lock, "on", "off, on", "lock the heap in memory, as far as the limits allow"),
+	CHOICE(heap.foreign, "copy", "copy, refuse",
+	       "what a push does with memory that is not of the heap"),
+	CHOICE(heap.on_error, "abort", "abort, log", "what a wrong free does"),
+	CHOICE(heap.protect, "off", "off, on",
+	       "stop the program when it writes to what an operation holds"),
 	INTEGER(queue.elements_max, "65536", "1", "16777216",
 		"elements held by one in-memory queue"),
 	CHOICE(catnap.engine, "auto", "auto, uring, epoll", "how the kernel is asked for I/O"),
@@ -76,6 +83,10 @@ static const struct key keys[] = {
 /* clang-format on */
 
 _Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
+		       sizeof(enum config_huge_pages) == sizeof(uint32_t) &&
+		       sizeof(enum config_foreign) == sizeof(uint32_t) &&
+		       sizeof(enum config_on_error) == sizeof(uint32_t) &&
+		       sizeof(enum config_switch) == sizeof(uint32_t) &&
 		       sizeof(enum config_engine) == sizeof(uint32_t) &&
 		       sizeof(enum config_log_level) == sizeof(uint32_t),
 	       "choices are stored as uint32_t");

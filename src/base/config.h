@@ -11,6 +11,14 @@
 
 enum config_idle { CONFIG_IDLE_SPIN, CONFIG_IDLE_SLEEP };
 enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_URING, CONFIG_ENGINE_EPOLL };
+enum config_huge_pages {
+	CONFIG_HUGE_PAGES_AUTO,
+	CONFIG_HUGE_PAGES_RESERVED,
+	CONFIG_HUGE_PAGES_OFF
+};
+enum config_foreign { CONFIG_FOREIGN_COPY, CONFIG_FOREIGN_REFUSE };
+enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
+enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config {
@@ -24,6 +32,11 @@ struct config {
 	} runtime;
 	struct {
 		uint64_t max_bytes; /* heap.max_bytes: 4 GiB; accepts the suffixes K, M, G */
+		enum config_huge_pages huge_pages; /* heap.huge_pages: auto */
+		enum config_switch lock;           /* heap.lock: on */
+		enum config_foreign foreign;       /* heap.foreign: copy */
+		enum config_on_error on_error;     /* heap.on_error: abort */
+		enum config_switch protect;        /* heap.protect: off */
 	} heap;
 	struct {
 		uint32_t

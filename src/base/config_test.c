@@ -386,13 +386,13 @@ static const struct {
 	{"log:\n  level: info\n\nruntime:\n  idle: spin\n  engine: epoll\n",
 	 ":6: runtime.engine: unknown key (did you mean catnap.engine?); "
 	 "allowed: idle, idle_after_us, operations_max, queues_max"},
-	{"heap:\n  colour: red\n", ":2: heap.colour: unknown key; allowed: max_bytes"},
+	{"heap:\n  colour: red\n", ":2: heap.colour: unknown key; allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
 	{"heap:\n  \"max_bytes\\0\": 1G\n",
-	 ":2: heap.max_bytes?: unknown key (did you mean heap.max_bytes?); allowed: max_bytes"},
-	{"heap:\n  \"\\e[31m\\n\": 1G\n", ":2: heap.?[31m?: unknown key; allowed: max_bytes"},
+	 ":2: heap.max_bytes?: unknown key (did you mean heap.max_bytes?); allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
+	{"heap:\n  \"\\e[31m\\n\": 1G\n", ":2: heap.?[31m?: unknown key; allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
 	{"heap:\n  ? a name that is far longer than any of the names that we have\n  : 1G\n",
-	 ":2: heap.a name that is far longer than any of th...: unknown key; allowed: max_bytes"},
-	{"heap:\n  '': 1G\n", ":2: heap.: unknown key; allowed: max_bytes"},
+	 ":2: heap.a name that is far longer than any of th...: unknown key; allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
+	{"heap:\n  '': 1G\n", ":2: heap.: unknown key; allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
 	{"# mine\ncatnp:\n  engine: epoll\n",
 	 ":2: catnp: unknown section or key (did you mean catnap?); allowed: " SECTIONS},
 	{"Libos: catnap\n",
@@ -580,7 +580,7 @@ static void config_load__refuses_unknown_variables_of_our_sections(void **state)
 		 "DEMI_QUEUE_COLOUR: unknown variable; allowed: in section queue, elements_max"},
 		{"DEMI_HEAP_WITH_A_NAME_THAT_IS_LONGER_THAN_ALL_OF_OURS=",
 		 "DEMI_HEAP_WITH_A_NAME_THAT_IS_LONGER_THA...: unknown variable; "
-		 "allowed: in section heap, max_bytes"},
+		 "allowed: in section heap, max_bytes, huge_pages, lock, foreign, on_error, protect"},
 	};
 	char error[ERROR_SIZE];
 	struct config config;
@@ -730,7 +730,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 11);
+	assert_int_equal(count, 16);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

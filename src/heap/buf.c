@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "heap/protect.h"
+
 static void buf_init(struct buf *buf, unsigned char *data)
 {
 	*buf = (struct buf){.data = data, .magic = BUF_MAGIC};
@@ -14,7 +16,7 @@ static void buf_init(struct buf *buf, unsigned char *data)
 struct buf *buf_alloc(struct heap *heap, uint32_t capacity)
 {
 	/* At least one byte of room, so that data lies in this object and not in the next one. */
-	struct buf *buf = heap_alloc(heap, sizeof(*buf) + (capacity ? (size_t)capacity : 1));
+	struct buf *buf = heap_alloc_io(heap, sizeof(*buf) + (capacity ? (size_t)capacity : 1));
 
 	if (!buf)
 		return NULL;
@@ -54,7 +56,7 @@ int buf_free(struct heap *heap, struct buf *buf)
 		next = buf->next;
 		object = buf->object;
 		/* The fields stay for the operations that hold the buf; only the owner is gone. */
-		buf->magic = 0;
+		protect_store(heap, &buf->magic, 0);
 		if (heap_free(heap, buf) != 0)
 			return -EINVAL;
 		if (object)
@@ -62,6 +64,34 @@ int buf_free(struct heap *heap, struct buf *buf)
 		buf = next;
 	}
 	return 0;
+}
+
+/* Whether an object that begins like a buf is one: its run must lie where it says. */
+static bool is_buf(const struct heap *heap, const struct buf *buf)
+{
+	if (!buf_from_pointer(heap, buf))
+		return false;
+	if (buf->object)
+		return heap_object(heap, buf->object) == buf->object &&
+		       heap_object(heap, buf->data) == buf->object;
+	return heap_is_owned(heap, buf, sizeof(*buf) + (size_t)buf->capacity) &&
+	       (!buf->length || heap_object(heap, buf->data) == buf);
+}
+
+static void free_if_buf(struct heap *heap, void *object)
+{
+	struct buf *buf = object;
+
+	if (!is_buf(heap, buf))
+		return;
+	/* Not what follows in its chain: each is visited. */
+	buf->next = NULL;
+	buf_free(heap, buf);
+}
+
+void buf_free_all(struct heap *heap)
+{
+	heap_each(heap, free_if_buf);
 }
 
 void buf_hold(struct heap *heap, struct buf *buf)

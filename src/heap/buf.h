@@ -55,6 +55,14 @@ struct buf *buf_from_pointer(const struct heap *heap, const void *ptr);
 int buf_free(struct heap *heap, struct buf *buf);
 
 /**
+ * buf_free_all - free every live buf of the heap, when its runtime ends
+ *
+ * An object is taken for a buf when its first bytes describe one whose run lies in it or in another
+ * object.
+ */
+void buf_free_all(struct heap *heap);
+
+/**
  * buf_hold, buf_release - take and drop an operation's hold on one segment, not on its chain
  *
  * With a buf by reference they hold its object too: the owner's buf_free drops the hold that

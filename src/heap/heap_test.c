@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HEAP_TEST_STEPS and HEAP_TEST_SEED in the environment lengthen and replay the random test.
+ * Each test runs on a plain heap, on a checked one or on both. What depends on how objects lie in
+ * memory is for plain heaps: a checked one has red zones, exact sizes and a quarantine.
  */
 #include "heap/heap.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <cmocka.h>
+
+#include "heap/buf.h"
+#include "heap/checked.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -25,14 +27,29 @@
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
-#define UNIT_BYTES (256 * KIB)
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- Fixture: a heap of 16 MiB ---- */
 
-static int heap_setup(void **state)
+static struct heap *heap_make(uint64_t bytes_max, enum heap_checks checks)
 {
-	return heap_create((struct heap **)state, 16 * MIB);
+	struct heap_options options = {.bytes_max = bytes_max, .checks = checks};
+	struct heap *heap;
+
+	assert_int_equal(heap_create(&heap, &options), 0);
+	return heap;
+}
+
+static int plain_setup(void **state)
+{
+	*state = heap_make(16 * MIB, HEAP_CHECKS_OFF);
+	return 0;
+}
+
+static int checked_setup(void **state)
+{
+	*state = heap_make(16 * MIB, HEAP_CHECKS_ON);
+	return 0;
 }
 
 static int heap_teardown(void **state)
@@ -80,7 +97,7 @@ static void heap_create__refuses_zero_bytes(void **state)
 	struct heap *heap;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, 0), -EINVAL);
+	assert_int_equal(heap_create(&heap, &(struct heap_options){.bytes_max = 0}), -EINVAL);
 }
 
 static void heap_create__rounds_one_byte_up_to_a_superblock(void **state)
@@ -89,7 +106,7 @@ static void heap_create__rounds_one_byte_up_to_a_superblock(void **state)
 	void *object;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, 1), 0);
+	heap = heap_make(1, HEAP_CHECKS_OFF);
 	object = heap_alloc(heap, UNIT_BYTES);
 	assert_non_null(object);
 	memset(object, 1, UNIT_BYTES);
@@ -105,7 +122,7 @@ static void heap_create__serves_the_largest_bound(void **state)
 	char *object;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, UINT64_MAX), 0);
+	assert_int_equal(heap_create(&heap, &(struct heap_options){.bytes_max = UINT64_MAX}), 0);
 	object = heap_alloc(heap, 1000);
 	assert_non_null(object);
 	memset(object, 1, 1000);
@@ -119,7 +136,7 @@ static void heap_create__makes_heaps_that_do_not_own_each_other(void **state)
 	struct heap *other;
 	void *object;
 
-	assert_int_equal(heap_create(&other, MIB), 0);
+	other = heap_make(MIB, HEAP_CHECKS_OFF);
 	object = heap_alloc(other, 100);
 	assert_true(heap_owns(other, object));
 	assert_false(heap_owns(heap, object));
@@ -135,7 +152,7 @@ static void heap_destroy__takes_live_and_held_objects_along(void **state)
 
 	(void)state;
 	heap_destroy(NULL);
-	assert_int_equal(heap_create(&heap, MIB), 0);
+	heap = heap_make(MIB, HEAP_CHECKS_OFF);
 	assert_non_null(heap_alloc(heap, 300000));
 	object = heap_alloc(heap, 300);
 	heap_hold(heap, object);
@@ -331,7 +348,7 @@ static void heap_free__returns_big_runs_to_the_system(void **state)
 	unsigned char *object;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, 64 * MIB), 0);
+	heap = heap_make(64 * MIB, HEAP_CHECKS_OFF);
 	object = heap_alloc(heap, 32 * MIB);
 	memset(object, 0xa5, 32 * MIB);
 	assert_int_equal(resident_pages(object, 32 * MIB), 32 * MIB / 4096);
@@ -351,7 +368,7 @@ static void heap_free__returns_many_empty_superblocks_to_the_system(void **state
 	size_t resident = 0;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, 64 * MIB), 0);
+	heap = heap_make(64 * MIB, HEAP_CHECKS_OFF);
 	for (size_t i = 0; i < OBJECTS; i++) {
 		objects[i] = heap_alloc(heap, 32 * KIB);
 		memset(objects[i], 1, 32 * KIB);
@@ -519,28 +536,94 @@ static void heap_free__in_a_returned_superblock_is_einval(void **state)
 	assert_int_equal(heap_free(heap, objects[0]), 0);
 	assert_int_equal(heap_free(heap, objects[0]), -EALREADY);
 	assert_int_equal(heap_free(heap, objects[1]), 0);
+	assert_int_equal(heap_free(heap, objects[0]), -EALREADY);
+	heap_trim(heap);
 	assert_int_equal(heap_free(heap, objects[0]), -EINVAL);
 	assert_int_equal(heap_free(heap, objects[1]), -EINVAL);
 	assert_int_equal(live_objects(heap), 2);
 }
 
-static void heap_free__poisons_for_the_address_sanitizer(void **state)
+#ifdef WITH_ASAN
+static void assert_shown_exactly(unsigned char *object, size_t size)
+{
+	assert_null(__asan_region_is_poisoned(object, size));
+	for (size_t i = 0; i < CHECKED_RED_ZONE_BYTES; i++)
+		assert_true(__asan_address_is_poisoned(object + size + i));
+}
+#endif
+
+static void heap_alloc__poisons_from_the_exact_byte_on(void **state)
+{
+#ifdef WITH_ASAN
+	static const size_t sizes[] = {0, 1, 15, 16, 63, 64, 100, 4096, 100001, 114688, 300003};
+	struct heap *heap = *state;
+
+	for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++) {
+		assert_shown_exactly(heap_alloc(heap, sizes[s]), sizes[s]);
+		assert_shown_exactly(heap_alloc_zeroed(heap, sizes[s]), sizes[s]);
+		assert_shown_exactly(heap_alloc_io(heap, sizes[s]), sizes[s]);
+		assert_shown_exactly(heap_alloc_aligned(heap, 4096, sizes[s]), sizes[s]);
+	}
+#else
+	(void)state;
+	skip();
+#endif
+}
+
+static void heap_free__poisons_after_the_last_hold(void **state)
+{
+#ifdef WITH_ASAN
+	static const size_t sizes[] = {1, 64, 4097, 100000, MIB};
+	struct heap *heap = *state;
+
+	for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++) {
+		unsigned char *object = heap_alloc(heap, sizes[s]);
+
+		heap_hold(heap, object);
+		assert_int_equal(heap_free(heap, object), 0);
+		assert_shown_exactly(object, sizes[s]);
+		heap_release(heap, object);
+		for (size_t i = 0; i<sizes[s]; i += sizes[s]> 5000 ? 61 : 1)
+			assert_true(__asan_address_is_poisoned(object + i));
+		assert_true(__asan_address_is_poisoned(object + sizes[s] - 1));
+		heap_trim(heap);
+		assert_true(__asan_address_is_poisoned(object));
+	}
+#else
+	(void)state;
+	skip();
+#endif
+}
+
+/* The heap itself writes there, in front of the objects; only what no object has is hidden. */
+static void heap_alloc__hides_what_was_never_allocated(void **state)
 {
 #ifdef WITH_ASAN
 	struct heap *heap = *state;
-	unsigned char *object = heap_alloc(heap, 64);
+	unsigned char *object = heap_alloc(heap, 1000);
+	unsigned char *unit = (unsigned char *)((uintptr_t)object & ~(UNIT_BYTES - 1));
 
-	assert_false(__asan_address_is_poisoned(object + 63));
-	assert_true(__asan_address_is_poisoned(object + 64));
-	heap_hold(heap, object);
+	assert_true(__asan_address_is_poisoned(object + 2000));
+	assert_true(__asan_address_is_poisoned(unit + UNIT_BYTES - 1));
+	assert_true(__asan_address_is_poisoned(unit + UNIT_BYTES));
 	assert_int_equal(heap_free(heap, object), 0);
-	assert_false(__asan_address_is_poisoned(object));
-	heap_release(heap, object);
-	assert_true(__asan_address_is_poisoned(object));
-	object = heap_alloc(heap, MIB);
-	assert_false(__asan_address_is_poisoned(object + MIB - 1));
+	assert_true(heap_is_empty(heap));
+	assert_non_null(__asan_region_is_poisoned(unit, 1));
+#else
+	(void)state;
+	skip();
+#endif
+}
+
+static void heap_alloc__poisons_nothing_in_a_plain_heap(void **state)
+{
+#ifdef WITH_ASAN
+	struct heap *heap = *state;
+	unsigned char *object = heap_alloc(heap, 65);
+
+	assert_null(__asan_region_is_poisoned(object, 128));
 	assert_int_equal(heap_free(heap, object), 0);
-	assert_true(__asan_address_is_poisoned(object + MIB - 1));
+	assert_null(__asan_region_is_poisoned(object, 128));
 #else
 	(void)state;
 	skip();
@@ -594,7 +677,7 @@ static void heap_object__null_where_there_is_none(void **state)
 	assert_null(heap_object(heap, NULL));
 	assert_null(heap_object(heap, &object));
 	assert_null(heap_object(heap, unit));
-	assert_null(heap_object(heap, object + 64));
+	assert_null(heap_object(heap, object + 128));
 	assert_null(heap_object(heap, unit + UNIT_BYTES - 1));
 	assert_null(heap_object(heap, unit + 10 * MIB));
 }
@@ -740,6 +823,7 @@ static void heap_get_stats__counts_classes(void **state)
 	void *small;
 
 	heap_get_stats(heap, &stats);
+	assert_int_equal(stats.bytes_max, 16 * MIB);
 	assert_int_equal(stats.bytes_reserved, 0);
 	assert_int_equal(stats.bytes_in_use, 0);
 	small = heap_alloc(heap, 65);
@@ -751,224 +835,418 @@ static void heap_get_stats__counts_classes(void **state)
 	assert_int_equal(stats.bytes_in_use, 128 + 2 * UNIT_BYTES);
 	assert_int_equal(stats.bytes_held_only, 128);
 	assert_int_equal(stats.objects, 2);
+	assert_int_equal(stats.objects_large, 1);
 	assert_int_equal(stats.objects_pinned, 0);
-}
+	for (size_t i = 0; i < HEAP_CLASSES; i++) {
+		bool is_its_class = stats.classes[i].object_bytes == 128;
 
-/* ---- Random operations against a shadow ---- */
-
-#define SHADOWS 700u
-#define MODEL_BYTES_MAX (24 * MIB)
-
-struct shadow {
-	unsigned char *object; /* NULL: none */
-	size_t size;
-	size_t usable;
-	unsigned char fill;
-	bool owned;
-	unsigned int holds;
-};
-
-struct model {
-	struct heap *heap;
-	struct shadow shadows[SHADOWS];
-	uint64_t random;
-	uint64_t refused;
-};
-
-static uint64_t model_random(struct model *model, uint64_t below)
-{
-	model->random ^= model->random << 13;
-	model->random ^= model->random >> 7;
-	model->random ^= model->random << 17;
-	return model->random % below;
-}
-
-/* Small sizes in full, larger ones at their edges. */
-static void shadow_fill(const struct shadow *shadow)
-{
-	size_t edge = shadow->size < 256 ? shadow->size : 128;
-
-	memset(shadow->object, shadow->fill, edge);
-	memset(shadow->object + shadow->size - edge, shadow->fill, edge);
-}
-
-static void shadow_check(const struct shadow *shadow)
-{
-	size_t edge = shadow->size < 256 ? shadow->size : 128;
-
-	for (size_t i = 0; i < edge; i++) {
-		assert_int_equal(shadow->object[i], shadow->fill);
-		assert_int_equal(shadow->object[shadow->size - 1 - i], shadow->fill);
+		assert_int_equal(stats.classes[i].objects, is_its_class);
+		assert_int_equal(stats.classes[i].objects_held_only, is_its_class);
+		assert_int_equal(stats.classes[i].superblocks, is_its_class);
 	}
 }
 
-static void model_check_apart(const struct model *model, const struct shadow *new)
+static void heap_get_stats__names_every_class_once(void **state)
 {
-	for (size_t i = 0; i < SHADOWS; i++) {
-		const struct shadow *other = &model->shadows[i];
-
-		if (other == new || !other->object)
-			continue;
-		if (new->object + new->usable > other->object &&
-		    other->object + other->usable > new->object)
-			fail_msg("objects overlap");
-	}
-}
-
-static void model_alloc(struct model *model, struct shadow *shadow)
-{
-	size_t alignment = 1;
-
-	shadow->size = model_random(model, (uint64_t)1 << model_random(model, 21));
-	if (model_random(model, 4) == 0) {
-		alignment = (size_t)1 << model_random(model, 13);
-		shadow->object = heap_alloc_aligned(model->heap, alignment, shadow->size);
-	} else {
-		shadow->object = heap_alloc(model->heap, shadow->size);
-	}
-	if (!shadow->object) {
-		model->refused++;
-		return;
-	}
-	shadow->usable = heap_usable_size(model->heap, shadow->object);
-	shadow->fill = (unsigned char)model_random(model, 256);
-	shadow->owned = true;
-	shadow->holds = 0;
-	assert_true(shadow->usable >= shadow->size);
-	assert_int_equal((uintptr_t)shadow->object % alignment, 0);
-	assert_int_equal((uintptr_t)shadow->object % (shadow->size >= 64 ? 64 : 16), 0);
-	model_check_apart(model, shadow);
-	shadow_fill(shadow);
-}
-
-static void shadow_settle(struct model *model, struct shadow *shadow)
-{
-	if (shadow->owned || shadow->holds)
-		return;
-	assert_null(heap_object(model->heap, shadow->object));
-	shadow->object = NULL;
-}
-
-static void model_free(struct model *model, struct shadow *shadow)
-{
-	shadow_check(shadow);
-	assert_int_equal(heap_free(model->heap, shadow->object), shadow->owned ? 0 : -EALREADY);
-	shadow->owned = false;
-	shadow_settle(model, shadow);
-}
-
-static void model_release(struct model *model, struct shadow *shadow)
-{
-	if (shadow->holds == 0)
-		return;
-	shadow_check(shadow);
-	heap_release(model->heap, shadow->object);
-	shadow->holds--;
-	shadow_settle(model, shadow);
-}
-
-static void model_probe(struct model *model, struct shadow *shadow)
-{
-	size_t inside = model_random(model, shadow->usable);
-
-	assert_ptr_equal(heap_object(model->heap, shadow->object + inside), shadow->object);
-	if (inside)
-		assert_int_equal(heap_free(model->heap, shadow->object + inside), -EINVAL);
-	assert_int_equal(heap_usable_size(model->heap, shadow->object), shadow->usable);
-}
-
-static void model_check_stats(const struct model *model)
-{
-	struct heap_stats expected = {0};
+	struct heap *heap = *state;
 	struct heap_stats stats;
 
-	for (size_t i = 0; i < SHADOWS; i++) {
-		const struct shadow *shadow = &model->shadows[i];
-
-		if (!shadow->object)
-			continue;
-		expected.objects++;
-		expected.bytes_in_use += shadow->usable;
-		if (!shadow->owned)
-			expected.bytes_held_only += shadow->usable;
-	}
-	heap_get_stats(model->heap, &stats);
-	assert_int_equal(stats.objects, expected.objects);
-	assert_int_equal(stats.bytes_in_use, expected.bytes_in_use);
-	assert_int_equal(stats.bytes_held_only, expected.bytes_held_only);
-	assert_int_equal(stats.objects_pinned, 0);
-	assert_true(stats.bytes_reserved >= stats.bytes_in_use);
-	assert_true(stats.bytes_reserved <= MODEL_BYTES_MAX);
+	heap_get_stats(heap, &stats);
+	assert_int_equal(stats.classes[0].object_bytes, 16);
+	assert_int_equal(stats.classes[HEAP_CLASSES - 1].object_bytes, 112 * KIB);
+	for (size_t i = 1; i < HEAP_CLASSES; i++)
+		assert_true(stats.classes[i].object_bytes > stats.classes[i - 1].object_bytes);
 }
 
-static void model_step(struct model *model)
+/* ---- Checks ---- */
+
+static void heap_create__checks_when_a_tool_is_there(void **state)
 {
-	struct shadow *shadow = &model->shadows[model_random(model, SHADOWS)];
-	uint64_t choice = model_random(model, 10);
-
-	if (!shadow->object) {
-		model_alloc(model, shadow);
-	} else if (choice < 3) {
-		model_free(model, shadow);
-	} else if (choice < 5) {
-		heap_hold(model->heap, shadow->object);
-		shadow->holds++;
-	} else if (choice < 8) {
-		model_release(model, shadow);
-	} else {
-		model_probe(model, shadow);
-	}
-}
-
-static void model_drain(struct model *model)
-{
-	for (size_t i = 0; i < SHADOWS; i++) {
-		struct shadow *shadow = &model->shadows[i];
-
-		if (shadow->object && shadow->owned)
-			model_free(model, shadow);
-		while (shadow->object)
-			model_release(model, shadow);
-	}
-	model_check_stats(model);
-}
-
-static uint64_t environment_number(const char *name, uint64_t otherwise)
-{
-	const char *value = getenv(name);
-
-	return value ? strtoull(value, NULL, 0) : otherwise;
-}
-
-static void heap__agrees_with_a_shadow(void **state)
-{
-	uint64_t steps = environment_number("HEAP_TEST_STEPS", 200000);
-	uint64_t seed = environment_number("HEAP_TEST_SEED", (uint64_t)time(NULL));
-	struct model *model = calloc(1, sizeof(*model));
-	void *whole;
+	struct heap *heap = heap_make(MIB, HEAP_CHECKS_AUTO);
+	size_t expected = checked_tool_present() ? 100 : 128;
 
 	(void)state;
-	assert_non_null(model);
-	print_message("HEAP_TEST_SEED=%llu\n", (unsigned long long)seed);
-	model->random = seed * 0x9e3779b97f4a7c15u | 1;
-	assert_int_equal(heap_create(&model->heap, MODEL_BYTES_MAX), 0);
-	for (uint64_t i = 1; i <= steps; i++) {
-		model_step(model);
-		if (i % 1024 == 0)
-			model_check_stats(model);
-		if (i % 65536 == 0)
-			model_drain(model);
-	}
-	model_drain(model);
-	print_message("%llu allocations refused at the bound\n",
-		      (unsigned long long)model->refused);
-	whole = heap_alloc(model->heap, MODEL_BYTES_MAX);
-	assert_non_null(whole);
-	heap_destroy(model->heap);
-	free(model);
+#ifdef WITH_ASAN
+	assert_true(checked_tool_present());
+#endif
+	assert_int_equal(heap_usable_size(heap, heap_alloc(heap, 100)), expected);
+	heap_destroy(heap);
 }
 
-#define heap_test(function) cmocka_unit_test_setup_teardown(function, heap_setup, heap_teardown)
+/* ---- heap_alloc_zeroed ---- */
+
+static void heap_alloc_zeroed__clears_what_was_used_before(void **state)
+{
+	static const size_t sizes[] = {1, 16, 100, 5000, 114688, 300000, 5000000};
+	struct heap *heap = *state;
+
+	for (size_t i = 0; i < 2 * ARRAY_LENGTH(sizes); i++) {
+		size_t size = sizes[i / 2];
+		unsigned char *object = heap_alloc_zeroed(heap, size);
+
+		assert_int_equal(object[0], 0);
+		assert_memory_equal(object, object + 1, size - 1);
+		memset(object, 0xff, size);
+		assert_int_equal(heap_free(heap, object), 0);
+		heap_trim(heap);
+	}
+}
+
+/* ---- Magazines ---- */
+
+static void heap_free__keeps_some_objects_until_it_is_trimmed(void **state)
+{
+	static void *objects[16 * 1024];
+	struct heap *heap = *state;
+	size_t count = exhaust(heap, 1024, objects, ARRAY_LENGTH(objects));
+	struct heap_stats stats;
+
+	free_all(heap, objects, count);
+	heap_get_stats(heap, &stats);
+	assert_int_equal(stats.objects, 0);
+	assert_true(stats.bytes_reserved > 0);
+	heap_trim(heap);
+	heap_get_stats(heap, &stats);
+	assert_int_equal(stats.bytes_reserved, 0);
+	assert_true(heap_is_empty(heap));
+}
+
+static void heap_is_empty__is_false_while_anything_lives(void **state)
+{
+	static const size_t sizes[] = {1, 5000, 300000};
+	struct heap *heap = *state;
+
+	for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++) {
+		void *object = heap_alloc(heap, sizes[s]);
+
+		assert_false(heap_is_empty(heap));
+		heap_hold(heap, object);
+		assert_int_equal(heap_free(heap, object), 0);
+		assert_false(heap_is_empty(heap));
+		heap_release(heap, object);
+		assert_true(heap_is_empty(heap));
+	}
+}
+
+/* ---- heap_is_owned ---- */
+
+static void heap_is_owned__asks_for_the_start_and_the_size(void **state)
+{
+	static const size_t sizes[] = {16, 100, 5000, 300000};
+	struct heap *heap = *state;
+
+	for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++) {
+		unsigned char *object = heap_alloc(heap, sizes[s]);
+		size_t usable = heap_usable_size(heap, object);
+
+		assert_true(heap_is_owned(heap, object, 0));
+		assert_true(heap_is_owned(heap, object, usable));
+		assert_false(heap_is_owned(heap, object, usable + 1));
+		assert_false(heap_is_owned(heap, object + 1, 0));
+		heap_hold(heap, object);
+		assert_int_equal(heap_free(heap, object), 0);
+		assert_false(heap_is_owned(heap, object, 0));
+		heap_release(heap, object);
+		assert_false(heap_is_owned(heap, object, 0));
+	}
+	assert_false(heap_is_owned(heap, NULL, 0));
+	assert_false(heap_is_owned(heap, heap, 0));
+}
+
+/* ---- Every order of holds, the owner's free and releases ---- */
+
+#define HOLDS_MAX 4u
+#define EVENTS_MAX (2 * HOLDS_MAX + 1)
+
+enum event { EVENT_HOLD, EVENT_FREE, EVENT_RELEASE };
+
+struct history {
+	struct heap *heap;
+	size_t size;
+	bool is_reused_next; /* what was freed last is allocated next */
+	enum event events[EVENTS_MAX];
+	unsigned int count;
+	uint64_t replayed;
+};
+
+static void apply(struct heap *heap, void *object, enum event event)
+{
+	if (event == EVENT_HOLD)
+		heap_hold(heap, object);
+	else if (event == EVENT_RELEASE)
+		heap_release(heap, object);
+	else
+		assert_int_equal(heap_free(heap, object), 0);
+}
+
+static void replay(struct history *history)
+{
+	struct heap *heap = history->heap;
+	unsigned char *object = heap_alloc(heap, history->size);
+	void *other;
+
+	object[0] = 0x5a;
+	object[history->size - 1] = 0x5a;
+	for (unsigned int i = 0; i < history->count; i++) {
+		other = heap_alloc(heap, history->size);
+		assert_ptr_not_equal(other, object);
+		assert_int_equal(heap_free(heap, other), 0);
+		assert_ptr_equal(heap_object(heap, object + history->size - 1), object);
+		assert_int_equal(object[0], 0x5a);
+		assert_int_equal(object[history->size - 1], 0x5a);
+		apply(heap, object, history->events[i]);
+	}
+	assert_null(heap_object(heap, object));
+	if (history->is_reused_next) {
+		other = heap_alloc(heap, history->size);
+		assert_ptr_equal(other, object);
+		assert_int_equal(heap_free(heap, other), 0);
+	}
+	history->replayed++;
+}
+
+/* All ways to go on from here until nobody holds the object any more. */
+static void explore(struct history *history, bool owned, unsigned int holds, unsigned int taken)
+{
+	unsigned int here = history->count;
+
+	if (!owned && !holds) {
+		replay(history);
+		return;
+	}
+	history->count++;
+	if (taken < HOLDS_MAX) {
+		history->events[here] = EVENT_HOLD;
+		explore(history, owned, holds + 1, taken + 1);
+	}
+	if (owned) {
+		history->events[here] = EVENT_FREE;
+		explore(history, false, holds, taken);
+	}
+	if (holds) {
+		history->events[here] = EVENT_RELEASE;
+		explore(history, owned, holds - 1, taken);
+	}
+	history->count = here;
+}
+
+static void explore_sizes(struct heap *heap, bool is_reused_next)
+{
+	static const size_t sizes[] = {48, 100000, 600000};
+
+	for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++) {
+		struct history history = {
+			.heap = heap, .size = sizes[s], .is_reused_next = is_reused_next};
+
+		explore(&history, true, 0, 0);
+		/* With n holds there are as many as ways to choose n of 2n: 1 + 2 + 6 + 20 + 70. */
+		assert_int_equal(history.replayed, 99);
+		assert_int_equal(live_objects(heap), 0);
+		assert_int_equal(held_only_bytes(heap), 0);
+		assert_true(heap_is_empty(heap));
+	}
+}
+
+static void heap_free__last_drop_in_every_order_frees(void **state)
+{
+	explore_sizes(*state, false);
+}
+
+static void heap_free__last_drop_in_every_order_reuses_magazines(void **state)
+{
+	explore_sizes(*state, true);
+}
+
+static void heap_free__last_drop_in_every_order_reuses_superblocks(void **state)
+{
+	/* While failures are counted, magazines keep nothing. */
+	heap_fail_after(*state, UINT64_MAX - 1);
+	explore_sizes(*state, true);
+}
+
+/* ---- Out of memory ---- */
+
+struct script {
+	struct heap *heap;
+	void *objects[16];
+	unsigned int count;
+	struct buf *bufs[8];
+	unsigned int bufs_count;
+	bool failed;
+};
+
+static void script_keep(struct script *script, void *object)
+{
+	if (object)
+		script->objects[script->count++] = object;
+	else
+		script->failed = true;
+}
+
+static void script_keep_buf(struct script *script, struct buf *buf)
+{
+	if (buf)
+		script->bufs[script->bufs_count++] = buf;
+	else
+		script->failed = true;
+}
+
+/* One allocation; @step counts from 0. Returns false behind the last one. */
+static bool script_step(struct script *script, unsigned int step)
+{
+	struct heap *heap = script->heap;
+
+	switch (step) {
+	case 0:
+	case 1:
+		script_keep(script, heap_alloc(heap, 64));
+		return true;
+	case 2:
+		script_keep(script, heap_alloc(heap, 100000));
+		return true;
+	case 3:
+		script_keep(script, heap_alloc(heap, 3 * MIB));
+		return true;
+	case 4:
+		script_keep(script, heap_alloc_aligned(heap, 4096, 100));
+		return true;
+	case 5:
+		script_keep(script, heap_alloc_aligned(heap, MIB, MIB));
+		return true;
+	case 6:
+		script_keep(script, heap_alloc_zeroed(heap, 64));
+		return true;
+	case 7:
+		script_keep(script, heap_alloc_zeroed(heap, 400000));
+		return true;
+	case 8:
+		script_keep(script, heap_alloc_io(heap, 2000));
+		return true;
+	case 9:
+		script_keep_buf(script, buf_alloc(heap, 1500));
+		return true;
+	case 10:
+		script_keep_buf(script,
+				buf_reference(heap, script->objects[0], script->objects[0], 64));
+		return true;
+	case 11:
+		script_keep_buf(script,
+				buf_reference(heap, script->objects[3], script->objects[3], 9));
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void script_undo(struct script *script)
+{
+	for (unsigned int i = 0; i < script->bufs_count; i++)
+		assert_int_equal(buf_free(script->heap, script->bufs[i]), 0);
+	free_all(script->heap, script->objects, script->count);
+	/* A reference that was not made holds nothing. */
+	for (unsigned int i = 0; i < script->count; i++)
+		assert_null(heap_object(script->heap, script->objects[i]));
+	heap_fail_after(script->heap, UINT64_MAX);
+	assert_true(heap_is_empty(script->heap));
+}
+
+/* Returns whether an allocation failed. */
+static bool script_run(struct heap *heap, uint64_t fail_after)
+{
+	struct script script = {.heap = heap};
+	struct heap_stats before, after;
+	unsigned int step = 0;
+
+	heap_fail_after(heap, fail_after);
+	do {
+		heap_get_stats(heap, &before);
+	} while (script_step(&script, step++) && !script.failed);
+	if (script.failed) {
+		assert_int_equal(script.count + script.bufs_count, fail_after);
+		heap_get_stats(heap, &after);
+		assert_memory_equal(&before, &after, sizeof(before));
+		/* It goes on failing until it is told otherwise. */
+		assert_null(heap_alloc(heap, 1));
+	}
+	script_undo(&script);
+	return script.failed;
+}
+
+static void heap_fail_after__fails_each_allocation_cleanly(void **state)
+{
+	struct heap *heap = *state;
+	uint64_t count = 0;
+
+	while (script_run(heap, count))
+		count++;
+	assert_int_equal(count, 12);
+	assert_false(script_run(heap, UINT64_MAX));
+}
+
+static void heap_fail_after__reaches_what_magazines_have(void **state)
+{
+	struct heap *heap = *state;
+	void *object = heap_alloc(heap, 64);
+
+	assert_int_equal(heap_free(heap, object), 0);
+	heap_fail_after(heap, 0);
+	assert_null(heap_alloc(heap, 64));
+	heap_fail_after(heap, 1);
+	object = heap_alloc(heap, 64);
+	assert_non_null(object);
+	assert_int_equal(heap_free(heap, object), 0);
+	assert_null(heap_alloc(heap, 64));
+	heap_fail_after(heap, UINT64_MAX);
+	assert_non_null(heap_alloc(heap, 64));
+}
+
+/* Of objects of @size: as many as there are, none more, one more after each free. */
+static void fill_to_the_bound(struct heap *heap, size_t size)
+{
+	static void *objects[64 * 1024];
+	size_t count = exhaust(heap, size, objects, ARRAY_LENGTH(objects));
+	size_t victims[] = {0, count / 2, count - 1};
+
+	assert_true(count > 0 && count < ARRAY_LENGTH(objects));
+	for (size_t i = 0; i < ARRAY_LENGTH(victims); i++) {
+		void **victim = &objects[victims[i]];
+
+		assert_null(heap_alloc(heap, size));
+		assert_int_equal(heap_free(heap, *victim), 0);
+		*victim = heap_alloc(heap, size);
+		assert_non_null(*victim);
+	}
+	assert_null(heap_alloc(heap, size));
+	free_all(heap, objects, count);
+	assert_true(heap_is_empty(heap));
+}
+
+static void heap_alloc__serves_each_class_up_to_the_bound(void **state)
+{
+	static const enum heap_checks kinds[] = {HEAP_CHECKS_OFF, HEAP_CHECKS_ON};
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
+		struct heap *heap = heap_make(3 * UNIT_BYTES, kinds[k]);
+		size_t red_zone = kinds[k] == HEAP_CHECKS_ON ? CHECKED_RED_ZONE_BYTES : 0;
+		struct heap_stats stats;
+
+		heap_get_stats(heap, &stats);
+		for (size_t i = 0; i < HEAP_CLASSES; i++)
+			fill_to_the_bound(heap, stats.classes[i].object_bytes - red_zone);
+		fill_to_the_bound(heap, UNIT_BYTES - red_zone);
+		fill_to_the_bound(heap, 3 * UNIT_BYTES - red_zone);
+		heap_destroy(heap);
+	}
+}
+
+#define test_with(function, kind, suffix)                                     \
+	{                                                                     \
+#function suffix, function, kind##_setup, heap_teardown, NULL \
+	}
+#define plain_test(function) test_with(function, plain, "")
+#define checked_test(function) test_with(function, checked, ", checked")
+#define both_tests(function) plain_test(function), checked_test(function)
 
 int main(void)
 {
@@ -976,44 +1254,58 @@ int main(void)
 		cmocka_unit_test(heap_create__refuses_zero_bytes),
 		cmocka_unit_test(heap_create__rounds_one_byte_up_to_a_superblock),
 		cmocka_unit_test(heap_create__serves_the_largest_bound),
-		heap_test(heap_create__makes_heaps_that_do_not_own_each_other),
+		both_tests(heap_create__makes_heaps_that_do_not_own_each_other),
 		cmocka_unit_test(heap_destroy__takes_live_and_held_objects_along),
-		heap_test(heap_alloc__serves_every_size_aligned),
-		heap_test(heap_alloc__wastes_at_most_a_fifth_of_small_classes),
-		heap_test(heap_alloc__size_zero_gives_unique_objects),
-		heap_test(heap_alloc__reuses_the_object_freed_last),
-		heap_test(heap_alloc__objects_do_not_overlap),
-		heap_test(heap_alloc__null_at_the_bound),
-		heap_test(heap_alloc__null_for_impossible_sizes),
-		heap_test(heap_alloc__takes_back_what_idle_classes_keep),
-		heap_test(heap_alloc__reuses_empty_superblocks_for_other_classes),
-		heap_test(heap_alloc__fills_the_gaps_of_full_superblocks),
-		heap_test(heap_alloc__merges_free_runs),
+		both_tests(heap_alloc__serves_every_size_aligned),
+		plain_test(heap_alloc__wastes_at_most_a_fifth_of_small_classes),
+		both_tests(heap_alloc__size_zero_gives_unique_objects),
+		plain_test(heap_alloc__reuses_the_object_freed_last),
+		both_tests(heap_alloc__objects_do_not_overlap),
+		both_tests(heap_alloc__null_at_the_bound),
+		plain_test(heap_alloc__null_for_impossible_sizes),
+		plain_test(heap_alloc__takes_back_what_idle_classes_keep),
+		both_tests(heap_alloc__reuses_empty_superblocks_for_other_classes),
+		both_tests(heap_alloc__fills_the_gaps_of_full_superblocks),
+		plain_test(heap_alloc__merges_free_runs),
 		cmocka_unit_test(heap_free__returns_big_runs_to_the_system),
 		cmocka_unit_test(heap_free__returns_many_empty_superblocks_to_the_system),
-		heap_test(heap_alloc_aligned__aligns),
-		heap_test(heap_alloc_aligned__refuses_other_alignments),
-		heap_test(heap_free__foreign_pointer_is_efault),
-		heap_test(heap_free__interior_pointer_is_einval),
-		heap_test(heap_free__inside_a_large_object_is_einval),
-		heap_test(heap_free__memory_without_an_object_is_einval),
-		heap_test(heap_free__twice_is_ealready),
-		heap_test(heap_free__forgets_a_large_object_when_its_place_is_used),
-		heap_test(heap_free__twice_while_held_is_ealready),
-		heap_test(heap_free__in_a_returned_superblock_is_einval),
-		heap_test(heap_free__poisons_for_the_address_sanitizer),
-		heap_test(heap_owns__is_the_whole_range_and_no_more),
-		heap_test(heap_object__finds_the_start_from_anywhere),
-		heap_test(heap_object__null_where_there_is_none),
-		heap_test(heap_object__finds_held_ones),
-		heap_test(heap_usable_size__zero_without_an_object),
-		heap_test(heap_hold__keeps_the_memory_in_every_order),
-		heap_test(heap_hold__may_be_taken_after_the_owners_free),
-		heap_test(heap_hold__keeps_a_superblock_whose_owners_left),
-		heap_test(heap_hold__too_many_pin_the_object),
-		heap_test(heap_hold__one_less_does_not_pin),
-		heap_test(heap_get_stats__counts_classes),
-		cmocka_unit_test(heap__agrees_with_a_shadow),
+		both_tests(heap_alloc_aligned__aligns),
+		both_tests(heap_alloc_aligned__refuses_other_alignments),
+		both_tests(heap_free__foreign_pointer_is_efault),
+		both_tests(heap_free__interior_pointer_is_einval),
+		both_tests(heap_free__inside_a_large_object_is_einval),
+		both_tests(heap_free__memory_without_an_object_is_einval),
+		plain_test(heap_free__twice_is_ealready),
+		plain_test(heap_free__forgets_a_large_object_when_its_place_is_used),
+		both_tests(heap_free__twice_while_held_is_ealready),
+		plain_test(heap_free__in_a_returned_superblock_is_einval),
+		checked_test(heap_alloc__poisons_from_the_exact_byte_on),
+		checked_test(heap_free__poisons_after_the_last_hold),
+		checked_test(heap_alloc__hides_what_was_never_allocated),
+		plain_test(heap_alloc__poisons_nothing_in_a_plain_heap),
+		plain_test(heap_owns__is_the_whole_range_and_no_more),
+		both_tests(heap_object__finds_the_start_from_anywhere),
+		both_tests(heap_object__null_where_there_is_none),
+		both_tests(heap_object__finds_held_ones),
+		plain_test(heap_usable_size__zero_without_an_object),
+		both_tests(heap_hold__keeps_the_memory_in_every_order),
+		both_tests(heap_hold__may_be_taken_after_the_owners_free),
+		plain_test(heap_hold__keeps_a_superblock_whose_owners_left),
+		both_tests(heap_hold__too_many_pin_the_object),
+		plain_test(heap_hold__one_less_does_not_pin),
+		plain_test(heap_get_stats__counts_classes),
+		both_tests(heap_get_stats__names_every_class_once),
+		cmocka_unit_test(heap_create__checks_when_a_tool_is_there),
+		both_tests(heap_alloc_zeroed__clears_what_was_used_before),
+		plain_test(heap_free__keeps_some_objects_until_it_is_trimmed),
+		both_tests(heap_is_empty__is_false_while_anything_lives),
+		both_tests(heap_is_owned__asks_for_the_start_and_the_size),
+		both_tests(heap_free__last_drop_in_every_order_frees),
+		plain_test(heap_free__last_drop_in_every_order_reuses_magazines),
+		plain_test(heap_free__last_drop_in_every_order_reuses_superblocks),
+		both_tests(heap_fail_after__fails_each_allocation_cleanly),
+		both_tests(heap_fail_after__reaches_what_magazines_have),
+		cmocka_unit_test(heap_alloc__serves_each_class_up_to_the_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,9 @@ struct libos_ops {
 	/* Release everything; the queues have been closed. Required. */
 	void (*stop)(struct libos *libos);
 
+	/* In the child of a fork: as queue_ops.forget. Required. */
+	void (*forget)(struct libos *libos);
+
 	/* Make a queue without a descriptor; the caller gives it one. NULL: has none of the kind. */
 	int (*socket)(struct libos *libos, struct queue **queue_out, int domain, int type,
 		      int protocol);

@@ -6,35 +6,83 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "heap/buf.h"
+#include "heap/heaps.h"
+#include "queue/guard.h"
 
-static int context_init(struct queue_context *context, const struct config *config, uint64_t now_ns)
+struct heap_options runtime_heap_options(const struct config *config, heap_wrong_free *wrong_free)
 {
+	static const enum heap_huge_pages huge_pages[] = {
+		[CONFIG_HUGE_PAGES_AUTO] = HEAP_HUGE_PAGES_AUTO,
+		[CONFIG_HUGE_PAGES_RESERVED] = HEAP_HUGE_PAGES_RESERVED,
+		[CONFIG_HUGE_PAGES_OFF] = HEAP_HUGE_PAGES_OFF,
+	};
+
+	return (struct heap_options){
+		.bytes_max = config->heap.max_bytes,
+		.huge_pages = huge_pages[config->heap.huge_pages],
+		.lock = config->heap.lock == CONFIG_ON,
+		.protect = config->heap.protect == CONFIG_ON,
+		.wrong_free = wrong_free,
+	};
+}
+
+static void log_heap(const struct heap *heap)
+{
+	struct heap_stats stats;
+
+	heap_get_stats(heap, &stats);
+	log_info("heap: up to %llu MiB of %s, %s", (unsigned long long)stats.bytes_max >> 20,
+		 stats.bytes_reserved_huge ? "reserved huge pages" : "ordinary pages",
+		 stats.bytes_locked ? "locked in memory" : "not locked in memory");
+}
+
+static int context_init(struct queue_context *context, const struct config *config, uint64_t now_ns,
+			heap_wrong_free *wrong_free)
+{
+	const struct heap_options options = runtime_heap_options(config, wrong_free);
 	int error;
 
 	context->now_ns = now_ns;
-	error = heap_create(&context->heap, config->heap.max_bytes);
-	if (!error)
+	error = heaps_create(&context->heap, &options);
+	if (!error) {
+		log_heap(context->heap);
 		error = sched_init(&context->sched, now_ns);
+	}
 	if (!error)
 		error = op_table_init(&context->ops, config->runtime.operations_max);
+	if (!error && config->heap.protect == CONFIG_ON)
+		error = guard_create(&context->ops.guard, context->heap,
+				     config->runtime.operations_max);
 	if (!error)
 		error = queue_table_init(&context->queues, config->runtime.queues_max);
 	if (error)
-		log_error("cannot start the runtime: %s; lower heap.max_bytes, "
-			  "runtime.operations_max or runtime.queues_max",
-			  strerror(-error));
+		log_error(
+			"cannot start the runtime: %s; lower heap.max_bytes, "
+			"runtime.operations_max or runtime.queues_max%s",
+			strerror(-error),
+			config->heap.huge_pages == CONFIG_HUGE_PAGES_RESERVED
+				? ", or reserve huge pages of 2 MiB (sysctl vm.nr_hugepages), or set "
+				  "heap.huge_pages: auto"
+				: "");
 	return error;
 }
 
 static void context_fini(struct queue_context *context)
 {
 	queue_table_fini(&context->queues);
+	guard_destroy(context->ops.guard);
 	op_table_fini(&context->ops);
 	sched_fini(&context->sched);
-	heap_destroy(context->heap);
+	if (!context->heap)
+		return;
+	/* Arrays go with the runtime; what came from malloc stays until it is freed. */
+	buf_free_all(context->heap);
+	heaps_retire(context->heap);
 }
 
-int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns)
+int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns,
+		   heap_wrong_free *wrong_free)
 {
 	const struct libos_ops *ops = libos_find(config->libos);
 	struct runtime *runtime;
@@ -49,7 +97,7 @@ int runtime_create(struct runtime **runtime_out, const struct config *config, ui
 	if (!runtime)
 		return -ENOMEM;
 	runtime->config = *config;
-	error = context_init(&runtime->context, config, now_ns);
+	error = context_init(&runtime->context, config, now_ns, wrong_free);
 	if (!error)
 		error = ops->start(&runtime->libos, &runtime->context, &runtime->config);
 	if (error) {
@@ -70,6 +118,20 @@ static void cancel_closes(struct op_table *ops)
 		if (op->state == OP_PENDING && op->opcode == DEMI_OPC_CLOSE)
 			op->queue->ops->cancel(op->queue, op);
 	}
+}
+
+void runtime_forget(struct runtime *runtime)
+{
+	const struct queue_table *queues = &runtime->context.queues;
+
+	for (uint32_t slot = 0; slot < queues->used; slot++) {
+		struct queue *queue = queues->queues[slot];
+
+		if (queue && queue->ops->forget)
+			queue->ops->forget(queue);
+	}
+	runtime->libos->ops->forget(runtime->libos);
+	heaps_disown(runtime->context.heap);
 }
 
 void runtime_destroy(struct runtime *runtime)

@@ -19,19 +19,34 @@ struct runtime {
  * runtime_create - start a runtime
  * @config: copied
  * @now_ns: the time at the start
+ * @wrong_free: told of wrong frees by other threads
  *
  * Return: 0, -ENOTSUP (no such libOS in this build), -ENOMEM, or the libOS's error; each has
  * been logged.
  */
-int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns);
+int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns,
+		   heap_wrong_free *wrong_free);
+
+/** runtime_heap_options - what the configuration says about a heap */
+struct heap_options runtime_heap_options(const struct config *config, heap_wrong_free *wrong_free);
 
 /** runtime_destroy - close every queue, stop the libOS, free everything */
 void runtime_destroy(struct runtime *runtime);
+
+/**
+ * runtime_forget - in the child of a fork: the runtime is the parent's
+ *
+ * Its descriptors are closed here, its objects may be used and freed. Calls what may be called in
+ * the child of a process with threads.
+ */
+void runtime_forget(struct runtime *runtime);
 
 /** runtime_poll - one poll round at @now_ns */
 static inline void runtime_poll(struct runtime *runtime, uint64_t now_ns)
 {
 	runtime->context.now_ns = now_ns;
+	if (__builtin_expect(heap_has_remote(runtime->context.heap), false))
+		heap_collect(runtime->context.heap);
 	sched_poll(&runtime->context.sched, now_ns);
 }
 

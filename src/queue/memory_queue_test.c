@@ -22,7 +22,7 @@ static int context_setup(void **state)
 {
 	(void)state;
 	memset(&context, 0, sizeof(context));
-	if (heap_create(&context.heap, BYTES_MAX) != 0)
+	if (heap_create(&context.heap, &(struct heap_options){.bytes_max = BYTES_MAX}) != 0)
 		return -1;
 	return op_table_init(&context.ops, OPERATIONS_MAX);
 }
@@ -67,7 +67,7 @@ static struct op *push_sga(struct queue *queue, const demi_sgarray_t *sga)
 {
 	struct op *op = start(queue, DEMI_OPC_PUSH);
 
-	assert_int_equal(sga_check(context.heap, sga), 0);
+	assert_int_equal(sga_check(context.heap, sga, false), 0);
 	assert_int_equal(queue->ops->push(queue, op, sga, NULL, 0), 0);
 	return op;
 }

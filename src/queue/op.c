@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "queue/guard.h"
+
 int op_table_init(struct op_table *table, uint32_t capacity)
 {
 	void *slots;
@@ -29,6 +31,11 @@ void op_table_fini(struct op_table *table)
 	if (table->slots)
 		munmap(table->slots, (size_t)table->capacity * sizeof(struct op));
 	memset(table, 0, sizeof(*table));
+}
+
+void op_unguard(struct op_table *table, struct op *op)
+{
+	guard_complete(table->guard, op);
 }
 
 void op_cancel_all(struct op_table *table, struct op_list *list)

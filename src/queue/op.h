@@ -16,6 +16,7 @@
 #include <demi/types.h>
 
 struct buf;
+struct guard;
 struct queue;
 
 enum op_state {
@@ -32,7 +33,8 @@ struct op {
 	uint8_t opcode;      /* enum demi_opcode */
 	uint8_t state;       /* enum op_state */
 	uint8_t marked;      /* scratch bit of wait_all */
-	uint8_t started;     /* the queue has done a part of it that cannot be undone */
+	uint8_t started : 1; /* the queue has done a part of it that cannot be undone */
+	uint8_t guarded : 1; /* its memory is watched */
 	struct op *next;     /* in the list that it is on */
 	struct op *previous;
 	struct queue *queue; /* while pending */
@@ -94,9 +96,10 @@ struct wait_memo {
 };
 
 struct op_table {
-	struct op *slots; /* slots[capacity] */
-	struct op *free;  /* list of slots that were used before, through next */
-	uint32_t used;    /* slots from here on were never used */
+	struct guard *guard; /* watches the memory of operations; NULL: nobody does */
+	struct op *slots;    /* slots[capacity] */
+	struct op *free;     /* list of slots that were used before, through next */
+	uint32_t used;       /* slots from here on were never used */
 	uint32_t capacity;
 	struct op_list fresh;  /* complete, in order of completion */
 	struct op_list parked; /* complete before those, and passed over by wait_any */
@@ -126,6 +129,7 @@ static inline struct op *op_alloc(struct op_table *table, enum demi_opcode opcod
 	op->opcode = (uint8_t)opcode;
 	op->state = OP_PENDING;
 	op->started = 0;
+	op->guarded = 0;
 	op->qd = qd;
 	op->queue = queue;
 	op->request = NULL;
@@ -145,9 +149,14 @@ static inline void op_free(struct op_table *table, struct op *op)
 	table->free = op;
 }
 
+/** op_unguard - the memory of a watched operation may be written to again */
+void op_unguard(struct op_table *table, struct op *op);
+
 /** op_complete - hand a pending operation to the waits; @error: positive errno or 0 */
 static inline void op_complete(struct op_table *table, struct op *op, int error)
 {
+	if (__builtin_expect(op->guarded, 0))
+		op_unguard(table, op);
 	op->state = OP_DONE;
 	op->error = error;
 	op->queue = NULL;

@@ -33,6 +33,9 @@ struct queue_ops {
 	void (*close)(struct queue *queue);
 	/* As close, but complete @op when the peer has all that was pushed, or cannot get it. */
 	void (*aclose)(struct queue *queue, struct op *op);
+	/* In the child of a fork, which does not use the queue: close its descriptors, so that they do
+	 * not outlive the parent's, and touch nothing that the two share. Optional. */
+	void (*forget)(struct queue *queue);
 
 	int (*bind)(struct queue *queue, const struct sockaddr *address, socklen_t length);
 	int (*listen)(struct queue *queue, int backlog);

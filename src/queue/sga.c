@@ -40,7 +40,7 @@ static bool segment_in_object(const struct heap *heap, const demi_sgaseg_t *segm
 	return offset < size && segment->sgaseg_len <= size - offset;
 }
 
-int sga_check(const struct heap *heap, const demi_sgarray_t *sga)
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign)
 {
 	const struct buf *chain = NULL;
 
@@ -58,10 +58,21 @@ int sga_check(const struct heap *heap, const demi_sgarray_t *sga)
 			return -EFAULT;
 		if (segment->sgaseg_len == 0)
 			return -EINVAL;
+		if (refuse_foreign && !heap_owns(heap, segment->sgaseg_buf))
+			return -EFAULT;
 		if (chain ? !segment_in_chain(chain, segment) : !segment_in_object(heap, segment))
 			return -EINVAL;
 	}
 	return 0;
+}
+
+bool sga_has_foreign(const struct heap *heap, const demi_sgarray_t *sga)
+{
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		if (!heap_owns(heap, sga->sga_segs[i].sgaseg_buf))
+			return true;
+	}
+	return false;
 }
 
 size_t sga_length(const demi_sgarray_t *sga)

@@ -3,19 +3,25 @@
 #ifndef DEMI_QUEUE_SGA_H
 #define DEMI_QUEUE_SGA_H
 
+#include <stdbool.h>
+
 #include <demi/types.h>
 
 #include "heap/buf.h"
 
 /**
  * sga_check - check an array that an application wants to push
+ * @refuse_foreign: memory that is not our heap's is an error
  *
  * With sga_buf set, every segment must lie inside one of its buffers; without, a segment that
  * starts in our heap must lie inside one live object, and one outside is the application's.
  * Return: 0; -EINVAL (number of segments, an empty one, one that reaches out of its buffer or
- * object); -EFAULT (sga_buf is not ours, NULL segment).
+ * object); -EFAULT (sga_buf is not ours, NULL segment, a segment that is refused).
  */
-int sga_check(const struct heap *heap, const demi_sgarray_t *sga);
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign);
+
+/** sga_has_foreign - whether a part of a checked array lies outside of our heap */
+bool sga_has_foreign(const struct heap *heap, const demi_sgarray_t *sga);
 
 /** sga_length - bytes in all segments of a checked array */
 size_t sga_length(const demi_sgarray_t *sga);

@@ -744,9 +744,9 @@ static void errors__heap(void **state)
 	assert_null(demi_calloc(SIZE_MAX / 2 + 2, 2));
 	assert_null(demi_memalign(3, 10));
 	assert_null(demi_memalign(0, 10));
-	assert_null(demi_memalign(8192, 10));
+	assert_null(demi_memalign(4u << 20, 10));
 	assert_null(demi_memalign(64, SIZE_MAX - 10));
-	for (size_t alignment = 1; alignment <= 4096; alignment *= 2) {
+	for (size_t alignment = 1; alignment <= 2u << 20; alignment *= 2) {
 		for (size_t size = 1; size <= 100000; size = size * 3 + 1) {
 			object = demi_memalign(alignment, size);
 			assert_non_null(object);

@@ -16,6 +16,7 @@ static void init__every_call_before_it_is_enosys(void **state)
 	demi_qtoken_t qt = 0;
 	demi_qresult_t qr;
 	int qd = -1, value = 1, count = -1;
+	demi_heap_stats_t stats;
 	int64_t position;
 
 	(void)state;
@@ -52,11 +53,8 @@ static void init__every_call_before_it_is_enosys(void **state)
 	sga = demi_sgaalloc(100);
 	assert_null(sga.sga_buf);
 	assert_int_equal(sga.sga_numsegs, 0);
-	assert_null(demi_malloc(100));
-	assert_null(demi_calloc(10, 10));
-	assert_null(demi_realloc(NULL, 100));
-	assert_null(demi_memalign(64, 100));
 	demi_free(NULL);
+	check_call(demi_heap_stats(&stats), ENOSYS);
 	demi_fini();
 }
 
@@ -199,7 +197,6 @@ static void *thread_without_init(void *argument)
 
 	(void)argument;
 	require(demi_queue(&qd) == ENOSYS);
-	require(demi_malloc(10) == NULL);
 	demi_fini();
 	return NULL;
 }
@@ -512,7 +509,7 @@ static void init__empty_config_file_means_defaults(void **state)
 /* ---- The end ---- */
 
 /* One of everything, open, pending and complete but not waited for. */
-static void leave_everything_open(void)
+static void *leave_everything_open(void)
 {
 	const struct profile *profile = profile_get();
 	const struct transport *transport = &transport_ipv4;
@@ -566,7 +563,7 @@ static void leave_everything_open(void)
 		push_pattern(qd, 100000, 4, 0);
 	}
 	sga_pattern(5000, 5, 0);
-	assert_non_null(demi_malloc(5000));
+	return demi_malloc(5000);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -584,14 +581,17 @@ static void init__fini_leaks_nothing(void **state)
 {
 	size_t mapped = 0;
 	int files = -1;
+	void *object;
 
 	(void)state;
 	directory();
 	/* The first rounds may warm up what a process has only once. */
 	for (int round = 0; round < 40; round++) {
 		check_call(demi_init(NULL), 0);
-		leave_everything_open();
+		object = leave_everything_open();
 		demi_fini();
+		memset(object, 1, 5000);
+		demi_free(object);
 		if (round == 7) {
 			files = open_files();
 			mapped = mapped_bytes();
@@ -612,7 +612,7 @@ static void init__fini_restores_the_file_descriptors(void **state)
 	demi_fini();
 	assert_int_equal(open_files(), files);
 	check_call(demi_init(NULL), 0);
-	leave_everything_open();
+	demi_free(leave_everything_open());
 	demi_fini();
 	assert_int_equal(open_files(), files);
 }

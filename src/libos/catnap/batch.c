@@ -353,6 +353,13 @@ void batch_poll(struct batch *batch)
 	}
 }
 
+void batch_disown(struct batch *batch)
+{
+	close(batch->ring.ring_fd);
+	if (batch->event_fd >= 0)
+		close(batch->event_fd);
+}
+
 void batch_destroy(struct batch *batch)
 {
 	while (batch->files_in_flight) {

@@ -30,6 +30,9 @@ int batch_create(struct batch **batch_out, uint32_t entries);
 /** batch_destroy - wait for what files have in flight, calling done, and free the ring */
 void batch_destroy(struct batch *batch);
 
+/** batch_disown - in the child of a fork: close the ring, which the parent uses, unseen */
+void batch_disown(struct batch *batch);
+
 /**
  * batch_watch_files - a descriptor that polls readable when batch_poll has work
  *
@@ -80,6 +83,11 @@ static inline int batch_create(struct batch **batch_out, uint32_t entries)
 }
 
 static inline void batch_destroy(struct batch *batch)
+{
+	(void)batch;
+}
+
+static inline void batch_disown(struct batch *batch)
 {
 	(void)batch;
 }

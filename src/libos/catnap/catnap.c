@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/container.h"
 #include "base/log.h"
@@ -146,6 +147,16 @@ static void catnap_stop(struct libos *libos)
 	catnap_free(catnap);
 }
 
+static void catnap_forget(struct libos *libos)
+{
+	struct catnap *catnap = catnap_of(libos);
+
+	if (catnap->poller.epoll_fd >= 0)
+		close(catnap->poller.epoll_fd);
+	if (catnap->batch)
+		batch_disown(catnap->batch);
+}
+
 static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct catnap *catnap = catnap_of(libos);
@@ -170,6 +181,7 @@ const struct libos_ops catnap_ops = {
 	.name = "catnap",
 	.start = catnap_start,
 	.stop = catnap_stop,
+	.forget = catnap_forget,
 	.socket = catnap_socket,
 	.open = catnap_open,
 	.kernel_works = catnap_kernel_works,

@@ -241,6 +241,7 @@ static int file_push(struct queue *queue, struct op *op, const demi_sgarray_t *s
 	struct file *file = file_of(queue);
 	struct heap *heap = file->catnap->context->heap;
 	struct file_push *push;
+	int error;
 
 	(void)length;
 	if (address)
@@ -250,7 +251,17 @@ static int file_push(struct queue *queue, struct op *op, const demi_sgarray_t *s
 	push = heap_alloc(heap, sizeof(*push));
 	if (!push)
 		return -ENOMEM;
-	push_request_init(&push->request, heap, sga);
+	error = push_request_init(&push->request, heap, sga);
+	if (error) {
+		heap_free(heap, push);
+		return error;
+	}
+	error = push_request_copy(&push->request, sga);
+	if (error) {
+		push_request_fini(&push->request, heap);
+		heap_free(heap, push);
+		return error;
+	}
 	push->op = op;
 	push->next = NULL;
 	push->writing = false;
@@ -405,9 +416,15 @@ static int file_truncate(struct queue *queue, int64_t offset)
 	return 0;
 }
 
+static void file_forget(struct queue *queue)
+{
+	close(file_of(queue)->fd);
+}
+
 static const struct queue_ops file_ops = {
 	.close = file_close,
 	.aclose = file_aclose,
+	.forget = file_forget,
 	.push = file_push,
 	.pop = file_pop,
 	.cancel = file_cancel,

@@ -12,7 +12,7 @@
 #include "heap/heap.h"
 
 struct push_request {
-	demi_sgarray_t sga;       /* number and segments; what lies in our heap is held */
+	demi_sgarray_t sga;       /* number and segments, all in our heap and held */
 	uint32_t segment;         /* goes on in this one */
 	uint32_t offset;          /* and there, bytes */
 	socklen_t address_length; /* of a datagram's destination; 0: none */
@@ -23,8 +23,21 @@ struct push_request {
 	} address;
 };
 
-/** push_request_init - take over a checked array, holding its memory */
-void push_request_init(struct push_request *request, struct heap *heap, const demi_sgarray_t *sga);
+/**
+ * push_request_init - take over a checked array
+ *
+ * What lies in our heap is held. For the rest there is room, which push_request_copy fills.
+ * Return: 0 or -ENOMEM.
+ */
+int push_request_init(struct push_request *request, struct heap *heap, const demi_sgarray_t *sga);
+
+/**
+ * push_request_copy - copy what does not lie in our heap and is not done yet
+ * @sga: that of push_request_init
+ *
+ * Return: 0; -EFAULT when it cannot be read.
+ */
+int push_request_copy(struct push_request *request, const demi_sgarray_t *sga);
 
 /** push_request_fini - drop the holds */
 void push_request_fini(struct push_request *request, struct heap *heap);

@@ -576,9 +576,15 @@ static int socket_get_peer_address(struct queue *queue, struct sockaddr *address
 	return 0;
 }
 
+static void socket_forget(struct queue *queue)
+{
+	close(socket_of(queue)->fd);
+}
+
 static const struct queue_ops socket_ops = {
 	.close = socket_close,
 	.aclose = socket_aclose,
+	.forget = socket_forget,
 	.bind = socket_bind,
 	.listen = socket_listen,
 	.accept = socket_accept,

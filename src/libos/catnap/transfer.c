@@ -247,27 +247,42 @@ static struct push_request *allocate_request(struct socket *socket)
 	return &socket->first_request;
 }
 
-static void free_request(struct socket *socket, struct op *op)
+static void free_request(struct socket *socket, struct push_request *request)
 {
 	struct heap *heap = socket->catnap->context->heap;
-	struct push_request *request = op->request;
 
-	push_request_fini(request, heap);
 	if (request == &socket->first_request)
 		socket->first_request_used = false;
 	else
 		heap_free(heap, request);
 }
 
-/* Keep a push for later. */
-static int keep_push(struct socket *socket, struct op *op, const demi_sgarray_t *sga,
-		     const struct sockaddr *address, socklen_t length)
+static void drop_request(struct socket *socket, struct push_request *request)
+{
+	push_request_fini(request, socket->catnap->context->heap);
+	free_request(socket, request);
+}
+
+static int make_request(struct socket *socket, const demi_sgarray_t *sga,
+			struct push_request **request_out)
 {
 	struct push_request *request = allocate_request(socket);
+	int error;
 
 	if (!request)
 		return -ENOMEM;
-	push_request_init(request, socket->catnap->context->heap, sga);
+	error = push_request_init(request, socket->catnap->context->heap, sga);
+	if (error)
+		free_request(socket, request);
+	else
+		*request_out = request;
+	return error;
+}
+
+/* Keep a push for later. */
+static void keep_push(struct socket *socket, struct op *op, struct push_request *request,
+		      const struct sockaddr *address, socklen_t length)
+{
 	if (!address && socket->type == SOCK_DGRAM) {
 		/* The peer of now, whoever it is when this can be sent. */
 		address = (const struct sockaddr *)&socket->peer;
@@ -279,12 +294,11 @@ static int keep_push(struct socket *socket, struct op *op, const demi_sgarray_t 
 	}
 	op->request = request;
 	op_list_append(&socket->pushes, op);
-	return 0;
 }
 
 void transfer_drop_push(struct socket *socket, struct op *op, int error)
 {
-	free_request(socket, op);
+	drop_request(socket, op->request);
 	complete(socket, op, error);
 }
 
@@ -429,30 +443,57 @@ static int push_now(struct socket *socket, struct op *op, const demi_sgarray_t *
 	return 1;
 }
 
+/* What cannot be sent now, in memory of our own: the application may reuse or unmap its own. */
+static int push_later(struct socket *socket, struct op *op, struct push_request *request,
+		      const demi_sgarray_t *sga, const struct sockaddr *address, socklen_t length)
+{
+	if (push_request_copy(request, sga) < 0) {
+		bool started = push_request_is_started(request);
+
+		drop_request(socket, request);
+		complete(socket, op, EFAULT);
+		/* A part of it is on its way: nothing can follow. */
+		if (started)
+			fail_pushes(socket, EFAULT);
+		return 0;
+	}
+	keep_push(socket, op, request, address, length);
+	if (!socket->in_batch)
+		socket_update(socket);
+	return 0;
+}
+
 int transfer_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
 		  const struct sockaddr *address, socklen_t length)
 {
 	struct socket *socket = socket_of(queue);
+	bool foreign = sga_has_foreign(socket->catnap->context->heap, sga);
+	struct push_request *request = NULL;
 	int error = check_push(socket, address);
 	size_t sent = 0;
 
 	if (!error && address)
 		error = socket_check_address(socket, address, length);
+	/* Room for a copy is taken first: a push must not fail half sent. */
+	if (!error && foreign)
+		error = make_request(socket, sga, &request);
 	if (error)
 		return error;
 	if (!socket->pushes.head) {
-		if (should_collect(socket))
+		if (!foreign && should_collect(socket))
 			batch_queue_send(socket->catnap->batch, socket);
 		else
 			error = push_now(socket, op, sga, address, length, &sent);
-		if (error)
+		if (error) {
+			if (request)
+				drop_request(socket, request);
 			return error < 0 ? error : 0;
+		}
 	}
-	error = keep_push(socket, op, sga, address, length);
+	if (!request)
+		error = make_request(socket, sga, &request);
 	if (error)
 		return error;
-	push_request_advance(op->request, sent);
-	if (!socket->in_batch)
-		socket_update(socket);
-	return 0;
+	push_request_advance(request, sent);
+	return push_later(socket, op, request, sga, address, length);
 }

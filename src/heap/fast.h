@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of allocating and freeing that is almost always enough, for the compiler to inline. */
+#ifndef DEMI_HEAP_FAST_H
+#define DEMI_HEAP_FAST_H
+
+#include "heap/layout.h"
+
+static inline struct magazine *magazine_at(struct heap *heap, size_t offset)
+{
+	return (struct magazine *)(void *)((char *)heap->magazines + offset);
+}
+
+/** heap_alloc_fast - an object of a class from its magazine; NULL: use heap_alloc */
+static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *heap, size_t size)
+{
+	struct magazine *magazine = heap->magazines;
+	struct magazine_slot *top;
+	void *object;
+
+	if (likely(size <= TABLE_BYTES_MAX))
+		magazine = magazine_at(heap, heap->magazine_by_16[(size + 15) / 16]);
+	else if (likely(size <= CLASS_BYTES_MAX))
+		magazine += class_of_large(size);
+	else
+		return NULL;
+	top = magazine->top;
+	if (unlikely(top == magazine->bottom))
+		return NULL;
+	magazine->top = --top;
+	*top->state = STATE_NEW;
+	object = top->object;
+	/* Saves the caller's test. */
+	if (!object)
+		__builtin_unreachable();
+	return object;
+}
+
+/** heap_free_fast - free an object of a class that nobody else holds; false: use heap_free */
+static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *heap, void *object)
+{
+	uintptr_t offset = (uintptr_t)object - (uintptr_t)heap->base;
+	struct magazine *magazine;
+	struct magazine_slot *top;
+	struct unit *unit;
+	uint32_t *state;
+	uint32_t index;
+
+	if (unlikely(offset >= heap->bytes))
+		return false;
+	unit = &heap->units[offset >> UNIT_SHIFT];
+	index = object_index_exact(unit, object);
+	if (unlikely(index == UINT32_MAX))
+		return false;
+	state = &unit->states[index];
+	magazine = magazine_at(heap, unit->magazine_offset);
+	top = magazine->top;
+	if (unlikely(*state != STATE_NEW || top == magazine->limit))
+		return false;
+	*state = STATE_IN_MAGAZINE;
+	top->object = object;
+	top->state = state;
+	magazine->top = top + 1;
+	return true;
+}
+
+#endif /* DEMI_HEAP_FAST_H */
