@@ -20,10 +20,12 @@ _Thread_local struct heap *api_heap = &heaps_none;
 
 /* What a wrong free does, in the whole process; atomic. */
 static int on_error = CONFIG_ON_ERROR_ABORT;
+static bool on_error_known;
 
 void api_heap_set_on_error(enum config_on_error value)
 {
 	__atomic_store_n(&on_error, (int)value, __ATOMIC_RELAXED);
+	__atomic_store_n(&on_error_known, true, __ATOMIC_RELAXED);
 }
 
 /* ---- Reports ---- */
@@ -53,6 +55,7 @@ static const char *describe(const struct heap *heap, const void *ptr, int error,
 /* A wrong free is a bug that will corrupt something else later: stop here, as glibc does. */
 static void report(const struct heap *heap, const void *ptr, int error, const char *call)
 {
+	API_KEEP_ERRNO;
 	struct heap_location location;
 	const char *what = describe(heap, ptr, error, &location);
 
@@ -82,6 +85,8 @@ static const struct heap_options *shared_options(void)
 		return &options;
 	if (config_load(&config, getenv("CONFIG_PATH"), environ, message, sizeof(message)) != 0)
 		config_defaults(&config);
+	if (!__atomic_load_n(&on_error_known, __ATOMIC_RELAXED))
+		api_heap_set_on_error(config.heap.on_error);
 	options = runtime_heap_options(&config, api_heap_wrong_free);
 	return &options;
 }
@@ -174,7 +179,6 @@ size_t demi_malloc_usable_size(void *ptr)
 
 void *demi_realloc(void *ptr, size_t size)
 {
-	API_KEEP_ERRNO;
 	struct heap *heap = api_heap;
 	size_t usable;
 	void *object;

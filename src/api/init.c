@@ -14,30 +14,72 @@
 
 _Thread_local struct runtime *api_runtime;
 
-/* The runtime of the parent's thread, in the child of a fork: not used, but not lost either. */
+/* The runtimes of all threads, for the child of a fork alone. */
+static pthread_mutex_t runtimes_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct runtime *runtimes;
+
+/* Those of the parent, in the child: not used, but not lost either. */
 static struct runtime *forgotten;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&runtimes_lock);
+}
+
+static void after_fork_in_parent(void)
+{
+	pthread_mutex_unlock(&runtimes_lock);
+}
 
 static void after_fork_in_child(void)
 {
 	guard_forget_all();
-	if (!api_runtime)
-		return;
-	runtime_forget(api_runtime);
-	forgotten = api_runtime;
+	for (struct runtime *runtime = runtimes; runtime; runtime = runtime->next)
+		runtime_forget(runtime);
+	forgotten = runtimes;
+	runtimes = NULL;
 	api_runtime = NULL;
 	api_heap = &heaps_none;
+	pthread_mutex_unlock(&runtimes_lock);
 }
 
 static void watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, after_fork_in_child);
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static void enter(struct runtime *runtime)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	/* After the heap has done so: its lock is free when ours runs. */
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&runtimes_lock);
+	runtime->next = runtimes;
+	runtimes = runtime;
+	pthread_mutex_unlock(&runtimes_lock);
+	api_runtime = runtime;
+	api_heap = runtime->context.heap;
+}
+
+static void leave(struct runtime *runtime)
+{
+	struct runtime **link = &runtimes;
+
+	api_runtime = NULL;
+	api_heap = &heaps_none;
+	pthread_mutex_lock(&runtimes_lock);
+	while (*link != runtime)
+		link = &(*link)->next;
+	*link = runtime->next;
+	pthread_mutex_unlock(&runtimes_lock);
 }
 
 int demi_init(const struct demi_args *args)
 {
 	API_KEEP_ERRNO;
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const char *path = getenv("CONFIG_PATH");
+	struct runtime *runtime;
 	struct config config;
 	char message[512];
 	int error;
@@ -56,13 +98,10 @@ int demi_init(const struct demi_args *args)
 	}
 	log_set_level(config.log.level);
 	api_heap_set_on_error(config.heap.on_error);
-	error = runtime_create(&api_runtime, &config, clock_now_ns(), api_heap_wrong_free);
-	if (error)
-		return -error;
-	api_heap = api_runtime->context.heap;
-	/* After the heap has done so: its lock is free when ours runs. */
-	pthread_once(&once, watch_forks);
-	return 0;
+	error = runtime_create(&runtime, &config, clock_now_ns(), api_heap_wrong_free);
+	if (!error)
+		enter(runtime);
+	return -error;
 }
 
 void demi_fini(void)
@@ -72,8 +111,7 @@ void demi_fini(void)
 
 	if (!runtime)
 		return;
-	api_runtime = NULL;
-	api_heap = &heaps_none;
+	leave(runtime);
 	runtime_destroy(runtime);
 }
 

@@ -391,10 +391,8 @@ int heap_create(struct heap **heap_out, const struct heap_options *options)
 	heap->units_max = (uint32_t)((bytes_max + UNIT_BYTES - 1) >> UNIT_SHIFT);
 	heap->bytes = (uint64_t)heap->units_max << UNIT_SHIFT;
 	heap->fail_after = UINT64_MAX;
-	heap->wrong_free = options->wrong_free;
-	heap->bytes_max = options->bytes_max;
+	heap->options = *options;
 	heap->protect = options->protect;
-	heap->lock = options->lock;
 	heap->checked = wants_checks(options);
 	classes_init(heap);
 	error = ranges_create(heap, options);

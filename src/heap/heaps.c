@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "heap/checked.h"
 #include "heap/layout.h"
 
 #define ADDRESS_BITS 47 /* of user space, on the machines that there are */
@@ -82,8 +83,11 @@ struct heap *heaps_find(const void *ptr)
 
 static bool heap_fits(const struct heap *heap, const struct heap_options *options)
 {
-	return heap->bytes_max == options->bytes_max && heap->protect == options->protect &&
-	       heap->pages.huge == options->huge_pages && heap->lock == options->lock;
+	const struct heap_options *own = &heap->options;
+
+	return own->bytes_max == options->bytes_max && own->huge_pages == options->huge_pages &&
+	       own->checks == options->checks && own->lock == options->lock &&
+	       own->protect == options->protect;
 }
 
 static struct heap *idle_take(const struct heap_options *options)
@@ -94,7 +98,8 @@ static struct heap *idle_take(const struct heap_options *options)
 		if (!heap_fits(heap, options))
 			continue;
 		*link = heap->next;
-		heap->wrong_free = options->wrong_free;
+		heap->options = *options;
+		heap->remote_frees = 0;
 		__atomic_store_n(&heap->ownerless, false, __ATOMIC_SEQ_CST);
 		return heap;
 	}
@@ -126,7 +131,7 @@ static bool put_to_rest(struct heap *heap)
 {
 	if (!heap_is_empty(heap))
 		return false;
-	if (heap->remote_frees == 0) {
+	if (!heap->others_freed) {
 		enter(heap, NULL);
 		heap_destroy(heap);
 		return true;
@@ -173,18 +178,29 @@ static int free_ownerless(struct heap *heap, void *object)
 	int error = heap_free(heap, object);
 
 	heap->remote_frees++;
+	heap->others_freed = true;
 	if (!error && heap != shared && put_to_rest(heap))
 		kept--;
 	return error;
 }
 
-/* The owner went while its object was freed, and may have looked before. */
-static void collect_ownerless(struct heap *heap)
+/* Under the lock: whether nothing was left of it before, and it waits for the next runtime. */
+static bool is_idle(const struct heap *heap)
+{
+	const struct heap *other = idle;
+
+	while (other && other != heap)
+		other = other->next;
+	return other;
+}
+
+void heaps_collect(struct heap *heap)
 {
 	lock_take();
 	if (__atomic_load_n(&heap->ownerless, __ATOMIC_SEQ_CST) && heap_has_remote(heap)) {
 		heap_collect(heap);
-		if (heap != shared && put_to_rest(heap))
+		/* It rests already when a thread's entry came after its free was collected. */
+		if (heap != shared && !is_idle(heap) && put_to_rest(heap))
 			kept--;
 	}
 	lock_drop();
@@ -208,7 +224,7 @@ int heaps_free(void *object, struct heap **heap_out)
 		return error;
 	error = heap_free_remote(heap, object);
 	if (!error && __atomic_load_n(&heap->ownerless, __ATOMIC_SEQ_CST))
-		collect_ownerless(heap);
+		heaps_collect(heap);
 	return error;
 }
 

@@ -42,6 +42,13 @@ struct heap *heaps_find(const void *ptr);
 int heaps_free(void *object, struct heap **heap_out);
 
 /**
+ * heaps_collect - collect what threads freed in a heap whose owner may have gone meanwhile
+ *
+ * heaps_free does it; nothing happens to a heap that has an owner. Takes a lock.
+ */
+void heaps_collect(struct heap *heap);
+
+/**
  * heaps_shared_alloc - an object of the heap that threads without a runtime share
  * @options: of the heap, when this is the first call
  * @zeroed: all bytes are 0

@@ -173,17 +173,16 @@ struct heap {
 	uint64_t held_only_bytes;
 	uint64_t held_only[CLASSES]; /* objects; large ones are not in it */
 	uint64_t pinned;
-	uint64_t remote_frees; /* collected */
-	uint64_t bytes_max;    /* as asked for */
-	struct heap *next;     /* in the list of idle heaps */
-	uint64_t fail_after;   /* injection: allocations that still succeed; UINT64_MAX: off */
-	heap_wrong_free *wrong_free;
+	uint64_t remote_frees;       /* collected */
+	struct heap_options options; /* as asked for */
+	struct heap *next;           /* in the list of idle heaps */
+	uint64_t fail_after; /* injection: allocations that still succeed; UINT64_MAX: off */
 	bool checked;
 	bool protect;
-	bool lock;
 	uint16_t *page_holds; /* with protect: operations that protect the page */
-	bool ownerless;       /* belongs to who holds the lock of heaps.c; atomic */
-	bool registered;      /* with a device, which knows the pages: they must stay */
+	bool others_freed; /* another thread did: it may be looking yet when all objects are gone */
+	bool ownerless;    /* belongs to who holds the lock of heaps.c; atomic */
+	bool registered;   /* with a device, which knows the pages: they must stay */
 	uint32_t quarantine_next;
 	void *quarantine[QUARANTINE_OBJECTS];
 };

@@ -10,6 +10,14 @@ static enum heap_place place_of_state(uint32_t state)
 	return state & STATE_OWNED ? HEAP_PLACE_LIVE : HEAP_PLACE_HELD;
 }
 
+/* Its owner may make something else of it right now: then the number is any. */
+static const struct unit *first_of_large(const struct heap *heap, const struct unit *tail)
+{
+	uint32_t head = __atomic_load_n(&tail->head, __ATOMIC_RELAXED);
+
+	return head < heap->units_max ? &heap->units[head] : tail;
+}
+
 static struct heap_location locate_large(const struct heap *heap, const struct unit *unit,
 					 const void *ptr)
 {
@@ -50,7 +58,7 @@ struct heap_location heap_locate(const struct heap *heap, const void *ptr)
 		return (struct heap_location){.place = HEAP_PLACE_FOREIGN};
 	unit = unit_at(heap, ptr);
 	if (unit->kind == UNIT_LARGE_TAIL)
-		unit = &heap->units[unit->head];
+		unit = first_of_large(heap, unit);
 	if (unit->kind == UNIT_LARGE)
 		return locate_large(heap, unit, ptr);
 	if (unit->kind == UNIT_SUPERBLOCK)

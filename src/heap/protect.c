@@ -57,6 +57,13 @@ static int set_access(const struct heap *heap, size_t first, size_t end, uint16_
 	return 0;
 }
 
+/* As set_access; where the kernel will not split an area, all pages can be written again. */
+static void allow_writes(const struct heap *heap, size_t first, size_t end, uint16_t count)
+{
+	if (set_access(heap, first, end, count, PROT_READ | PROT_WRITE) < 0)
+		mprotect(heap->base, heap->pages.committed, PROT_READ | PROT_WRITE);
+}
+
 int protect_pages(struct heap *heap, unsigned char *start, unsigned char *end)
 {
 	size_t first = page_of(heap, start), last = page_of(heap, end);
@@ -66,7 +73,7 @@ int protect_pages(struct heap *heap, unsigned char *start, unsigned char *end)
 			return -ENOMEM;
 	}
 	if (set_access(heap, first, last, 0, PROT_READ) < 0) {
-		set_access(heap, first, last, 0, PROT_READ | PROT_WRITE);
+		allow_writes(heap, first, last, 0);
 		return -ENOMEM;
 	}
 	for (size_t page = first; page < last; page++)
@@ -82,7 +89,7 @@ void unprotect_pages(struct heap *heap, unsigned char *start, unsigned char *end
 		assert(heap->page_holds[page] > 0);
 		heap->page_holds[page]--;
 	}
-	set_access(heap, first, last, 0, PROT_READ | PROT_WRITE);
+	allow_writes(heap, first, last, 0);
 }
 
 void protect_store(struct heap *heap, uint32_t *word, uint32_t value)
@@ -95,7 +102,7 @@ void protect_store(struct heap *heap, uint32_t *word, uint32_t value)
 	}
 	page = page_of(heap, word);
 	if (heap->page_holds[page])
-		mprotect(page_memory(heap, page), PROTECT_PAGE_BYTES, PROT_READ | PROT_WRITE);
+		allow_writes(heap, page, page + 1, heap->page_holds[page]);
 	*word = value;
 	if (heap->page_holds[page])
 		mprotect(page_memory(heap, page), PROTECT_PAGE_BYTES, PROT_READ);

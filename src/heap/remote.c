@@ -8,7 +8,8 @@
  *
  * Who sets a bit then looks at remote_next; the owner clears remote_next and then looks at the
  * bits. Both in the one order that sequential consistency gives, so that one of the two sees the
- * other: no bit stays behind without its superblock being in the list.
+ * other: no bit stays behind without its superblock being in the list. The same goes for the list
+ * and an owner who retires (heaps.c).
  */
 #include <errno.h>
 
@@ -30,7 +31,7 @@ static void remote_list_add(struct heap *heap, struct unit *unit)
 	do {
 		__atomic_store_n(&unit->remote_next, head ? head : REMOTE_LAST, __ATOMIC_RELAXED);
 	} while (!__atomic_compare_exchange_n(&heap->remote_head, &head, self, true,
-					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
 static int free_remote_large(struct heap *heap, struct unit *unit, const void *object)
@@ -54,7 +55,9 @@ int heap_free_remote(struct heap *heap, void *object)
 	unit = unit_at(heap, object);
 	if (unit->kind == UNIT_LARGE)
 		return free_remote_large(heap, unit, object);
-	index = unit->kind == UNIT_SUPERBLOCK ? object_index_exact(unit, object) : UINT32_MAX;
+	if (unit->kind != UNIT_SUPERBLOCK)
+		return unit->large_freed && object == unit_memory(heap, unit) ? -EALREADY : -EINVAL;
+	index = object_index_exact(unit, object);
 	if (index == UINT32_MAX)
 		return -EINVAL;
 	bit = UINT64_C(1) << (index % 64);
@@ -75,8 +78,9 @@ static void collect_object(struct heap *heap, void *object)
 	int error = heap_free(heap, object);
 
 	heap->remote_frees++;
-	if (error && heap->wrong_free)
-		heap->wrong_free(heap, object, error);
+	heap->others_freed = true;
+	if (error && heap->options.wrong_free)
+		heap->options.wrong_free(heap, object, error);
 }
 
 static void collect_superblock(struct heap *heap, struct unit *unit)
@@ -101,7 +105,7 @@ static void collect_superblock(struct heap *heap, struct unit *unit)
 
 void heap_collect(struct heap *heap)
 {
-	uint32_t next = __atomic_exchange_n(&heap->remote_head, 0, __ATOMIC_ACQUIRE);
+	uint32_t next = __atomic_exchange_n(&heap->remote_head, 0, __ATOMIC_SEQ_CST);
 
 	while (next != 0 && next != REMOTE_LAST) {
 		struct unit *unit = &heap->units[next - 1];

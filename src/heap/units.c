@@ -5,6 +5,7 @@
  */
 #include "heap/units.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "heap/checked.h"
@@ -249,6 +250,9 @@ void *large_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed)
 
 void large_give(struct heap *heap, struct unit *unit)
 {
+	/* Freed by another thread as well: nobody will see it any more when this is something else. */
+	if (__atomic_load_n(&unit->remote_large, __ATOMIC_RELAXED) != 0 && heap->options.wrong_free)
+		heap->options.wrong_free(heap, unit_memory(heap, unit), -EALREADY);
 	unit->large_freed = true;
 	units_give(heap, unit, unit->units);
 }

@@ -120,15 +120,25 @@ static void cancel_closes(struct op_table *ops)
 	}
 }
 
+static void forget_queue(struct queue *queue)
+{
+	if (queue && queue->ops->forget)
+		queue->ops->forget(queue);
+}
+
 void runtime_forget(struct runtime *runtime)
 {
 	const struct queue_table *queues = &runtime->context.queues;
+	const struct op_table *ops = &runtime->context.ops;
 
-	for (uint32_t slot = 0; slot < queues->used; slot++) {
-		struct queue *queue = queues->queues[slot];
+	for (uint32_t slot = 0; slot < queues->used; slot++)
+		forget_queue(queues->queues[slot]);
+	/* Queues with an aclose pending have no descriptor any more. */
+	for (uint32_t slot = 0; slot < ops->used; slot++) {
+		const struct op *op = &ops->slots[slot];
 
-		if (queue && queue->ops->forget)
-			queue->ops->forget(queue);
+		if (op->state == OP_PENDING && op->opcode == DEMI_OPC_CLOSE)
+			forget_queue(op->queue);
 	}
 	runtime->libos->ops->forget(runtime->libos);
 	heaps_disown(runtime->context.heap);

@@ -12,6 +12,7 @@ struct runtime {
 	struct queue_context context;
 	struct config config;
 	struct libos *libos;
+	struct runtime *next;        /* in the list of all of the process */
 	uint32_t waits_without_poll; /* waits in a row that found their operation complete */
 };
 
