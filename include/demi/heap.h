@@ -23,21 +23,22 @@ extern "C" {
 /** demi_malloc - @size bytes, aligned to 16; NULL and errno ENOMEM when out of memory. */
 extern void *demi_malloc(_In_ size_t size);
 
-/** demi_calloc - @count objects of @size bytes, zeroed; NULL also when the product overflows. */
+/** demi_calloc - @count objects of @size bytes, zeroed; ENOMEM also when the product overflows. */
 extern void *demi_calloc(_In_ size_t count, _In_ size_t size);
 
-/** demi_realloc - as realloc(3): @size 0 frees; on failure @ptr stays as it was. */
+/** demi_realloc - as realloc(3): @size 0 frees; on failure (ENOMEM) @ptr stays as it was. */
 extern void *demi_realloc(_In_opt_ void *ptr, _In_ size_t size);
 
-/** demi_memalign - @alignment: a power of two, at most 2 MiB; NULL and errno EINVAL otherwise. */
+/** demi_memalign - @alignment: a power of two, at most 2 MiB, or errno EINVAL; or errno ENOMEM. */
 extern void *demi_memalign(_In_ size_t alignment, _In_ size_t size);
 
 /**
  * demi_free - drop the application's hold; NULL is allowed
  *
- * Legal while an operation uses the object, and on any thread. A pointer that is not a live object
- * is reported on standard error and the program aborted, as the C library does, unless
- * `heap.on_error: log`.
+ * Legal while an operation uses the object, on any thread, and after the demi_fini(3) of the
+ * thread that it came from. errno stays as it was. A pointer that is not a live object is reported
+ * on standard error and the program aborted, as the C library does, unless `heap.on_error: log`;
+ * what two threads freed may be reported only when the object's owner collects it.
  */
 extern void demi_free(_In_opt_ void *ptr);
 
@@ -48,17 +49,17 @@ extern size_t demi_malloc_usable_size(_In_opt_ void *ptr);
 
 /** Statistics of a runtime's heap. Bytes count what objects take, not what was asked for. */
 typedef struct demi_heap_stats {
-	uint64_t bytes_max;       /* bound on bytes_reserved: heap.max_bytes */
-	uint64_t bytes_committed; /* address space made accessible, used or not */
-	uint64_t bytes_reserved;  /* superblocks and large objects */
-	uint64_t bytes_in_use;    /* objects, held ones included */
-	uint64_t bytes_held_only; /* freed by the application, still held by operations */
-	uint64_t bytes_huge;      /* of bytes_committed: reserved huge pages */
-	uint64_t bytes_locked;    /* of bytes_committed: locked in memory */
-	uint64_t objects;         /* live, held ones included */
-	uint64_t objects_large;   /* of these: larger than the largest class */
-	uint64_t objects_pinned;  /* held more than 16 million times at once, never reused */
-	uint64_t remote_frees;    /* objects that other threads have freed since the start */
+	uint64_t bytes_max;              /* bound on bytes_reserved: heap.max_bytes */
+	uint64_t bytes_committed;        /* address space made accessible, used or not */
+	uint64_t bytes_reserved;         /* superblocks and large objects */
+	uint64_t bytes_in_use;           /* objects, held ones included */
+	uint64_t bytes_held_only;        /* freed by the application, still held by operations */
+	uint64_t bytes_huge;             /* of bytes_committed: reserved huge pages */
+	uint64_t bytes_locked;           /* of bytes_committed: locked in memory */
+	uint64_t objects;                /* live, held ones included */
+	uint64_t objects_large;          /* of these: larger than the largest class */
+	uint64_t objects_pinned;         /* held more than 16 million times at once, never reused */
+	uint64_t remote_frees;           /* objects that other threads have freed since the start */
 	uint32_t fragmentation_permille; /* share of bytes_reserved that is not in use */
 	uint32_t class_count;            /* of classes[] */
 	struct {

@@ -27,16 +27,19 @@ extern "C" {
  * Reads the configuration (file named by CONFIG_PATH, DEMI_* variables, LIBOS).
  * Return: 0; EEXIST when this thread has a runtime; EINVAL for a bad configuration (the message
  * on standard error names file, line and key); ENOTSUP for a libOS that is unknown or was left
- * out of the build; ENOMEM; or the errno of the device.
+ * out of the build; ENOMEM (also: no reserved huge page with `heap.huge_pages: reserved`); or the
+ * errno of the device.
+ *
+ * The child of a fork(2) has no runtime, may start one, and may use the heap objects of its parent.
  */
 extern int demi_init(_In_opt_ const struct demi_args *args);
 
 /**
  * demi_fini - end this thread's runtime
  *
- * Closes every descriptor and frees all of its memory, buffers that the application still holds
- * included. Waits for nothing: use demi_aclose(3) first where the peer must have everything.
- * Without a runtime it does nothing.
+ * Closes every descriptor and frees all arrays, those that the application still holds included.
+ * Objects of demi_malloc(3) stay valid until some thread frees them. Waits for nothing: use
+ * demi_aclose(3) first where the peer must have everything. Without a runtime it does nothing.
  */
 extern void demi_fini(void);
 
@@ -127,12 +130,13 @@ extern int demi_shutdown(_In_ int qd, _In_ int how);
  * demi_push - start writing a scatter-gather array to a queue
  * @sga: 1..DEMI_SGARRAY_MAXSIZE segments, none empty; the array itself is copied
  *
- * The segments belong to the library until the operation completes: do not write to them; they
- * may be freed. On a stream it completes when the device needs the memory no more.
+ * Segments in this runtime's heap belong to the library until the operation completes: do not write
+ * to them; they may be freed. Other memory may be reused when the call returns: what cannot be sent
+ * at once is copied. On a stream it completes when the device needs the memory no more.
  * Return: 0, EBADF, EINVAL (no segment, too many, an empty one, one that reaches out of its
- * buffer), EFAULT (no segment pointer, foreign sga_buf), ENOTCONN, EDESTADDRREQ (a datagram without
- * an address), EPIPE (shut down), EMSGSIZE,
- * EAGAIN (operation table full), ENOMEM.
+ * buffer or object), EFAULT (no segment pointer, foreign sga_buf, foreign memory with
+ * `heap.foreign: refuse` or that a file cannot read), ENOTCONN, EDESTADDRREQ (a datagram without an
+ * address), EPIPE (shut down), EMSGSIZE, EAGAIN (operation table full), ENOMEM.
  */
 ATTR_NONNULL(1, 3)
 extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_sgarray_t *sga);

@@ -14,8 +14,8 @@ extern "C" {
  *
  * A push appends one array and completes at once; a pop takes the oldest, waiting pops are
  * served first come, first served. Buffers of the library pass by reference: popper and pusher
- * each hold them and each free their own array. Other memory is copied. The length is bounded by
- * `queue.elements_max`; a push beyond it stays pending until there is room.
+ * each hold them and each free their own array. Other memory is copied at once. The length is
+ * bounded by `queue.elements_max`; a push beyond it stays pending until there is room.
  * Return: 0, ENOSYS, EMFILE, ENOMEM, EFAULT.
  */
 ATTR_NONNULL(1)

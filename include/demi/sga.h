@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers for scatter-gather arrays, from this thread's DMA-capable heap. */
+/*
+ * Buffers for scatter-gather arrays, from this thread's DMA-capable heap. They are freed by this
+ * thread, or go with its runtime.
+ */
 #ifndef DEMI_SGA_H
 #define DEMI_SGA_H
 
@@ -26,8 +29,8 @@ extern demi_sgarray_t demi_sgaalloc(_In_ size_t size);
  * demi_sgafree - release an array from demi_sgaalloc or from a pop
  *
  * Legal while a push of it is pending: the memory is reused after the last operation on it.
- * The array is emptied. Return: 0, ENOSYS, EFAULT (NULL, or a buffer that is not the library's),
- * EINVAL (freed already, or an array that the application filled itself).
+ * The array is emptied. Return: 0, ENOSYS, EFAULT (NULL, or a buffer that is not of this runtime's
+ * heap), EINVAL (freed already, or an array that the application filled itself).
  */
 extern int demi_sgafree(_In_ demi_sgarray_t *sga);
 

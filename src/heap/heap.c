@@ -33,8 +33,9 @@ static inline uint32_t *object_state(const struct heap *heap, struct unit *unit,
 static inline uint32_t *live_state(const struct heap *heap, const void *ptr, struct unit **unit_out)
 {
 	struct unit *unit = unit_at(heap, ptr);
-	uint64_t inner;
 	uint32_t *state;
+	uint64_t inner;
+	uint32_t index;
 
 	*unit_out = unit;
 	if (unlikely(unit->kind != UNIT_SUPERBLOCK)) {
@@ -43,9 +44,10 @@ static inline uint32_t *live_state(const struct heap *heap, const void *ptr, str
 		return unit->kind == UNIT_LARGE ? &unit->state : NULL;
 	}
 	inner = (uintptr_t)ptr - (uintptr_t)unit->objects;
-	if (unlikely(inner >= unit->carved_bytes))
+	index = object_index(unit, inner);
+	if (unlikely(inner >= UNIT_BYTES || index >= unit->carved))
 		return NULL;
-	state = &unit->states[object_index(unit, inner)];
+	state = &unit->states[index];
 	return *state & STATE_LIVE ? state : NULL;
 }
 
@@ -194,7 +196,8 @@ static int free_slow(struct heap *heap, void *object)
 	unit = unit_at(heap, object);
 	state = object_state(heap, unit, object);
 	if (!state)
-		return unit->large_freed && object == unit_memory(heap, unit) ? -EALREADY : -EINVAL;
+		return unit_large_freed(unit) && object == unit_memory(heap, unit) ? -EALREADY
+										   : -EINVAL;
 	if (!(*state & STATE_OWNED))
 		return -EALREADY;
 	if (*state & STATE_HOLDS) {

@@ -342,13 +342,17 @@ static size_t resident_pages(const void *memory, size_t bytes)
 	return count;
 }
 
+/* Reserved huge pages would stay. */
+static const struct heap_options ordinary = {
+	.bytes_max = 64 * MIB, .checks = HEAP_CHECKS_OFF, .huge_pages = HEAP_HUGE_PAGES_OFF};
+
 static void heap_free__returns_big_runs_to_the_system(void **state)
 {
 	struct heap *heap;
 	unsigned char *object;
 
 	(void)state;
-	heap = heap_make(64 * MIB, HEAP_CHECKS_OFF);
+	assert_int_equal(heap_create(&heap, &ordinary), 0);
 	object = heap_alloc(heap, 32 * MIB);
 	memset(object, 0xa5, 32 * MIB);
 	assert_int_equal(resident_pages(object, 32 * MIB), 32 * MIB / 4096);
@@ -368,7 +372,7 @@ static void heap_free__returns_many_empty_superblocks_to_the_system(void **state
 	size_t resident = 0;
 
 	(void)state;
-	heap = heap_make(64 * MIB, HEAP_CHECKS_OFF);
+	assert_int_equal(heap_create(&heap, &ordinary), 0);
 	for (size_t i = 0; i < OBJECTS; i++) {
 		objects[i] = heap_alloc(heap, 32 * KIB);
 		memset(objects[i], 1, 32 * KIB);

@@ -67,6 +67,8 @@ enum place {
 	PLACE_CURRENT, /* being allocated from */
 	PLACE_PARTIAL, /* in its class's list: has a free object and one that is not */
 	PLACE_FULL,    /* in no list */
+	/* Of what is neither superblock nor large object: one that was freed started here. */
+	PLACE_LARGE_FREED,
 };
 
 struct unit {
@@ -91,16 +93,17 @@ struct unit {
 	};
 	struct unit *next; /* in the class's partial list or the bin */
 	struct unit *previous;
-	/* Objects below this were allocated once; 0 unless a superblock. Other threads read it. */
-	uint32_t carved_bytes;
-	uint32_t magazine_offset; /* from the heap's first magazine to that of the class, bytes */
+	uint32_t inverse; /* of the odd part of size, modulo 2^32 */
 	/* 0, or on the list of units in which other threads freed: index + 1 of the next one, or
 	 * REMOTE_LAST. Any thread may set it from 0, only the owner sets it to 0. */
 	uint32_t remote_next;
+	/* Objects that were allocated once; 0 unless a superblock. Other threads read it. */
+	uint16_t carved;
+	uint16_t magazine_offset; /* from the heap's first magazine to that of the class, bytes */
 	uint8_t kind;
 	uint8_t class_id;
 	uint8_t place;
-	bool large_freed; /* the large object that started here was freed, nothing came since */
+	uint8_t shift; /* size is an odd number times 2^shift */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct unit) == 64, "a unit's table entry is one cache line");
@@ -112,6 +115,8 @@ _Static_assert(sizeof(struct unit) == 64, "a unit's table entry is one cache lin
 struct size_class {
 	uint64_t reciprocal;
 	uint32_t size;
+	uint32_t inverse;        /* of the odd part of size, modulo 2^32 */
+	uint32_t shift;          /* size is an odd number times 2^shift */
 	uint32_t objects_offset; /* of the first object in the unit */
 	uint32_t objects_bytes;  /* of all objects together */
 	uint32_t count;          /* objects */
@@ -207,6 +212,12 @@ static inline struct unit *unit_at(const struct heap *heap, const void *ptr)
 	return &heap->units[((uintptr_t)ptr - (uintptr_t)heap->base) >> UNIT_SHIFT];
 }
 
+/* Of a unit that is neither superblock nor large object. */
+static inline bool unit_large_freed(const struct unit *unit)
+{
+	return unit->kind != UNIT_SUPERBLOCK && unit->place == PLACE_LARGE_FREED;
+}
+
 static inline uint32_t object_index(const struct unit *unit, uint64_t inner_bytes)
 {
 	return (uint32_t)((inner_bytes * unit->reciprocal) >> RECIPROCAL_SHIFT);
@@ -254,16 +265,18 @@ static inline uint32_t *unit_sizes(const struct heap *heap, const struct unit *u
 /*
  * The place among the states of the object that starts at @object, in a superblock.
  * UINT32_MAX: none ever did.
+ *
+ * Multiplying by the inverse of size's odd part and rotating its power of two away divides what is
+ * a multiple, and makes everything else larger than any quotient (Granlund and Montgomery, Division
+ * by Invariant Integers using Multiplication, section 9).
  */
 static inline uint32_t object_index_exact(const struct unit *unit, const void *object)
 {
-	uint64_t inner = (uintptr_t)object - (uintptr_t)unit->objects;
-	uint32_t index;
+	uint32_t product = (uint32_t)((uintptr_t)object - (uintptr_t)unit->objects) * unit->inverse;
+	uint32_t index = product >> (unit->shift & 31) | product << (-unit->shift & 31);
 
-	if (unlikely(inner >= __atomic_load_n(&unit->carved_bytes, __ATOMIC_RELAXED)))
-		return UINT32_MAX;
-	index = object_index(unit, inner);
-	return likely((uint64_t)index * unit->size == inner) ? index : UINT32_MAX;
+	return likely(index < __atomic_load_n(&unit->carved, __ATOMIC_RELAXED)) ? index
+										: UINT32_MAX;
 }
 
 #endif /* DEMI_HEAP_LAYOUT_H */

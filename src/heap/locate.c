@@ -41,7 +41,7 @@ static struct heap_location locate_in_superblock(const struct heap *heap, const 
 	}
 	index = object_index(unit, inner);
 	location.object = unit->objects + (size_t)index * unit->size;
-	if (inner >= unit->carved_bytes)
+	if (index >= unit->carved)
 		location.place = HEAP_PLACE_NEVER;
 	else if (location.object != ptr)
 		location.place = HEAP_PLACE_INTERIOR;
@@ -63,7 +63,7 @@ struct heap_location heap_locate(const struct heap *heap, const void *ptr)
 		return locate_large(heap, unit, ptr);
 	if (unit->kind == UNIT_SUPERBLOCK)
 		return locate_in_superblock(heap, unit, ptr);
-	if (unit->large_freed && ptr == unit_memory(heap, unit))
+	if (unit_large_freed(unit) && ptr == unit_memory(heap, unit))
 		return (struct heap_location){.place = HEAP_PLACE_FREE};
 	return (struct heap_location){.place = HEAP_PLACE_UNUSED};
 }

@@ -127,17 +127,20 @@ void pages_uncommit(struct pages *pages, const struct pages *before)
 bool pages_purge(struct pages *pages, size_t offset, size_t bytes)
 {
 	unsigned char *start = pages->base + offset;
-	bool locked = pages->locked_bytes > 0;
+	/* Locked is what was committed first, up to where it failed. */
+	size_t locked = pages->locked_bytes > offset ? pages->locked_bytes - offset : 0;
 
 	/* Reserved huge pages stay: they were taken to be had. */
 	if (!pages->purge || pages->reserved_huge_bytes > 0)
 		return false;
+	if (locked > bytes)
+		locked = bytes;
 	/* Locked pages cannot be given back. */
 	if (locked)
-		munlock(start, bytes);
+		munlock(start, locked);
 	if (madvise(start, bytes, MADV_DONTNEED) != 0)
 		pages->purge = false;
 	if (locked)
-		mlock2(start, bytes, MLOCK_ONFAULT);
+		mlock2(start, locked, MLOCK_ONFAULT);
 	return pages->purge;
 }

@@ -33,6 +33,16 @@ static uint32_t class_size(uint32_t class_id)
 	return (5 + (class_id - 7) % 4) << (6 + (class_id - 7) / 4);
 }
 
+/* Of an odd number, modulo 2^32: each step of Newton's method doubles the bits that are right. */
+static uint32_t inverse_of(uint32_t odd)
+{
+	uint32_t inverse = odd;
+
+	for (int bits = 3; bits < 32; bits *= 2)
+		inverse *= 2 - odd * inverse;
+	return inverse;
+}
+
 static void size_class_init(struct size_class *entry, uint32_t size, bool checked)
 {
 	uint32_t alignment = size & -size;
@@ -51,6 +61,8 @@ static void size_class_init(struct size_class *entry, uint32_t size, bool checke
 	}
 	entry->size = size;
 	entry->count = count;
+	entry->shift = (uint32_t)__builtin_ctz(size);
+	entry->inverse = inverse_of(size >> entry->shift);
 	entry->reciprocal = ((UINT64_C(1) << RECIPROCAL_SHIFT) + size - 1) / size;
 	entry->objects_offset = offset;
 	entry->objects_bytes = count * size;
@@ -100,8 +112,10 @@ static struct unit *superblock_create(struct heap *heap, uint32_t class_id)
 	unit->free = INDEX_NONE;
 	unit->taken = 0;
 	unit->class_id = (uint8_t)class_id;
-	unit->magazine_offset = (uint32_t)(class_id * sizeof(struct magazine));
-	unit->large_freed = false;
+	unit->inverse = parameters->inverse;
+	unit->shift = (uint8_t)parameters->shift;
+	unit->magazine_offset = (uint16_t)(class_id * sizeof(struct magazine));
+	unit->place = PLACE_FULL;
 	memset(unit_remote_bits(heap, unit), 0,
 	       parameters->sizes_offset - parameters->remote_offset);
 	unit->kind = UNIT_SUPERBLOCK;
@@ -129,14 +143,14 @@ static uint32_t superblock_pop(const struct heap *heap, struct unit *unit)
 	if (index != INDEX_NONE) {
 		unit->free = (uint16_t)unit->states[index];
 	} else {
-		uint32_t carved = unit->carved_bytes;
+		uint16_t carved = unit->carved;
 
-		if (unit == &heap->none || carved == heap->classes[unit->class_id].objects_bytes)
+		if (unit == &heap->none || carved == heap->classes[unit->class_id].count)
 			return UINT32_MAX;
-		index = object_index(unit, carved);
+		index = carved;
 		/* Set before another thread can get to know the object. */
 		unit->states[index] = INDEX_NONE;
-		__atomic_store_n(&unit->carved_bytes, carved + unit->size, __ATOMIC_RELAXED);
+		__atomic_store_n(&unit->carved, (uint16_t)(carved + 1), __ATOMIC_RELAXED);
 	}
 	unit->taken++;
 	return index;
@@ -221,7 +235,7 @@ void superblock_drop(struct heap *heap, struct unit *unit)
 void superblock_each(struct heap *heap, struct unit *unit,
 		     void (*visit)(struct heap *heap, void *object))
 {
-	uint32_t carved = unit->carved_bytes / unit->size;
+	uint32_t carved = unit->carved;
 
 	superblock_keep(unit);
 	for (uint32_t index = 0; index < carved; index++) {

@@ -211,7 +211,7 @@ void units_give(struct heap *heap, struct unit *first, uint32_t units)
 {
 	for (uint32_t i = 0; i < units; i++) {
 		first[i].kind = UNIT_UNUSED;
-		first[i].carved_bytes = 0;
+		first[i].carved = 0;
 	}
 	heap->units_used -= units;
 	checked_hide(heap, unit_memory(heap, first), (size_t)units << UNIT_SHIFT);
@@ -237,11 +237,11 @@ void *large_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed)
 	__atomic_store_n(&unit->remote_large, 0, __ATOMIC_RELAXED);
 	unit->requested = size;
 	unit->kind = UNIT_LARGE;
-	unit->large_freed = false;
+	unit->place = PLACE_FULL;
 	for (uint32_t i = 1; i < units; i++) {
 		unit[i].kind = UNIT_LARGE_TAIL;
 		unit[i].head = unit_index(heap, unit);
-		unit[i].large_freed = false;
+		unit[i].place = PLACE_FULL;
 	}
 	if (zeroed && !is_zeroed)
 		memset(unit_memory(heap, unit), 0, size);
@@ -253,6 +253,6 @@ void large_give(struct heap *heap, struct unit *unit)
 	/* Freed by another thread as well: nobody will see it any more when this is something else. */
 	if (__atomic_load_n(&unit->remote_large, __ATOMIC_RELAXED) != 0 && heap->options.wrong_free)
 		heap->options.wrong_free(heap, unit_memory(heap, unit), -EALREADY);
-	unit->large_freed = true;
+	unit->place = PLACE_LARGE_FREED;
 	units_give(heap, unit, unit->units);
 }

@@ -5,6 +5,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 const struct timespec wait_long = {.tv_sec = 10};
 const struct timespec wait_none = {.tv_sec = 0};
@@ -85,6 +88,109 @@ void option_set(const char *name, const char *value)
 		setenv(name, value, 1);
 	else
 		unsetenv(name);
+}
+
+/* ---- Children ---- */
+
+#define CHILD_SECONDS 60
+
+static void child_prepare(int errors_fd)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS};
+	struct rlimit none = {0};
+
+	/* The runner of the tests must not catch them here, and go on with the next test. */
+	for (size_t i = 0; i < COUNT_OF(signals); i++)
+		signal(signals[i], SIG_DFL);
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	setrlimit(RLIMIT_CORE, &none);
+	dup2(errors_fd, STDERR_FILENO);
+	close(errors_fd);
+	alarm(CHILD_SECONDS);
+}
+
+static void child_read_errors(struct child *child, int fd)
+{
+	char rest[512];
+	size_t size = 0;
+	ssize_t got = 1;
+
+	while (got > 0) {
+		size_t room = sizeof(child->errors) - 1 - size;
+
+		got = room ? read(fd, child->errors + size, room) : read(fd, rest, sizeof(rest));
+		if (got > 0 && room)
+			size += (size_t)got;
+	}
+	child->errors[size] = 0;
+}
+
+void child_run(struct child *child, void (*body)(void *argument), void *argument)
+{
+	int errors[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(errors), 0);
+	fflush(stdout);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(errors[0]);
+		child_prepare(errors[1]);
+		body(argument);
+		_exit(0);
+	}
+	close(errors[1]);
+	child_read_errors(child, errors[0]);
+	close(errors[0]);
+	assert_int_equal(waitpid(pid, &child->status, 0), pid);
+}
+
+static void child_print(const struct child *child)
+{
+	if (WIFSIGNALED(child->status))
+		print_error("the child died of signal %d (%s)\n", WTERMSIG(child->status),
+			    strsignal(WTERMSIG(child->status)));
+	else
+		print_error("the child ended with status %d\n", WEXITSTATUS(child->status));
+	print_error("and wrote:\n%s", child->errors);
+}
+
+void child_check_exit_at(const struct child *child, const char *file, int line)
+{
+	if (WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0)
+		return;
+	child_print(child);
+	_fail(file, line);
+}
+
+void child_check_death_at(const struct child *child, int signal, int other, const char *file,
+			  int line)
+{
+	if (WIFSIGNALED(child->status) &&
+	    (WTERMSIG(child->status) == signal || (other && WTERMSIG(child->status) == other)))
+		return;
+	child_print(child);
+	_fail(file, line);
+}
+
+size_t child_count(const struct child *child, const char *text)
+{
+	const char *at = child->errors;
+	size_t count = 0;
+
+	for (; (at = strstr(at, text)); at += strlen(text))
+		count++;
+	return count;
+}
+
+void child_check_says_at(const struct child *child, const char *text, const char *file, int line)
+{
+	if (strstr(child->errors, text))
+		return;
+	child_print(child);
+	print_error("without saying \"%s\"\n", text);
+	_fail(file, line);
 }
 
 /* ---- Checks ---- */
@@ -634,13 +740,27 @@ int open_files(void)
 	return count;
 }
 
-size_t mapped_bytes(void)
+static void read_statm(unsigned long *mapped, unsigned long *resident)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
-	unsigned long pages = 0;
 
 	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%lu", &pages), 1);
+	assert_int_equal(fscanf(file, "%lu %lu", mapped, resident), 2);
 	fclose(file);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t mapped_bytes(void)
+{
+	unsigned long mapped = 0, resident = 0;
+
+	read_statm(&mapped, &resident);
+	return mapped * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t resident_bytes(void)
+{
+	unsigned long mapped = 0, resident = 0;
+
+	read_statm(&mapped, &resident);
+	return resident * (size_t)sysconf(_SC_PAGESIZE);
 }

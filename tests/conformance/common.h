@@ -73,6 +73,34 @@ void options_restore(void);
 		}                                                 \
 	} while (0)
 
+/* ---- Children: what may die runs in a process of its own ---- */
+
+struct child {
+	int status;         /* of waitpid(2) */
+	char errors[16384]; /* what it wrote to standard error, terminated; cut when longer */
+};
+
+/**
+ * child_run - run @body in a forked child and wait for its end
+ *
+ * There a failed check aborts, and signals have their default actions. It ends with _exit(2) and
+ * status 0 when @body returns.
+ */
+void child_run(struct child *child, void (*body)(void *argument), void *argument);
+/** child_check_exit - it ended by itself, with status 0 */
+#define child_check_exit(child) child_check_exit_at((child), __FILE__, __LINE__)
+void child_check_exit_at(const struct child *child, const char *file, int line);
+/** child_check_death - it died of @signal, or of @other if that is not 0 */
+#define child_check_death(child, signal, other) \
+	child_check_death_at((child), (signal), (other), __FILE__, __LINE__)
+void child_check_death_at(const struct child *child, int signal, int other, const char *file,
+			  int line);
+/** child_count - how often @text stands in what it wrote */
+size_t child_count(const struct child *child, const char *text);
+/** child_check_says - it wrote @text */
+#define child_check_says(child, text) child_check_says_at((child), (text), __FILE__, __LINE__)
+void child_check_says_at(const struct child *child, const char *text, const char *file, int line);
+
 /* ---- Checks ---- */
 
 #define check_either(call, first, second) \
@@ -262,5 +290,7 @@ void peer_reset(int fd);
 int open_files(void);
 /** mapped_bytes - the size of this process's address space */
 size_t mapped_bytes(void);
+/** resident_bytes - what of it is in memory */
+size_t resident_bytes(void);
 
 #endif /* DEMI_TESTS_COMMON_H */

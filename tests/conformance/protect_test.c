@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+int main(void) { return EXIT_SKIPPED; }
