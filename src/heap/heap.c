@@ -354,7 +354,7 @@ static int ranges_create(struct heap *heap, const struct heap_options *options)
 	heap->chunks = table_map(heap->chunks_bytes);
 	if (!heap->chunks)
 		goto unmap_units;
-	if (pages_reserve(&heap->pages, bytes, huge, options->lock) < 0)
+	if (pages_reserve(&heap->pages, bytes, huge, options->lock && !heap->checked) < 0)
 		goto unmap_chunks;
 	heap->base = heap->pages.base;
 	if (!heap->protect)

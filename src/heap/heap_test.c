@@ -25,6 +25,12 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define TOOL_TAKES_ADDRESSES true
+#else
+#define TOOL_TAKES_ADDRESSES checked_tool_present()
+#endif
+
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -120,9 +126,15 @@ static void heap_create__serves_the_largest_bound(void **state)
 {
 	struct heap *heap;
 	char *object;
+	int error;
 
 	(void)state;
-	assert_int_equal(heap_create(&heap, &(struct heap_options){.bytes_max = UINT64_MAX}), 0);
+	error = heap_create(&heap, &(struct heap_options){.bytes_max = UINT64_MAX});
+	if (error == -ENOMEM && TOOL_TAKES_ADDRESSES) {
+		print_message("skip: a tool leaves no room for 1 TiB of addresses\n");
+		skip();
+	}
+	assert_int_equal(error, 0);
 	object = heap_alloc(heap, 1000);
 	assert_non_null(object);
 	memset(object, 1, 1000);

@@ -461,7 +461,7 @@ static void live_and_retire(struct worker *worker)
 		void *object = heap_alloc(heap, size);
 
 		if (object)
-			memcpy(object, &object, sizeof(object));
+			memcpy(object, &object, sizeof(void *));
 		exchange(worker, object);
 	}
 	heaps_retire(heap);

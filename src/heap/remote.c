@@ -56,7 +56,8 @@ int heap_free_remote(struct heap *heap, void *object)
 	if (unit->kind == UNIT_LARGE)
 		return free_remote_large(heap, unit, object);
 	if (unit->kind != UNIT_SUPERBLOCK)
-		return unit_large_freed(unit) && object == unit_memory(heap, unit) ? -EALREADY : -EINVAL;
+		return unit_large_freed(unit) && object == unit_memory(heap, unit) ? -EALREADY
+										   : -EINVAL;
 	index = object_index_exact(unit, object);
 	if (index == UINT32_MAX)
 		return -EINVAL;

@@ -10,8 +10,8 @@
 #define COLOURS 32u
 #define COLOUR_BYTES 64u
 
-/* An object is as aligned as its size is, to a page at most, so that a class serves any request. */
-#define CLASS_ALIGNMENT_MAX 4096u
+/* An object is as aligned as its size is, up to here: beyond, superblocks would hold fewer. */
+#define CLASS_ALIGNMENT_MAX 65536u
 
 /* ---- Size classes: 16, 32, 48, 64, 128, 192, 256, then four for each doubling ---- */
 

@@ -27,10 +27,13 @@ struct heap_options runtime_heap_options(const struct config *config, heap_wrong
 	};
 }
 
-static void log_heap(const struct heap *heap)
+static void log_heap(const struct heap *heap, const struct config *config)
 {
 	struct heap_stats stats;
 
+	if (config->heap.protect == CONFIG_ON &&
+	    config->heap.huge_pages == CONFIG_HUGE_PAGES_RESERVED)
+		log_warning("heap.huge_pages: reserved has no effect with heap.protect: on");
 	heap_get_stats(heap, &stats);
 	log_info("heap: up to %llu MiB of %s, %s", (unsigned long long)stats.bytes_max >> 20,
 		 stats.bytes_reserved_huge ? "reserved huge pages" : "ordinary pages",
@@ -46,7 +49,7 @@ static int context_init(struct queue_context *context, const struct config *conf
 	context->now_ns = now_ns;
 	error = heaps_create(&context->heap, &options);
 	if (!error) {
-		log_heap(context->heap);
+		log_heap(context->heap, config);
 		error = sched_init(&context->sched, now_ns);
 	}
 	if (!error)

@@ -15,6 +15,10 @@
 
 #define FRAMES_MAX 16
 
+/* Each protected segment costs the kernel two areas of memory at most, of vm.max_map_count (65530),
+ * of which the heap needs some to grow. Past this number segments are compared. */
+#define PROTECTED_MAX 16384u
+
 /* One segment: what of it is protected, and copies of what is in front of that and behind it. */
 struct watched {
 	unsigned char *start;
@@ -37,6 +41,7 @@ struct guard {
 	struct guard *next; /* in the list of all */
 	struct heap *heap;
 	uint32_t operations_max;
+	uint32_t protected_count; /* segments with protected pages */
 	struct record *records[]; /* by operation; NULL: not watched */
 };
 
@@ -161,14 +166,20 @@ int guard_create(struct guard **guard_out, struct heap *heap, uint32_t operation
 	return 0;
 }
 
+static void unprotect_segment(struct guard *guard, const struct watched *segment)
+{
+	if (segment->protected_start >= segment->protected_end)
+		return;
+	unprotect_pages(guard->heap, segment->protected_start, segment->protected_end);
+	guard->protected_count--;
+}
+
 static void drop_record(struct guard *guard, struct record *record)
 {
 	for (uint32_t i = 0; i < record->count; i++) {
 		struct watched *segment = &record->segments[i];
 
-		if (segment->protected_start < segment->protected_end)
-			unprotect_pages(guard->heap, segment->protected_start,
-					segment->protected_end);
+		unprotect_segment(guard, segment);
 		heap_release(guard->heap, segment->start);
 		free(segment->copies);
 	}
@@ -198,6 +209,7 @@ void guard_forget_all(void)
 	for (struct guard *guard = guards; guard; guard = guard->next) {
 		protect_end(guard->heap);
 		memset(guard->records, 0, guard->operations_max * sizeof(struct record *));
+		guard->protected_count = 0;
 	}
 	guards = NULL;
 	pthread_mutex_init(&lock, NULL);
@@ -216,20 +228,22 @@ static unsigned char *page_up(unsigned char *address)
 }
 
 /* Protects the pages that have no byte of the application's which is not in the segment. */
-static void protect_segment(struct heap *heap, struct watched *segment)
+static void protect_segment(struct guard *guard, struct watched *segment)
 {
 	unsigned char *end = segment->start + segment->length;
 	unsigned char *object_start, *object_end, *first, *last;
 
 	segment->protected_start = segment->start;
 	segment->protected_end = segment->start;
-	if (!protect_bounds(heap, segment->start, &object_start, &object_end))
+	if (guard->protected_count >= PROTECTED_MAX ||
+	    !protect_bounds(guard->heap, segment->start, &object_start, &object_end))
 		return;
 	first = segment->start == object_start ? page_down(segment->start)
 					       : page_up(segment->start);
 	last = end == object_end ? page_up(end) : page_down(end);
-	if (first >= last || protect_pages(heap, first, last) < 0)
+	if (first >= last || protect_pages(guard->heap, first, last) < 0)
 		return;
+	guard->protected_count++;
 	segment->protected_start = first;
 	segment->protected_end = last;
 }
@@ -254,7 +268,7 @@ static bool watch_segment(struct guard *guard, const demi_sgaseg_t *from, struct
 
 	segment->start = from->sgaseg_buf;
 	segment->length = from->sgaseg_len;
-	protect_segment(guard->heap, segment);
+	protect_segment(guard, segment);
 	before = bytes_before(segment);
 	behind = bytes_behind(segment);
 	heap_hold(guard->heap, segment->start);
