@@ -280,7 +280,9 @@ size_t heap_usable_size(const struct heap *heap, const void *object)
 		return 0;
 	unit = unit_at(heap, object);
 	state = object_state(heap, unit, object);
-	return state && (*state & STATE_LIVE) ? state_usable_size(heap, unit, state) : 0;
+	return state && (__atomic_load_n(state, __ATOMIC_RELAXED) & STATE_LIVE)
+		       ? state_usable_size(heap, unit, state)
+		       : 0;
 }
 
 size_t heap_class_size(const struct heap *heap, const void *ptr)
@@ -290,8 +292,14 @@ size_t heap_class_size(const struct heap *heap, const void *ptr)
 	if (!heap_owns(heap, ptr))
 		return 0;
 	unit = unit_at(heap, ptr);
-	if (unit->kind == UNIT_LARGE_TAIL)
-		unit = &heap->units[unit->head];
+	if (unit->kind == UNIT_LARGE_TAIL) {
+		/* While the owner is at work this may be anything. */
+		uint32_t head = __atomic_load_n(&unit->head, __ATOMIC_RELAXED);
+
+		if (head >= heap->units_max)
+			return 0;
+		unit = &heap->units[head];
+	}
 	return unit->kind == UNIT_SUPERBLOCK || unit->kind == UNIT_LARGE ? unit_object_bytes(unit)
 									 : 0;
 }
@@ -337,6 +345,7 @@ static void *table_map(size_t bytes)
 	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	/* cppcheck-suppress memleak */
 	return table == MAP_FAILED ? NULL : table;
 }
 

@@ -47,14 +47,14 @@ enum heap_checks {
 	HEAP_CHECKS_ON,
 };
 
-/** Told that another thread freed what was not to be freed; called by heap_collect. */
+/** Told that another thread freed what was not to be freed; called by heap_collect and by the owner's free. */
 typedef void heap_wrong_free(const struct heap *heap, const void *object, int error);
 
 struct heap_options {
 	uint64_t bytes_max; /* bound on the memory in use; rounded up to 256 KiB, 1 TiB at most */
 	enum heap_huge_pages huge_pages;
 	enum heap_checks checks;
-	bool lock; /* in memory, as far as the limits allow */
+	bool lock; /* in memory, as far as the limits allow; not in a checked heap */
 	/* Objects of HEAP_PROTECT_BYTES_MIN or more, and all of heap_alloc_io, get pages of their own. */
 	bool protect;
 	heap_wrong_free *wrong_free; /* NULL: nobody is told */
@@ -178,23 +178,23 @@ struct heap_registrar_ops {
 
 /**
  * heap_register - make a device know all regions of the heap, those of now and those to come
- * @registrar_out: the number by which heap_handle finds the device's handles
+ * @number_out: the number by which heap_handle finds the device's handles
  *
  * From now on no page goes back to the system: the device knows where they are.
  * Return: 0; -ENOSPC (HEAP_REGISTRARS_MAX devices know it already); the error of ops->add, in which
  * case every region has been removed again.
  */
 int heap_register(struct heap *heap, const struct heap_registrar_ops *ops, void *context,
-		  unsigned int *registrar_out);
+		  unsigned int *number_out);
 
 /** heap_unregister - remove every region from the device */
-void heap_unregister(struct heap *heap, unsigned int registrar);
+void heap_unregister(struct heap *heap, unsigned int number);
 
 /**
  * heap_handle - the device's handle for the region that @ptr, which the heap owns, lies in
  * @bytes_out: bytes from @ptr to the region's end; an object may reach across it. NULL is allowed.
  */
-uint64_t heap_handle(const struct heap *heap, unsigned int registrar, const void *ptr,
+uint64_t heap_handle(const struct heap *heap, unsigned int number, const void *ptr,
 		     size_t *bytes_out);
 
 /** heap_walk - call @visit for each region, in the order of addresses; stops when it returns not 0 */

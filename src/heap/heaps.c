@@ -17,7 +17,7 @@
 
 #define ADDRESS_BITS 47 /* of user space, on the machines that there are */
 #define GIB_SHIFT 30
-_Static_assert(HEAP_RANGE_ALIGNMENT == (size_t)1 << GIB_SHIFT, "one heap in a gibibyte");
+_Static_assert(HEAP_RANGE_ALIGNMENT >> GIB_SHIFT == 1, "one heap in a gibibyte");
 
 struct heap heaps_none = {.fail_after = UINT64_MAX};
 

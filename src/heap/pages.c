@@ -118,10 +118,11 @@ void pages_uncommit(struct pages *pages, const struct pages *before)
 	size_t bytes = pages->committed - before->committed;
 
 	/* A new mapping in place of the old one, whatever its pages are. */
-	/* cppcheck-suppress leakReturnValNotUsed */
-	mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	if (pages->huge != HEAP_HUGE_PAGES_OFF)
-		madvise(at, bytes, MADV_HUGEPAGE);
+	void *fresh = mmap(at, bytes, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (fresh != MAP_FAILED && pages->huge != HEAP_HUGE_PAGES_OFF)
+		madvise(fresh, bytes, MADV_HUGEPAGE);
 	*pages = *before;
 }
 

@@ -79,7 +79,7 @@ static void remove_below(struct heap *heap, unsigned int number, uint32_t end)
 }
 
 int heap_register(struct heap *heap, const struct heap_registrar_ops *ops, void *context,
-		  unsigned int *registrar_out)
+		  unsigned int *number_out)
 {
 	uint32_t end = chunks_committed(heap);
 	unsigned int number = 0;
@@ -99,7 +99,7 @@ int heap_register(struct heap *heap, const struct heap_registrar_ops *ops, void 
 		return error;
 	}
 	heap->registered = true;
-	*registrar_out = number;
+	*number_out = number;
 	return 0;
 }
 

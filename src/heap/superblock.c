@@ -77,7 +77,8 @@ void classes_init(struct heap *heap)
 		magazine_open(heap, class_id, !heap->checked);
 	}
 	for (uint32_t i = 0; i <= TABLE_BYTES_MAX / 16; i++)
-		heap->magazine_by_16[i] = (uint16_t)(class_of(i * 16) * sizeof(struct magazine));
+		heap->magazine_by_16[i] = (uint16_t)(class_of((size_t)i * 16) *
+						     sizeof(struct magazine));
 }
 
 uint32_t class_of_aligned(const struct heap *heap, size_t alignment, size_t size)

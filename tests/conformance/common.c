@@ -456,12 +456,17 @@ void stream_expect_end_at(int qd, const char *file, int line)
 /* ---- Addresses and transports ---- */
 
 static char directory_path[64];
+static pid_t directory_owner;
 
 static void directory_remove(void)
 {
-	DIR *dir = opendir(directory_path);
+	DIR *dir;
 	struct dirent *entry;
 
+	/* Not at the end of a child. */
+	if (getpid() != directory_owner)
+		return;
+	dir = opendir(directory_path);
 	while (dir && (entry = readdir(dir))) {
 		if (unlinkat(dirfd(dir), entry->d_name, 0) != 0)
 			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
@@ -476,6 +481,7 @@ const char *directory(void)
 	if (!directory_path[0]) {
 		snprintf(directory_path, sizeof(directory_path), "/tmp/demi-conformance.XXXXXX");
 		assert_non_null(mkdtemp(directory_path));
+		directory_owner = getpid();
 		atexit(directory_remove);
 	}
 	return directory_path;
