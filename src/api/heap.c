@@ -18,14 +18,13 @@
 
 _Thread_local struct heap *api_heap = &heaps_none;
 
-/* What a wrong free does, in the whole process; atomic. */
-static int on_error = CONFIG_ON_ERROR_ABORT;
-static bool on_error_known;
-
-void api_heap_set_on_error(enum config_on_error value)
+/* What the file and the environment say, for a thread without a runtime. */
+static void config_without_runtime(struct config *config)
 {
-	__atomic_store_n(&on_error, (int)value, __ATOMIC_RELAXED);
-	__atomic_store_n(&on_error_known, true, __ATOMIC_RELAXED);
+	char message[512];
+
+	if (config_load(config, getenv("CONFIG_PATH"), environ, message, sizeof(message)) != 0)
+		config_defaults(config);
 }
 
 /* ---- Reports ---- */
@@ -52,6 +51,16 @@ static const char *describe(const struct heap *heap, const void *ptr, int error,
 	}
 }
 
+static bool aborts_on_error(void)
+{
+	struct config config;
+
+	if (api_runtime)
+		return api_runtime->config.heap.on_error == CONFIG_ON_ERROR_ABORT;
+	config_without_runtime(&config);
+	return config.heap.on_error == CONFIG_ON_ERROR_ABORT;
+}
+
 /* A wrong free is a bug that will corrupt something else later: stop here, as glibc does. */
 static void report(const struct heap *heap, const void *ptr, int error, const char *call)
 {
@@ -64,7 +73,7 @@ static void report(const struct heap *heap, const void *ptr, int error, const ch
 			  location.class_bytes, location.object);
 	else
 		log_error("%s(%p): %s", call, ptr, what);
-	if (__atomic_load_n(&on_error, __ATOMIC_RELAXED) == CONFIG_ON_ERROR_ABORT)
+	if (aborts_on_error())
 		abort();
 }
 
@@ -79,14 +88,10 @@ static const struct heap_options *shared_options(void)
 {
 	static _Thread_local struct heap_options options;
 	struct config config;
-	char message[512];
 
 	if (heaps_shared_exists())
 		return &options;
-	if (config_load(&config, getenv("CONFIG_PATH"), environ, message, sizeof(message)) != 0)
-		config_defaults(&config);
-	if (!__atomic_load_n(&on_error_known, __ATOMIC_RELAXED))
-		api_heap_set_on_error(config.heap.on_error);
+	config_without_runtime(&config);
 	options = runtime_heap_options(&config, api_heap_wrong_free);
 	return &options;
 }

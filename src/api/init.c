@@ -97,7 +97,6 @@ int demi_init(const struct demi_args *args)
 		return -error;
 	}
 	log_set_level(config.log.level);
-	api_heap_set_on_error(config.heap.on_error);
 	error = runtime_create(&runtime, &config, clock_now_ns(), api_heap_wrong_free);
 	if (!error)
 		enter(runtime);

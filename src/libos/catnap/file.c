@@ -69,9 +69,10 @@ static void destroy(struct file *file)
 {
 	struct op *op = file->close_op;
 
-	close(file->fd);
+	/* In this order: the child of a fork finds the file by the operation. */
 	if (op)
 		complete(file, op, file->write_error);
+	close(file->fd);
 	free(file);
 }
 

@@ -421,8 +421,9 @@ static void finish_close(struct socket *socket, int error)
 	struct op *op = socket->close_op;
 	struct op_table *ops = ops_of(socket);
 
-	destroy(socket);
+	/* In this order: the child of a fork finds the socket by the operation. */
 	op_complete(ops, op, error);
+	destroy(socket);
 }
 
 /* Close now, whatever the peer has. */
