@@ -58,10 +58,10 @@ static int set_access(const struct heap *heap, size_t first, size_t end, uint16_
 }
 
 /* As set_access; where the kernel will not split an area, all pages can be written again. */
-static void allow_writes(const struct heap *heap, size_t first, size_t end, uint16_t count)
+static bool allow_writes(const struct heap *heap, size_t first, size_t end, uint16_t count)
 {
-	if (set_access(heap, first, end, count, PROT_READ | PROT_WRITE) < 0)
-		mprotect(heap->base, heap->pages.committed, PROT_READ | PROT_WRITE);
+	return set_access(heap, first, end, count, PROT_READ | PROT_WRITE) == 0 ||
+	       mprotect(heap->base, heap->pages.committed, PROT_READ | PROT_WRITE) == 0;
 }
 
 int protect_pages(struct heap *heap, unsigned char *start, unsigned char *end)
@@ -101,8 +101,8 @@ void protect_store(struct heap *heap, uint32_t *word, uint32_t value)
 		return;
 	}
 	page = page_of(heap, word);
-	if (heap->page_holds[page])
-		allow_writes(heap, page, page + 1, heap->page_holds[page]);
+	if (heap->page_holds[page] && !allow_writes(heap, page, page + 1, heap->page_holds[page]))
+		return;
 	*word = value;
 	if (heap->page_holds[page])
 		mprotect(page_memory(heap, page), PROTECT_PAGE_BYTES, PROT_READ);

@@ -36,6 +36,18 @@
 #define KIB 1024UL
 #define MIB (1024UL * KIB)
 
+/** HAS_ASAN - whether the program was built with AddressSanitizer */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#endif
+#ifndef HAS_ASAN
+#define HAS_ASAN 0
+#endif
+
 /* ---- The frame ---- */
 
 #define EXIT_SKIPPED 77

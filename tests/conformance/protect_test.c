@@ -587,6 +587,7 @@ static void protect__legal_uses_go_on_without_mappings(void **state)
 	static struct child child;
 
 	(void)state;
+	skip_unless(!HAS_ASAN, "AddressSanitizer needs mappings of its own");
 	option_set("DEMI_HEAP_PROTECT", "on");
 	child_run(&child, pushes_without_mappings, NULL);
 	skip_unless(!WIFEXITED(child.status) || WEXITSTATUS(child.status) != EXIT_SKIPPED,
