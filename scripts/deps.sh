@@ -32,6 +32,7 @@ test  shellcheck                          program shellcheck
 test  iproute2                            program ip
 test  man-db|mandoc                       program man|mandoc
 test  libcmocka-dev                       module  cmocka
+test  valgrind                            program valgrind
 bench valgrind                            program valgrind
 bench libjemalloc2                        -       -
 bench libmimalloc-dev|libmimalloc3|libmimalloc2.0 -  -

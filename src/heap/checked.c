@@ -20,7 +20,7 @@ void __lsan_register_root_region(const void *memory, size_t bytes) __attribute__
 void __lsan_unregister_root_region(const void *memory, size_t bytes) __attribute__((weak));
 #endif
 
-#ifdef HAVE_VALGRIND
+#ifdef DEMI_HAVE_VALGRIND
 #include <valgrind/memcheck.h>
 #else
 #define VALGRIND_CREATE_MEMPOOL(pool, red_zone, zeroed) ((void)(pool))
