@@ -34,10 +34,14 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
 	guard_forget_all();
-	for (struct runtime *runtime = runtimes; runtime; runtime = runtime->next)
+	while (runtimes) {
+		struct runtime *runtime = runtimes;
+
+		runtimes = runtime->next;
 		runtime_forget(runtime);
-	forgotten = runtimes;
-	runtimes = NULL;
+		runtime->next = forgotten;
+		forgotten = runtime;
+	}
 	api_runtime = NULL;
 	api_heap = &heaps_none;
 	pthread_mutex_unlock(&runtimes_lock);

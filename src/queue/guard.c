@@ -206,11 +206,9 @@ void guard_destroy(struct guard *guard)
 
 void guard_forget_all(void)
 {
-	for (struct guard *guard = guards; guard; guard = guard->next) {
+	/* The records stay with the operations of the runtimes, which are not used any more. */
+	for (struct guard *guard = guards; guard; guard = guard->next)
 		protect_end(guard->heap);
-		memset(guard->records, 0, guard->operations_max * sizeof(struct record *));
-		guard->protected_count = 0;
-	}
 	guards = NULL;
 	pthread_mutex_init(&lock, NULL);
 }
@@ -336,8 +334,11 @@ static const unsigned char *find_change(const unsigned char *now, const unsigned
 static void check_segment(const struct record *record, const struct watched *segment)
 {
 	size_t before = bytes_before(segment), behind = bytes_behind(segment);
-	const unsigned char *changed = find_change(segment->start, segment->copies, before);
+	const unsigned char *changed;
 
+	if (!segment->copies)
+		return;
+	changed = find_change(segment->start, segment->copies, before);
 	if (!changed)
 		changed = find_change(segment->start + segment->length - behind,
 				      segment->copies + before, behind);

@@ -15,7 +15,7 @@
 #define FILE_LARGE (3 * MIB / 2)
 #define SEND_BUFFER 100000 /* a large push stays pending, and what is pushed behind it */
 #define TRIALS_MAX 20000
-#define EACH_OF 40 /* of so many allocations each fails, then some of many that are alike */
+#define EACH_OF 25 /* of so many allocations each fails, then some of many that are alike */
 
 /* ---- Calls that may fail: then there is memory again, and they must succeed ---- */
 
@@ -458,7 +458,7 @@ static void trials(void (*scenario)(void), uint64_t step)
 static void oom__streams(void **state)
 {
 	(void)state;
-	trials(streams, 7);
+	trials(streams, 11);
 }
 
 static void oom__many_streams(void **state)
@@ -476,7 +476,7 @@ static void oom__datagrams(void **state)
 static void oom__files(void **state)
 {
 	(void)state;
-	trials(files, 7);
+	trials(files, 11);
 }
 
 static void oom__memory_queues(void **state)
@@ -506,7 +506,7 @@ static void oom__with_protection(void **state)
 	print_message("memory queues\n");
 	trials(memory_queues, 61);
 	print_message("files\n");
-	trials(files, 13);
+	trials(files, 29);
 	print_message("many streams\n");
 	trials(many_streams, 13);
 }

@@ -521,7 +521,7 @@ static void *start_always(void *argument)
 		demi_qtoken_t qt;
 		demi_qresult_t qr;
 		demi_sgarray_t sga;
-		int qd;
+		int qd = -1;
 
 		fail_unless(demi_init(NULL) == 0);
 		sga = demi_sgaalloc(3000);
@@ -538,7 +538,7 @@ static void *operate_always(void *argument)
 	demi_qtoken_t qts[2];
 	demi_qresult_t qrs[2];
 	demi_sgarray_t sga;
-	int qd;
+	int qd = -1;
 
 	(void)argument;
 	fail_unless(demi_init(NULL) == 0 && demi_queue(&qd) == 0);
@@ -577,7 +577,7 @@ static void fork__while_other_threads_work(void **state)
 		stop = false;
 		for (size_t i = 0; i < COUNT_OF(runs); i++)
 			assert_int_equal(pthread_create(&threads[i], NULL, runs[i], NULL), 0);
-		for (int round = 0; round < 30; round++) {
+		for (int round = 0; round < 12; round++) {
 			void *object = demi_malloc(200);
 
 			child_run(&child, child_of_many_threads, object);

@@ -353,12 +353,12 @@ static void check_memory_goes_back(void)
 {
 	size_t mapped, resident;
 
-	outlive(6, 200);
+	outlive(6, 100);
 	mapped = mapped_bytes();
 	resident = resident_bytes();
-	outlive(50, 200);
-	/* Each round used 9 MiB of a range of 4 GiB. */
-	assert_in_range(resident_bytes(), 0, resident + 64 * MIB);
+	outlive(50, 100);
+	/* Each round used 4 MiB of a range of 4 GiB. */
+	assert_in_range(resident_bytes(), 0, resident + 48 * MIB);
 	assert_in_range(mapped_bytes(), 0, mapped + 6144 * MIB);
 }
 
