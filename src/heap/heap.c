@@ -228,6 +228,11 @@ void heap_each(struct heap *heap, void (*visit)(struct heap *heap, void *object)
 
 /* ---- Looking at objects ---- */
 
+bool heap_is_dirty(const struct heap *heap)
+{
+	return heap->dirty;
+}
+
 bool heap_owns(const struct heap *heap, const void *ptr)
 {
 	return (uintptr_t)ptr - (uintptr_t)heap->base < heap->bytes;

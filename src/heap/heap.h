@@ -155,6 +155,17 @@ void heap_each(struct heap *heap, void (*visit)(struct heap *heap, void *object)
 /** heap_trim - give empty superblocks back and what lies in magazines to its superblock */
 void heap_trim(struct heap *heap);
 
+/** heap_is_dirty - whether heap_purge would give memory to the system: one load */
+bool heap_is_dirty(const struct heap *heap);
+
+/**
+ * heap_purge - give the memory of long free runs back to the system
+ *
+ * Not at the free, since what is freed is often allocated again soon, and faulting it in again
+ * costs more than keeping it for a while; but a run of 256 MiB or more goes back at once.
+ */
+void heap_purge(struct heap *heap);
+
 /** heap_is_empty - whether no object lives, held or not; collects and trims first */
 bool heap_is_empty(struct heap *heap);
 

@@ -358,7 +358,7 @@ static size_t resident_pages(const void *memory, size_t bytes)
 static const struct heap_options ordinary = {
 	.bytes_max = 64 * MIB, .checks = HEAP_CHECKS_OFF, .huge_pages = HEAP_HUGE_PAGES_OFF};
 
-static void heap_free__returns_big_runs_to_the_system(void **state)
+static void heap_purge__returns_big_runs_to_the_system(void **state)
 {
 	struct heap *heap;
 	unsigned char *object;
@@ -369,6 +369,11 @@ static void heap_free__returns_big_runs_to_the_system(void **state)
 	memset(object, 0xa5, 32 * MIB);
 	assert_int_equal(resident_pages(object, 32 * MIB), 32 * MIB / 4096);
 	assert_int_equal(heap_free(heap, object), 0);
+	/* For a while it is kept for the next one. */
+	assert_true(heap_is_dirty(heap));
+	assert_int_equal(resident_pages(object, 32 * MIB), 32 * MIB / 4096);
+	heap_purge(heap);
+	assert_false(heap_is_dirty(heap));
 	assert_int_equal(resident_pages(object, 32 * MIB), 0);
 	assert_ptr_equal(heap_alloc(heap, 32 * MIB), object);
 	object[0] = 1;
@@ -376,7 +381,30 @@ static void heap_free__returns_big_runs_to_the_system(void **state)
 	heap_destroy(heap);
 }
 
-static void heap_free__returns_many_empty_superblocks_to_the_system(void **state)
+static void heap_free__returns_what_is_very_big_at_once(void **state)
+{
+	const struct heap_options options = {
+		.bytes_max = 1024 * MIB,
+		.huge_pages = HEAP_HUGE_PAGES_OFF,
+		.checks = HEAP_CHECKS_OFF,
+	};
+	struct heap *heap;
+	unsigned char *object;
+
+	(void)state;
+	assert_int_equal(heap_create(&heap, &options), 0);
+	object = heap_alloc(heap, 256 * MIB);
+	assert_non_null(object);
+	for (size_t i = 0; i < 256 * MIB; i += MIB)
+		object[i] = 1;
+	assert_int_equal(heap_free(heap, object), 0);
+	for (size_t i = 0; i < 256 * MIB; i += 32 * MIB)
+		assert_int_equal(resident_pages(object + i, 32 * MIB), 0);
+	assert_false(heap_is_dirty(heap));
+	heap_destroy(heap);
+}
+
+static void heap_purge__returns_many_empty_superblocks_to_the_system(void **state)
 {
 	enum { OBJECTS = 1500 };
 	static unsigned char *objects[OBJECTS];
@@ -391,6 +419,7 @@ static void heap_free__returns_many_empty_superblocks_to_the_system(void **state
 	}
 	for (size_t i = 0; i < OBJECTS; i++)
 		assert_int_equal(heap_free(heap, objects[i]), 0);
+	heap_purge(heap);
 	for (size_t i = 0; i < OBJECTS; i++)
 		resident += resident_pages(objects[i], 32 * KIB);
 	assert_true(resident * 4096 <= 17 * MIB);
@@ -1283,8 +1312,9 @@ int main(void)
 		both_tests(heap_alloc__reuses_empty_superblocks_for_other_classes),
 		both_tests(heap_alloc__fills_the_gaps_of_full_superblocks),
 		plain_test(heap_alloc__merges_free_runs),
-		cmocka_unit_test(heap_free__returns_big_runs_to_the_system),
-		cmocka_unit_test(heap_free__returns_many_empty_superblocks_to_the_system),
+		cmocka_unit_test(heap_purge__returns_big_runs_to_the_system),
+		cmocka_unit_test(heap_free__returns_what_is_very_big_at_once),
+		cmocka_unit_test(heap_purge__returns_many_empty_superblocks_to_the_system),
 		both_tests(heap_alloc_aligned__aligns),
 		both_tests(heap_alloc_aligned__refuses_other_alignments),
 		both_tests(heap_free__foreign_pointer_is_efault),

@@ -181,6 +181,8 @@ static int free_ownerless(struct heap *heap, void *object)
 	heap->others_freed = true;
 	if (!error && heap != shared && put_to_rest(heap))
 		kept--;
+	else if (heap_is_dirty(heap))
+		heap_purge(heap);
 	return error;
 }
 

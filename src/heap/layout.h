@@ -188,6 +188,7 @@ struct heap {
 	uint16_t *page_holds; /* with protect: operations that protect the page */
 	bool others_freed; /* another thread did: it may be looking yet when all objects are gone */
 	bool ownerless;    /* belongs to who holds the lock of heaps.c; atomic */
+	bool dirty;        /* there may be a free run that is worth a purge */
 	bool registered;   /* with a device, which knows the pages: they must stay */
 	uint32_t quarantine_next;
 	void *quarantine[QUARANTINE_OBJECTS];

@@ -335,6 +335,7 @@ static void heap_register__keeps_all_pages_until_heap_unregister(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		memset(object, 0xa5, 32 * MIB);
 		assert_int_equal(heap_free(heap, object), 0);
+		heap_purge(heap);
 		heap_trim(heap);
 		assert_int_equal(resident_pages(object, 32 * MIB), 32 * MIB / 4096);
 		assert_int_equal(object[0], 0xa5);
@@ -344,6 +345,7 @@ static void heap_register__keeps_all_pages_until_heap_unregister(void **state)
 	}
 	memset(object, 0xa5, 32 * MIB);
 	assert_int_equal(heap_free(heap, object), 0);
+	heap_purge(heap);
 	assert_int_equal(resident_pages(object, 32 * MIB), 0);
 }
 
@@ -358,6 +360,7 @@ static void heap_register__that_failed_keeps_no_pages(void **state)
 	assert_int_equal(heap_register(heap, &ops, &failing, &number), -EIO);
 	memset(object, 0xa5, 32 * MIB);
 	assert_int_equal(heap_free(heap, object), 0);
+	heap_purge(heap);
 	assert_int_equal(resident_pages(object, 32 * MIB), 0);
 }
 

@@ -12,8 +12,10 @@
 #include "heap/region.h"
 #include "heap/superblock.h"
 
-/* A free run whose memory may be resident goes back to the system from here on: 16 MiB. */
+/* A free run of which so much may be resident is worth a purge, 16 MiB, and cannot wait for one,
+ * 256 MiB. */
 #define PURGE_UNITS 64u
+#define PURGE_NOW_UNITS 1024u
 
 /* Growth in steps of an eighth of what there is, so that devices get few regions: to 64 MiB. */
 #define GROW_UNITS_MAX 256u
@@ -67,6 +69,11 @@ static void run_remove(struct heap *heap, struct unit *head)
 	head->kind = UNIT_UNUSED;
 }
 
+static bool purge(struct heap *heap, uint32_t first, uint32_t units)
+{
+	return pages_purge(&heap->pages, (size_t)first << UNIT_SHIFT, (size_t)units << UNIT_SHIFT);
+}
+
 /* Frees units that are UNIT_UNUSED, merging them with the free runs on both sides. */
 static void run_give(struct heap *heap, uint32_t first, uint32_t units, uint32_t dirty)
 {
@@ -90,10 +97,23 @@ static void run_give(struct heap *heap, uint32_t first, uint32_t units, uint32_t
 	 * comes and goes beside a long free run must not cost a system call each time. What a
 	 * device knows must stay where it is.
 	 */
-	if (dirty >= PURGE_UNITS && !heap->registered &&
-	    pages_purge(&heap->pages, (size_t)first << UNIT_SHIFT, (size_t)units << UNIT_SHIFT))
+	if (dirty >= PURGE_NOW_UNITS && !heap->registered && purge(heap, first, units))
 		dirty = 0;
+	if (dirty >= PURGE_UNITS && !heap->registered)
+		heap->dirty = true;
 	run_insert(heap, first, units, dirty);
+}
+
+void heap_purge(struct heap *heap)
+{
+	heap->dirty = false;
+	for (unsigned int bin = bin_of(PURGE_UNITS); bin < BINS && !heap->registered; bin++) {
+		for (struct unit *run = heap->bins[bin]; run; run = run->next) {
+			if (run->dirty >= PURGE_UNITS &&
+			    purge(heap, unit_index(heap, run), run->units))
+				run->dirty = 0;
+		}
+	}
 }
 
 static struct unit *run_find(const struct heap *heap, uint32_t units)

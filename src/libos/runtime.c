@@ -27,6 +27,9 @@ struct heap_options runtime_heap_options(const struct config *config, heap_wrong
 	};
 }
 
+/* Free memory is kept so long for those who want it back. */
+#define PURGE_DELAY_NS UINT64_C(250000000)
+
 static void log_heap(const struct heap *heap, const struct config *config)
 {
 	struct heap_stats stats;
@@ -121,6 +124,18 @@ static void cancel_closes(struct op_table *ops)
 		if (op->state == OP_PENDING && op->opcode == DEMI_OPC_CLOSE)
 			op->queue->ops->cancel(op->queue, op);
 	}
+}
+
+void runtime_purge(struct runtime *runtime)
+{
+	uint64_t now_ns = runtime->context.now_ns;
+
+	if (runtime->purge_at_ns == 0)
+		runtime->purge_at_ns = now_ns + PURGE_DELAY_NS;
+	if (now_ns < runtime->purge_at_ns)
+		return;
+	runtime->purge_at_ns = 0;
+	heap_purge(runtime->context.heap);
 }
 
 static void forget_queue(struct queue *queue)

@@ -12,7 +12,8 @@ struct runtime {
 	struct queue_context context;
 	struct config config;
 	struct libos *libos;
-	struct runtime *next;        /* in the list of all of the process */
+	struct runtime *next; /* in the list of all of the process */
+	uint64_t purge_at_ns; /* when free memory goes back to the system; 0: there is none */
 	uint32_t waits_without_poll; /* waits in a row that found their operation complete */
 };
 
@@ -42,12 +43,17 @@ void runtime_destroy(struct runtime *runtime);
  */
 void runtime_forget(struct runtime *runtime);
 
+/** runtime_purge - give memory back to the system when it has been free for a while */
+void runtime_purge(struct runtime *runtime);
+
 /** runtime_poll - one poll round at @now_ns */
 static inline void runtime_poll(struct runtime *runtime, uint64_t now_ns)
 {
 	runtime->context.now_ns = now_ns;
 	if (__builtin_expect(heap_has_remote(runtime->context.heap), false))
 		heap_collect(runtime->context.heap);
+	if (__builtin_expect(heap_is_dirty(runtime->context.heap), false))
+		runtime_purge(runtime);
 	sched_poll(&runtime->context.sched, now_ns);
 }
 

@@ -572,6 +572,7 @@ static void fork__while_other_threads_work(void **state)
 	static struct child child;
 
 	(void)state;
+	skip_unless(!HAS_ASAN, "AddressSanitizer's own allocator may be locked in the child");
 	for (int protect = 0; protect < 2; protect++) {
 		start(protect);
 		stop = false;

@@ -508,6 +508,29 @@ static void heap__on_error_log_goes_on(void **state)
 	}
 }
 
+/* A runtime that makes progress gives memory back that has been free for a quarter of a second. */
+static void heap__free_memory_goes_back_after_a_while(void **state)
+{
+	const size_t size = 64 * MIB;
+	size_t before, full;
+	uint8_t *object;
+
+	(void)state;
+	check_call(demi_init(NULL), 0);
+	object = demi_malloc(size);
+	assert_non_null(object);
+	before = resident_bytes();
+	memset(object, 1, size);
+	full = resident_bytes();
+	assert_true(full >= before + size / 2);
+	demi_free(object);
+	for (uint64_t began_ms = now_ms(); resident_bytes() + size / 2 > full;) {
+		assert_true(now_ms() - began_ms < 10000);
+		drive();
+	}
+	demi_fini();
+}
+
 static void logged_without_runtime(void *argument)
 {
 	void *object = demi_malloc(100);
@@ -554,6 +577,7 @@ int main(void)
 		TEST_BOTH(heap__errno_is_kept_on_success),
 		TEST_BOTH(heap__usable_size_of_what_is_no_object_is_0),
 		TEST_RAW(heap__everything_is_there_again_after_exhaustion),
+		TEST_RAW(heap__free_memory_goes_back_after_a_while),
 		TEST_RAW(heap__wrong_frees_abort_and_name_the_address),
 		TEST_RAW(heap__on_error_log_goes_on),
 		TEST_RAW(heap__on_error_log_holds_before_any_demi_init),
