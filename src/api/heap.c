@@ -43,6 +43,8 @@ static const char *describe(const struct heap *heap, const void *ptr, int error,
 		return "the pointer points into an object, not at its start";
 	case HEAP_PLACE_NEVER:
 		return "there was never an object at this address";
+	case HEAP_PLACE_BUF:
+		return "it is the buffer of an array, which demi_sgafree frees";
 	case HEAP_PLACE_FREE:
 	case HEAP_PLACE_HELD:
 		return "double free";
@@ -114,7 +116,7 @@ static __attribute__((noinline)) void *alloc_slow(size_t alignment, size_t size,
 
 void *demi_malloc(size_t size)
 {
-	void *object = heap_alloc_fast(api_heap, size);
+	void *object = heap_alloc_fast(api_heap, size, STATE_NEW);
 
 	return likely(object) ? object : alloc_slow(1, size, false);
 }
@@ -128,7 +130,7 @@ void *demi_calloc(size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	object = heap_alloc_fast(api_heap, bytes);
+	object = heap_alloc_fast(api_heap, bytes, STATE_NEW);
 	if (unlikely(!object))
 		return alloc_slow(1, bytes, true);
 	return memset(object, 0, bytes);
@@ -161,7 +163,7 @@ static __attribute__((noinline)) void free_slow(void *ptr)
 
 void demi_free(void *ptr)
 {
-	if (unlikely(!heap_free_fast(api_heap, ptr)))
+	if (unlikely(!heap_free_fast(api_heap, ptr, STATE_NEW)))
 		free_slow(ptr);
 }
 

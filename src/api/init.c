@@ -38,7 +38,7 @@ static void after_fork_in_child(void)
 		struct runtime *runtime = runtimes;
 
 		runtimes = runtime->next;
-		runtime_forget(runtime);
+		runtime_forget(runtime, runtime == api_runtime);
 		runtime->next = forgotten;
 		forgotten = runtime;
 	}

@@ -5,18 +5,16 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "heap/protect.h"
-
 static void buf_init(struct buf *buf, unsigned char *data)
 {
-	*buf = (struct buf){.data = data, .magic = BUF_MAGIC};
+	*buf = (struct buf){.data = data};
 	buf->source.any.sa_family = AF_UNSPEC;
 }
 
 struct buf *buf_alloc(struct heap *heap, uint32_t capacity)
 {
 	/* At least one byte of room, so that data lies in this object and not in the next one. */
-	struct buf *buf = heap_alloc_io(heap, sizeof(*buf) + (capacity ? (size_t)capacity : 1));
+	struct buf *buf = heap_alloc_buf(heap, sizeof(*buf) + (capacity ? (size_t)capacity : 1));
 
 	if (!buf)
 		return NULL;
@@ -27,7 +25,7 @@ struct buf *buf_alloc(struct heap *heap, uint32_t capacity)
 
 struct buf *buf_reference(struct heap *heap, void *object, void *data, uint32_t length)
 {
-	struct buf *buf = heap_alloc(heap, sizeof(*buf));
+	struct buf *buf = heap_alloc_buf(heap, sizeof(*buf));
 
 	if (!buf)
 		return NULL;
@@ -42,7 +40,7 @@ struct buf *buf_from_pointer(const struct heap *heap, const void *ptr)
 {
 	struct buf *buf = (struct buf *)(uintptr_t)ptr;
 
-	return heap_is_owned(heap, ptr, sizeof(*buf)) && buf->magic == BUF_MAGIC ? buf : NULL;
+	return heap_is_buf(heap, ptr) ? buf : NULL;
 }
 
 int buf_free(struct heap *heap, struct buf *buf)
@@ -56,8 +54,7 @@ int buf_free(struct heap *heap, struct buf *buf)
 		next = buf->next;
 		object = buf->object;
 		/* The fields stay for the operations that hold the buf; only the owner is gone. */
-		protect_store(heap, &buf->magic, 0);
-		if (heap_free(heap, buf) != 0)
+		if (heap_free_buf(heap, buf) != 0)
 			return -EINVAL;
 		if (object)
 			heap_release(heap, object);
@@ -66,23 +63,11 @@ int buf_free(struct heap *heap, struct buf *buf)
 	return 0;
 }
 
-/* Whether an object that begins like a buf is one: its run must lie where it says. */
-static bool is_buf(const struct heap *heap, const struct buf *buf)
-{
-	if (!buf_from_pointer(heap, buf))
-		return false;
-	if (buf->object)
-		return heap_object(heap, buf->object) == buf->object &&
-		       heap_object(heap, buf->data) == buf->object;
-	return heap_is_owned(heap, buf, sizeof(*buf) + (size_t)buf->capacity) &&
-	       (!buf->length || heap_object(heap, buf->data) == buf);
-}
-
 static void free_if_buf(struct heap *heap, void *object)
 {
-	struct buf *buf = object;
+	struct buf *buf = buf_from_pointer(heap, object);
 
-	if (!is_buf(heap, buf))
+	if (!buf)
 		return;
 	/* Not what follows in its chain: each is visited. */
 	buf->next = NULL;

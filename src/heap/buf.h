@@ -25,10 +25,7 @@ struct buf {
 		struct sockaddr_in ipv4;
 		struct sockaddr_in6 ipv6;
 	} source;
-	uint32_t magic; /* BUF_MAGIC until its owner frees it */
 };
-
-#define BUF_MAGIC 0x0b0fd311u
 
 _Static_assert(sizeof(struct buf) == 64, "a buf header is one cache line");
 
@@ -56,9 +53,6 @@ int buf_free(struct heap *heap, struct buf *buf);
 
 /**
  * buf_free_all - free every live buf of the heap, when its runtime ends
- *
- * An object is taken for a buf when its first bytes describe one whose run lies in it or in another
- * object.
  */
 void buf_free_all(struct heap *heap);
 
@@ -67,7 +61,7 @@ void buf_free_all(struct heap *heap);
  *
  * With a buf by reference they hold its object too: the owner's buf_free drops the hold that
  * buf_reference took, so that each holder of the buf has its own on the object, and the bytes stay
- * until the last of them. All fields but magic keep their values while the buf is held. Who holds a
+ * until the last of them. All fields keep their values while the buf is held. Who holds a
  * chain walks it, and reads next before the release.
  */
 void buf_hold(struct heap *heap, struct buf *buf);

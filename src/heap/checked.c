@@ -111,21 +111,22 @@ static void hide_object(const struct heap *heap, void *object, size_t size)
 	VALGRIND_MEMPOOL_FREE(heap, object);
 }
 
-static void *class_object(struct heap *heap, uint32_t class_id, size_t size)
+static void *class_object(struct heap *heap, uint32_t class_id, size_t size, uint32_t state)
 {
 	struct unit *unit;
 	uint32_t index = superblock_take(heap, class_id, &unit);
 
 	if (index == UINT32_MAX)
 		return NULL;
-	unit->states[index] = STATE_NEW | STATE_CHECKED;
+	unit->states[index] = state | STATE_CHECKED;
 	unit_sizes(heap, unit)[index] = (uint32_t)size;
 	return unit->objects + (size_t)index * unit->size;
 }
 
-static void *large_object(struct heap *heap, size_t alignment, size_t gross, size_t size)
+static void *large_object(struct heap *heap, size_t alignment, size_t gross, size_t size,
+			  uint32_t state)
 {
-	void *object = large_alloc(heap, alignment, gross, false);
+	void *object = large_alloc(heap, alignment, gross, state, false);
 	struct unit *unit;
 
 	if (!object)
@@ -136,7 +137,7 @@ static void *large_object(struct heap *heap, size_t alignment, size_t gross, siz
 	return object;
 }
 
-void *checked_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed)
+void *checked_alloc(struct heap *heap, size_t alignment, size_t size, uint32_t state, bool zeroed)
 {
 	size_t gross;
 	uint32_t class_id;
@@ -147,8 +148,8 @@ void *checked_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroe
 	if (heap_has_remote(heap))
 		heap_collect(heap);
 	class_id = class_of_aligned(heap, alignment, gross);
-	object = class_id < CLASSES ? class_object(heap, class_id, size)
-				    : large_object(heap, alignment, gross, size);
+	object = class_id < CLASSES ? class_object(heap, class_id, size, state)
+				    : large_object(heap, alignment, gross, size, state);
 	if (!object)
 		return NULL;
 	show_object(heap, object, size);

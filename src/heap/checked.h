@@ -25,8 +25,8 @@ void checked_end(const struct heap *heap);
 void checked_hide(const struct heap *heap, void *memory, size_t bytes);
 void checked_show(const struct heap *heap, void *memory, size_t bytes);
 
-/** checked_alloc - as heap_alloc_aligned, in a checked heap; @zeroed: the bytes are 0 */
-void *checked_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed);
+/** checked_alloc - as heap_alloc_aligned, in a checked heap; @state: its state word */
+void *checked_alloc(struct heap *heap, size_t alignment, size_t size, uint32_t state, bool zeroed);
 
 /** checked_give - nobody holds the object of a checked heap any more */
 void checked_give(struct heap *heap, struct unit *unit, uint32_t index);

@@ -10,8 +10,12 @@ static inline struct magazine *magazine_at(struct heap *heap, size_t offset)
 	return (struct magazine *)(void *)((char *)heap->magazines + offset);
 }
 
-/** heap_alloc_fast - an object of a class from its magazine; NULL: use heap_alloc */
-static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *heap, size_t size)
+/**
+ * heap_alloc_fast - an object of a class from its magazine; NULL: use heap_alloc
+ * @state: its state word
+ */
+static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *heap, size_t size,
+								   uint32_t state)
 {
 	struct magazine *magazine = heap->magazines;
 	struct magazine_slot *top;
@@ -27,7 +31,7 @@ static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *
 	if (unlikely(top == magazine->bottom))
 		return NULL;
 	magazine->top = --top;
-	*top->state = STATE_NEW;
+	*top->state = state;
 	object = top->object;
 	/* Saves the caller's test. */
 	if (!object)
@@ -35,8 +39,12 @@ static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *
 	return object;
 }
 
-/** heap_free_fast - free an object of a class that nobody else holds; false: use heap_free */
-static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *heap, void *object)
+/**
+ * heap_free_fast - free an object of a class that nobody else holds; false: use heap_free
+ * @expected: the state word that it was allocated with
+ */
+static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *heap, void *object,
+								 uint32_t expected)
 {
 	uintptr_t offset = (uintptr_t)object - (uintptr_t)heap->base;
 	struct magazine *magazine;
@@ -54,7 +62,7 @@ static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *he
 	state = &unit->states[index];
 	magazine = magazine_at(heap, unit->magazine_offset);
 	top = magazine->top;
-	if (unlikely(*state != STATE_NEW || top == magazine->limit))
+	if (unlikely(*state != expected || top == magazine->limit))
 		return false;
 	*state = STATE_IN_MAGAZINE;
 	top->object = object;

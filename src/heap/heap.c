@@ -70,7 +70,7 @@ static bool allocation_fails(struct heap *heap)
 	return false;
 }
 
-static void *class_alloc(struct heap *heap, uint32_t class_id)
+static void *class_alloc(struct heap *heap, uint32_t class_id, uint32_t state)
 {
 	struct magazine *magazine = &heap->magazines[class_id];
 
@@ -79,11 +79,12 @@ static void *class_alloc(struct heap *heap, uint32_t class_id)
 	if (magazine->top == magazine->bottom && !magazine_fill(heap, class_id))
 		return NULL;
 	magazine->top--;
-	*magazine->top->state = STATE_NEW;
+	*magazine->top->state = state;
 	return magazine->top->object;
 }
 
-static void *alloc_aligned(struct heap *heap, size_t alignment, size_t size, bool zeroed)
+static void *alloc_aligned(struct heap *heap, size_t alignment, size_t size, uint32_t state,
+			   bool zeroed)
 {
 	uint32_t class_id;
 	void *object;
@@ -91,14 +92,14 @@ static void *alloc_aligned(struct heap *heap, size_t alignment, size_t size, boo
 	if (allocation_fails(heap))
 		return NULL;
 	if (heap->checked)
-		return checked_alloc(heap, alignment, size, zeroed);
+		return checked_alloc(heap, alignment, size, state, zeroed);
 	class_id = class_of_aligned(heap, alignment, size);
 	if (class_id == CLASSES) {
 		if (heap_has_remote(heap))
 			heap_collect(heap);
-		return large_alloc(heap, alignment, size, zeroed);
+		return large_alloc(heap, alignment, size, state, zeroed);
 	}
-	object = class_alloc(heap, class_id);
+	object = class_alloc(heap, class_id, state);
 	if (object && zeroed)
 		memset(object, 0, size);
 	return object;
@@ -112,11 +113,12 @@ static inline size_t alignment_of(const struct heap *heap, size_t size, size_t b
 
 void *heap_alloc(struct heap *heap, size_t size)
 {
-	void *object = heap_alloc_fast(heap, size);
+	void *object = heap_alloc_fast(heap, size, STATE_NEW);
 
 	if (likely(object))
 		return object;
-	return alloc_aligned(heap, alignment_of(heap, size, HEAP_PROTECT_BYTES_MIN), size, false);
+	return alloc_aligned(heap, alignment_of(heap, size, HEAP_PROTECT_BYTES_MIN), size,
+			     STATE_NEW, false);
 }
 
 void *heap_alloc_aligned(struct heap *heap, size_t alignment, size_t size)
@@ -125,21 +127,31 @@ void *heap_alloc_aligned(struct heap *heap, size_t alignment, size_t size)
 
 	if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > HEAP_ALIGNMENT_MAX)
 		return NULL;
-	return alloc_aligned(heap, alignment > own ? alignment : own, size, false);
+	return alloc_aligned(heap, alignment > own ? alignment : own, size, STATE_NEW, false);
 }
 
 void *heap_alloc_zeroed(struct heap *heap, size_t size)
 {
-	return alloc_aligned(heap, alignment_of(heap, size, HEAP_PROTECT_BYTES_MIN), size, true);
+	return alloc_aligned(heap, alignment_of(heap, size, HEAP_PROTECT_BYTES_MIN), size,
+			     STATE_NEW, true);
 }
 
 void *heap_alloc_io(struct heap *heap, size_t size)
 {
-	void *object = heap_alloc_fast(heap, size);
+	void *object = heap_alloc_fast(heap, size, STATE_NEW);
 
 	if (likely(object))
 		return object;
-	return alloc_aligned(heap, alignment_of(heap, size, 0), size, false);
+	return alloc_aligned(heap, alignment_of(heap, size, 0), size, STATE_NEW, false);
+}
+
+void *heap_alloc_buf(struct heap *heap, size_t size)
+{
+	void *object = heap_alloc_fast(heap, size, STATE_NEW | STATE_BUF);
+
+	if (likely(object))
+		return object;
+	return alloc_aligned(heap, alignment_of(heap, size, 0), size, STATE_NEW | STATE_BUF, false);
 }
 
 void heap_fail_after(struct heap *heap, uint64_t count)
@@ -186,7 +198,7 @@ static void count_held_only(struct heap *heap, const struct unit *unit, int more
 		heap->held_only[unit->class_id] += (uint64_t)(int64_t)more;
 }
 
-static int free_slow(struct heap *heap, void *object)
+static int free_slow(struct heap *heap, void *object, uint32_t buf)
 {
 	struct unit *unit;
 	uint32_t *state;
@@ -200,6 +212,8 @@ static int free_slow(struct heap *heap, void *object)
 										   : -EINVAL;
 	if (!(*state & STATE_OWNED))
 		return -EALREADY;
+	if ((*state & STATE_BUF) != buf)
+		return -EINVAL;
 	if (*state & STATE_HOLDS) {
 		*state &= ~STATE_OWNED;
 		count_held_only(heap, unit, 1);
@@ -211,7 +225,29 @@ static int free_slow(struct heap *heap, void *object)
 
 int heap_free(struct heap *heap, void *object)
 {
-	return likely(heap_free_fast(heap, object)) ? 0 : free_slow(heap, object);
+	return likely(heap_free_fast(heap, object, STATE_NEW)) ? 0 : free_slow(heap, object, 0);
+}
+
+int heap_drop(struct heap *heap, void *object)
+{
+	uint32_t *state;
+
+	if (!heap_owns(heap, object))
+		return -EFAULT;
+	state = object_state(heap, unit_at(heap, object), object);
+	if (!state)
+		return -EINVAL;
+	if (!(*state & STATE_OWNED))
+		return -EALREADY;
+	*state = STATE_IN_MAGAZINE;
+	return 0;
+}
+
+int heap_free_buf(struct heap *heap, void *object)
+{
+	if (likely(heap_free_fast(heap, object, STATE_NEW | STATE_BUF)))
+		return 0;
+	return free_slow(heap, object, STATE_BUF);
 }
 
 void heap_each(struct heap *heap, void (*visit)(struct heap *heap, void *object))
@@ -274,6 +310,16 @@ bool heap_is_owned(const struct heap *heap, const void *object, size_t size)
 	state = object_state(heap, unit, object);
 	return state && (*state & STATE_NEW) == STATE_NEW &&
 	       state_usable_size(heap, unit, state) >= size;
+}
+
+bool heap_is_buf(const struct heap *heap, const void *object)
+{
+	const uint32_t *state;
+
+	if (unlikely(!heap_owns(heap, object)))
+		return false;
+	state = object_state(heap, unit_at(heap, object), object);
+	return state && (*state & (STATE_NEW | STATE_BUF)) == (STATE_NEW | STATE_BUF);
 }
 
 size_t heap_usable_size(const struct heap *heap, const void *object)
@@ -368,8 +414,11 @@ static int ranges_create(struct heap *heap, const struct heap_options *options)
 	heap->chunks = table_map(heap->chunks_bytes);
 	if (!heap->chunks)
 		goto unmap_units;
-	if (pages_reserve(&heap->pages, bytes, huge, options->lock && !heap->checked) < 0)
+	heap->used_before = table_map(heap->units_max);
+	if (!heap->used_before)
 		goto unmap_chunks;
+	if (pages_reserve(&heap->pages, bytes, huge, options->lock && !heap->checked) < 0)
+		goto unmap_used;
 	heap->base = heap->pages.base;
 	if (!heap->protect)
 		return 0;
@@ -378,6 +427,8 @@ static int ranges_create(struct heap *heap, const struct heap_options *options)
 		return 0;
 	pages_release(&heap->pages);
 
+unmap_used:
+	munmap(heap->used_before, heap->units_max);
 unmap_chunks:
 	munmap(heap->chunks, heap->chunks_bytes);
 unmap_units:
@@ -434,6 +485,7 @@ void heap_destroy(struct heap *heap)
 	pages_release(&heap->pages);
 	if (heap->page_holds)
 		munmap(heap->page_holds, heap->pages.bytes / PROTECT_PAGE_BYTES * sizeof(uint16_t));
+	munmap(heap->used_before, heap->units_max);
 	munmap(heap->chunks, heap->chunks_bytes);
 	munmap(heap->units, heap->table_bytes);
 	free(heap);

@@ -85,6 +85,9 @@ void *heap_alloc_aligned(struct heap *heap, size_t alignment, size_t size);
 /** heap_alloc_io - as heap_alloc, for what devices read and write: see heap_options.protect */
 void *heap_alloc_io(struct heap *heap, size_t size);
 
+/** heap_alloc_buf - as heap_alloc_io, for what only heap_free_buf frees: an array's buffers */
+void *heap_alloc_buf(struct heap *heap, size_t size);
+
 /** heap_alloc_zeroed - as heap_alloc; all bytes are 0, and those that were already are not touched */
 void *heap_alloc_zeroed(struct heap *heap, size_t size);
 
@@ -92,10 +95,24 @@ void *heap_alloc_zeroed(struct heap *heap, size_t size);
  * heap_free - drop the owner's hold on an object
  *
  * Return: 0; -EFAULT when @object is not in this heap; -EINVAL when it is not the start of an
- * object; -EALREADY when its owner has freed it before (-EINVAL once the superblock that it was in
+ * object, or is of heap_alloc_buf; -EALREADY when its owner has freed it before (-EINVAL once the superblock that it was in
  * has become empty and is used otherwise). Nothing changes on an error.
  */
 int heap_free(struct heap *heap, void *object);
+
+/**
+ * heap_drop - free an object of a heap that nobody can put in order any more
+ *
+ * For the child of a fork, which may have caught another thread's heap at any point: only the
+ * object's own state changes, its memory is not used again. Return: as heap_free.
+ */
+int heap_drop(struct heap *heap, void *object);
+
+/** heap_free_buf - heap_free for objects of heap_alloc_buf; -EINVAL for others */
+int heap_free_buf(struct heap *heap, void *object);
+
+/** heap_is_buf - whether an object of heap_alloc_buf starts here that its owner has not freed */
+bool heap_is_buf(const struct heap *heap, const void *object);
 
 /**
  * heap_free_remote - heap_free by any other thread than the owner
@@ -165,6 +182,9 @@ bool heap_is_dirty(const struct heap *heap);
  * costs more than keeping it for a while; but a run of 256 MiB or more goes back at once.
  */
 void heap_purge(struct heap *heap);
+
+/** heap_purge_all - give all free memory back to the system */
+void heap_purge_all(struct heap *heap);
 
 /** heap_is_empty - whether no object lives, held or not; collects and trims first */
 bool heap_is_empty(struct heap *heap);

@@ -146,14 +146,17 @@ void heaps_retire(struct heap *heap)
 {
 	lock_take();
 	__atomic_store_n(&heap->ownerless, true, __ATOMIC_SEQ_CST);
-	if (!put_to_rest(heap))
+	if (!put_to_rest(heap)) {
+		heap_purge_all(heap);
 		kept++;
+	}
 	lock_drop();
 }
 
-void heaps_disown(struct heap *heap)
+void heaps_disown(struct heap *heap, bool is_own)
 {
 	lock_take();
+	heap->abandoned = !is_own;
 	__atomic_store_n(&heap->ownerless, true, __ATOMIC_SEQ_CST);
 	/* What operations of the parent hold will never be released here. */
 	kept++;
@@ -175,14 +178,23 @@ unsigned int heaps_kept(void)
 /* Under the lock. */
 static int free_ownerless(struct heap *heap, void *object)
 {
-	int error = heap_free(heap, object);
+	uint32_t used = heap->units_used;
+	int error;
+
+	if (heap->abandoned)
+		return heap_drop(heap, object);
+	error = heap_free(heap, object);
 
 	heap->remote_frees++;
 	heap->others_freed = true;
-	if (!error && heap != shared && put_to_rest(heap))
+	if (heap == shared) {
+		if (heap_is_dirty(heap))
+			heap_purge(heap);
+	} else if (!error && put_to_rest(heap)) {
 		kept--;
-	else if (heap_is_dirty(heap))
-		heap_purge(heap);
+	} else if (heap->units_used < used) {
+		heap_purge_all(heap);
+	}
 	return error;
 }
 
@@ -199,7 +211,8 @@ static bool is_idle(const struct heap *heap)
 void heaps_collect(struct heap *heap)
 {
 	lock_take();
-	if (__atomic_load_n(&heap->ownerless, __ATOMIC_SEQ_CST) && heap_has_remote(heap)) {
+	if (__atomic_load_n(&heap->ownerless, __ATOMIC_SEQ_CST) && !heap->abandoned &&
+	    heap_has_remote(heap)) {
 		heap_collect(heap);
 		/* It rests already when a thread's entry came after its free was collected. */
 		if (heap != shared && !is_idle(heap) && put_to_rest(heap))

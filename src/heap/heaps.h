@@ -24,8 +24,11 @@ int heaps_create(struct heap **heap_out, const struct heap_options *options);
  */
 void heaps_retire(struct heap *heap);
 
-/** heaps_disown - for the child of a fork: the heap's thread uses it no more, its objects stay */
-void heaps_disown(struct heap *heap);
+/**
+ * heaps_disown - for the child of a fork: the heap's thread uses it no more, its objects stay
+ * @is_own: the thread is the one that forked; else what is freed is not used again
+ */
+void heaps_disown(struct heap *heap, bool is_own);
 
 /** heaps_kept - heaps that are retired and not empty */
 unsigned int heaps_kept(void);

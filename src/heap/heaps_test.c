@@ -286,7 +286,7 @@ static void heaps_disown__keeps_the_heap_until_it_is_empty(void **state)
 
 	(void)state;
 	heap_hold(heap, held);
-	heaps_disown(heap);
+	heaps_disown(heap, true);
 	assert_int_equal(heaps_kept(), kept + 1);
 	assert_int_equal(free_anywhere(object), 0);
 	assert_int_equal(free_anywhere(held), 0);

@@ -40,6 +40,7 @@
 /* State word of an object. Live: flags and the number of holds. Not live: next free index. */
 #define STATE_OWNED 0x80000000u
 #define STATE_LIVE 0x40000000u
+#define STATE_BUF 0x10000000u     /* the buffer of an array: heap_free_buf frees it */
 #define STATE_CHECKED 0x20000000u /* allocated while the heap was checked: never the fast path */
 #define STATE_HOLDS HEAP_HOLDS_MAX
 #define STATE_NEW (STATE_OWNED | STATE_LIVE)
@@ -170,6 +171,7 @@ struct heap {
 	struct size_class classes[CLASSES];
 	struct pages pages;
 	struct chunk *chunks;
+	bool *used_before; /* by unit: used since its memory was last given back */
 	struct registrar registrars[HEAP_REGISTRARS_MAX];
 	size_t table_bytes;
 	size_t chunks_bytes;
@@ -187,9 +189,10 @@ struct heap {
 	bool protect;
 	uint16_t *page_holds; /* with protect: operations that protect the page */
 	bool others_freed; /* another thread did: it may be looking yet when all objects are gone */
-	bool ownerless;    /* belongs to who holds the lock of heaps.c; atomic */
-	bool dirty;        /* there may be a free run that is worth a purge */
-	bool registered;   /* with a device, which knows the pages: they must stay */
+	bool abandoned; /* its owner is a thread of the parent, which may have been in the middle */
+	bool ownerless; /* belongs to who holds the lock of heaps.c; atomic */
+	bool dirty;     /* there may be a free run that is worth a purge */
+	bool registered; /* with a device, which knows the pages: they must stay */
 	uint32_t quarantine_next;
 	void *quarantine[QUARANTINE_OBJECTS];
 };

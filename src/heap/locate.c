@@ -7,7 +7,9 @@ static enum heap_place place_of_state(uint32_t state)
 {
 	if (!(state & STATE_LIVE))
 		return HEAP_PLACE_FREE;
-	return state & STATE_OWNED ? HEAP_PLACE_LIVE : HEAP_PLACE_HELD;
+	if (!(state & STATE_OWNED))
+		return HEAP_PLACE_HELD;
+	return state & STATE_BUF ? HEAP_PLACE_BUF : HEAP_PLACE_LIVE;
 }
 
 /* Its owner may make something else of it right now: then the number is any. */
@@ -41,12 +43,13 @@ static struct heap_location locate_in_superblock(const struct heap *heap, const 
 	}
 	index = object_index(unit, inner);
 	location.object = unit->objects + (size_t)index * unit->size;
-	if (index >= unit->carved)
+	if (index >= __atomic_load_n(&unit->carved, __ATOMIC_RELAXED))
 		location.place = HEAP_PLACE_NEVER;
 	else if (location.object != ptr)
 		location.place = HEAP_PLACE_INTERIOR;
 	else
-		location.place = place_of_state(unit->states[index]);
+		location.place = place_of_state(
+			__atomic_load_n(&unit->states[index], __ATOMIC_RELAXED));
 	return location;
 }
 

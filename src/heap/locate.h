@@ -13,6 +13,7 @@ enum heap_place {
 	HEAP_PLACE_FREE,    /* at the start of a free object */
 	HEAP_PLACE_HELD,    /* at the start of an object that was freed and is held by operations */
 	HEAP_PLACE_LIVE,    /* at the start of a live object */
+	HEAP_PLACE_BUF,     /* at the start of a live object of heap_alloc_buf */
 	HEAP_PLACE_INTERIOR, /* behind the start of an object, live or not */
 };
 

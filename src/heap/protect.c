@@ -92,22 +92,6 @@ void unprotect_pages(struct heap *heap, unsigned char *start, unsigned char *end
 	allow_writes(heap, first, last, 0);
 }
 
-void protect_store(struct heap *heap, uint32_t *word, uint32_t value)
-{
-	size_t page;
-
-	if (likely(!heap->protect)) {
-		*word = value;
-		return;
-	}
-	page = page_of(heap, word);
-	if (heap->page_holds[page] && !allow_writes(heap, page, page + 1, heap->page_holds[page]))
-		return;
-	*word = value;
-	if (heap->page_holds[page])
-		mprotect(page_memory(heap, page), PROTECT_PAGE_BYTES, PROT_READ);
-}
-
 void protect_end(struct heap *heap)
 {
 	size_t pages = heap->pages.committed / PROTECT_PAGE_BYTES;

@@ -26,13 +26,6 @@ bool protect_bounds(const struct heap *heap, const void *ptr, unsigned char **st
 int protect_pages(struct heap *heap, unsigned char *start, unsigned char *end);
 void unprotect_pages(struct heap *heap, unsigned char *start, unsigned char *end);
 
-/**
- * protect_store - write the library's own word in an object whose pages may be protected
- *
- * Best effort: nothing is written when the kernel will not change the protection.
- */
-void protect_store(struct heap *heap, uint32_t *word, uint32_t value);
-
 /** protect_end - let all pages be written again, whatever was protected */
 void protect_end(struct heap *heap);
 

@@ -366,7 +366,7 @@ static void heap_alloc__of_a_large_object_forgets_what_was_freed_there(void **st
 	assert_int_equal(heap_free_remote(heap, object), 0);
 	assert_int_equal(heap_free(heap, object), 0);
 	/* As heap_alloc, when the other thread is slow and its entry comes just after the collection. */
-	object = large_alloc(heap, 1, MIB, false);
+	object = large_alloc(heap, 1, MIB, STATE_NEW, false);
 	assert_non_null(object);
 	heap_collect(heap);
 	assert_ptr_equal(heap_object(heap, object), object);

@@ -17,6 +17,9 @@
 #define PURGE_UNITS 64u
 #define PURGE_NOW_UNITS 1024u
 
+/* So many runs of a bin are looked at before those of the next bins. */
+#define BIN_TRIES 8u
+
 /* Growth in steps of an eighth of what there is, so that devices get few regions: to 64 MiB. */
 #define GROW_UNITS_MAX 256u
 
@@ -69,9 +72,22 @@ static void run_remove(struct heap *heap, struct unit *head)
 	head->kind = UNIT_UNUSED;
 }
 
+/* Units of a run that were used since the run's memory was last given back. */
+static uint32_t count_dirty(const struct heap *heap, uint32_t first, uint32_t units)
+{
+	uint32_t dirty = 0;
+
+	for (uint32_t i = first; i < first + units; i++)
+		dirty += heap->used_before[i];
+	return dirty;
+}
+
 static bool purge(struct heap *heap, uint32_t first, uint32_t units)
 {
-	return pages_purge(&heap->pages, (size_t)first << UNIT_SHIFT, (size_t)units << UNIT_SHIFT);
+	if (!pages_purge(&heap->pages, (size_t)first << UNIT_SHIFT, (size_t)units << UNIT_SHIFT))
+		return false;
+	memset(heap->used_before + first, false, units);
+	return true;
 }
 
 /* Frees units that are UNIT_UNUSED, merging them with the free runs on both sides. */
@@ -104,62 +120,88 @@ static void run_give(struct heap *heap, uint32_t first, uint32_t units, uint32_t
 	run_insert(heap, first, units, dirty);
 }
 
-void heap_purge(struct heap *heap)
+static void purge_runs(struct heap *heap, uint32_t dirty_min)
 {
 	heap->dirty = false;
-	for (unsigned int bin = bin_of(PURGE_UNITS); bin < BINS && !heap->registered; bin++) {
+	for (unsigned int bin = bin_of(dirty_min); bin < BINS && !heap->registered; bin++) {
 		for (struct unit *run = heap->bins[bin]; run; run = run->next) {
-			if (run->dirty >= PURGE_UNITS &&
+			if (run->dirty >= dirty_min &&
 			    purge(heap, unit_index(heap, run), run->units))
 				run->dirty = 0;
 		}
 	}
 }
 
-static struct unit *run_find(const struct heap *heap, uint32_t units)
+void heap_purge(struct heap *heap)
 {
-	unsigned int bin = bin_of(units);
-	struct unit *run;
-
-	for (run = heap->bins[bin]; run; run = run->next) {
-		if (run->units >= units)
-			return run;
-	}
-	while (++bin < BINS) {
-		if (heap->bins[bin])
-			return heap->bins[bin];
-	}
-	return NULL;
+	purge_runs(heap, PURGE_UNITS);
 }
 
-/* Units in front of a run that make its memory unaligned, of a run of enough for that. */
+void heap_purge_all(struct heap *heap)
+{
+	heap_trim(heap);
+	purge_runs(heap, 1);
+}
+
+/* Units in front of a run that make its memory unaligned. */
 static uint32_t units_before(const struct heap *heap, const struct unit *run, size_t alignment)
 {
 	return (uint32_t)((-(uintptr_t)unit_memory(heap, run) & (alignment - 1)) >> UNIT_SHIFT);
 }
 
+/* The first run of a bin, of the first @tries, that has room for an aligned one. */
+static struct unit *bin_find(const struct heap *heap, unsigned int bin, uint32_t units,
+			     size_t alignment, uint32_t tries)
+{
+	for (struct unit *run = heap->bins[bin]; run && tries > 0; run = run->next, tries--) {
+		if (run->units >= units_before(heap, run, alignment) + units)
+			return run;
+	}
+	return NULL;
+}
+
+/* A long bin is searched to its end only when there is no longer run. */
+static struct unit *run_find(const struct heap *heap, uint32_t units, size_t alignment)
+{
+	unsigned int first = bin_of(units);
+
+	for (unsigned int bin = first; bin < BINS; bin++) {
+		struct unit *run = bin_find(heap, bin, units, alignment, BIN_TRIES);
+
+		if (run)
+			return run;
+	}
+	for (unsigned int bin = first; bin < BINS; bin++) {
+		struct unit *run = bin_find(heap, bin, units, alignment, UINT32_MAX);
+
+		if (run)
+			return run;
+	}
+	return NULL;
+}
+
 /* The units are UNIT_UNUSED and count as used. NULL: no free run is long enough. */
 static struct unit *run_take(struct heap *heap, uint32_t units, size_t alignment, bool *zeroed_out)
 {
-	uint32_t more = alignment > UNIT_BYTES ? (uint32_t)(alignment >> UNIT_SHIFT) - 1 : 0;
-	struct unit *run = run_find(heap, units + more);
-	uint32_t before, rest, dirty;
+	struct unit *run = run_find(heap, units, alignment);
+	uint32_t first, before, rest, dirty, dirty_before;
 
 	if (!run)
 		return NULL;
 	run_remove(heap, run);
-	dirty = run->dirty;
-	before = more ? units_before(heap, run, alignment) : 0;
+	first = unit_index(heap, run);
+	before = units_before(heap, run, alignment);
 	rest = run->units - units - before;
-	if (before)
-		run_insert(heap, unit_index(heap, run), before, dirty < before ? dirty : before);
-	run += before;
+	dirty_before = count_dirty(heap, first, before);
+	dirty = count_dirty(heap, first + before, units);
 	if (rest)
-		run_insert(heap, unit_index(heap, run) + units, rest, dirty < rest ? dirty : rest);
+		run_insert(heap, first + before + units, rest, run->dirty - dirty_before - dirty);
+	if (before)
+		run_insert(heap, first, before, dirty_before);
 	heap->units_used += units;
 	if (zeroed_out)
 		*zeroed_out = dirty == 0;
-	return run;
+	return run + before;
 }
 
 /* ---- Fresh units ---- */
@@ -233,6 +275,7 @@ void units_give(struct heap *heap, struct unit *first, uint32_t units)
 		first[i].kind = UNIT_UNUSED;
 		first[i].carved = 0;
 	}
+	memset(heap->used_before + unit_index(heap, first), true, units);
 	heap->units_used -= units;
 	checked_hide(heap, unit_memory(heap, first), (size_t)units << UNIT_SHIFT);
 	run_give(heap, unit_index(heap, first), units, units);
@@ -240,7 +283,7 @@ void units_give(struct heap *heap, struct unit *first, uint32_t units)
 
 /* ---- Large objects ---- */
 
-void *large_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed)
+void *large_alloc(struct heap *heap, size_t alignment, size_t size, uint32_t state, bool zeroed)
 {
 	bool is_zeroed;
 	struct unit *unit;
@@ -253,7 +296,7 @@ void *large_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed)
 	if (!unit)
 		return NULL;
 	unit->units = units;
-	unit->state = STATE_NEW;
+	unit->state = state;
 	__atomic_store_n(&unit->remote_large, 0, __ATOMIC_RELAXED);
 	unit->requested = size;
 	unit->kind = UNIT_LARGE;

@@ -21,7 +21,7 @@ bool units_prepare(struct heap *heap);
 void units_give(struct heap *heap, struct unit *first, uint32_t units);
 
 /** large_alloc - an object of its own units, zeroed when @zeroed; NULL: out of memory */
-void *large_alloc(struct heap *heap, size_t alignment, size_t size, bool zeroed);
+void *large_alloc(struct heap *heap, size_t alignment, size_t size, uint32_t state, bool zeroed);
 
 /** large_give - nobody holds the large object any more */
 void large_give(struct heap *heap, struct unit *unit);

@@ -144,7 +144,7 @@ static void forget_queue(struct queue *queue)
 		queue->ops->forget(queue);
 }
 
-void runtime_forget(struct runtime *runtime)
+void runtime_forget(struct runtime *runtime, bool is_own)
 {
 	const struct queue_table *queues = &runtime->context.queues;
 	const struct op_table *ops = &runtime->context.ops;
@@ -159,7 +159,7 @@ void runtime_forget(struct runtime *runtime)
 			forget_queue(op->queue);
 	}
 	runtime->libos->ops->forget(runtime->libos);
-	heaps_disown(runtime->context.heap);
+	heaps_disown(runtime->context.heap, is_own);
 }
 
 void runtime_destroy(struct runtime *runtime)

@@ -38,10 +38,12 @@ void runtime_destroy(struct runtime *runtime);
 /**
  * runtime_forget - in the child of a fork: the runtime is the parent's
  *
+ * @is_own: it is that of the thread that forked
+ *
  * Its descriptors are closed here, its objects may be used and freed. Calls what may be called in
  * the child of a process with threads.
  */
-void runtime_forget(struct runtime *runtime);
+void runtime_forget(struct runtime *runtime, bool is_own);
 
 /** runtime_purge - give memory back to the system when it has been free for a while */
 void runtime_purge(struct runtime *runtime);

@@ -144,6 +144,16 @@ static void watch_faults(void)
 	sigaction(SIGSEGV, &action, NULL);
 }
 
+/* Under the lock. Whoever has set an action after us keeps it. */
+static void unwatch_faults(void)
+{
+	struct sigaction now;
+
+	sigaction(SIGSEGV, NULL, &now);
+	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == fault)
+		sigaction(SIGSEGV, &former_action, NULL);
+}
+
 /* ---- Birth and death ---- */
 
 int guard_create(struct guard **guard_out, struct heap *heap, uint32_t operations_max)
@@ -196,6 +206,8 @@ void guard_destroy(struct guard *guard)
 	while (*link != guard)
 		link = &(*link)->next;
 	*link = guard->next;
+	if (!guards)
+		unwatch_faults();
 	pthread_mutex_unlock(&lock);
 	for (uint32_t i = 0; i < guard->operations_max; i++) {
 		if (guard->records[i])
