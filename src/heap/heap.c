@@ -477,6 +477,45 @@ int heap_create(struct heap **heap_out, const struct heap_options *options)
 	return 0;
 }
 
+/* The tables read as zeroes again, as they did when they were mapped. */
+static void tables_clear(struct heap *heap)
+{
+	madvise(heap->units, heap->table_bytes, MADV_DONTNEED);
+	madvise(heap->chunks, heap->chunks_bytes, MADV_DONTNEED);
+	madvise(heap->used_before, heap->units_max, MADV_DONTNEED);
+	if (heap->page_holds)
+		madvise(heap->page_holds, heap->pages.bytes / PROTECT_PAGE_BYTES * sizeof(uint16_t),
+			MADV_DONTNEED);
+}
+
+void heap_reset(struct heap *heap)
+{
+	struct pages none = heap->pages;
+
+	checked_show(heap, heap->base, heap->pages.committed);
+	none.committed = 0;
+	none.reserved_huge_bytes = 0;
+	none.locked_bytes = 0;
+	none.lock = heap->options.lock && !heap->checked;
+	none.purge = true;
+	pages_uncommit(&heap->pages, &none);
+	tables_clear(heap);
+	memset(heap->partial, 0, sizeof(heap->partial));
+	memset(heap->bins, 0, sizeof(heap->bins));
+	memset(heap->held_only, 0, sizeof(heap->held_only));
+	memset(&heap->none, 0, sizeof(heap->none));
+	classes_init(heap);
+	heap->units_fresh = 0;
+	heap->pinned = 0;
+	heap->remote_frees = 0;
+	heap->dirty = false;
+}
+
+int heap_revive(struct heap *heap)
+{
+	return units_prepare(heap) ? 0 : -ENOMEM;
+}
+
 void heap_destroy(struct heap *heap)
 {
 	if (!heap)

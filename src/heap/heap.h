@@ -72,6 +72,14 @@ int heap_create(struct heap **heap_out, const struct heap_options *options);
 void heap_destroy(struct heap *heap);
 
 /**
+ * heap_reset - make an empty heap as new, without memory; heap_revive - let it be used again
+ *
+ * Other threads may look at it meanwhile. heap_revive: 0 or -ENOMEM.
+ */
+void heap_reset(struct heap *heap);
+int heap_revive(struct heap *heap);
+
+/**
  * heap_alloc - allocate @size bytes, aligned to 16 (to 64 from 64 bytes on); contents undefined
  *
  * @size 0 gives a unique object. Return: the object, NULL when bytes_max or the system's memory

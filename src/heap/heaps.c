@@ -99,7 +99,6 @@ static struct heap *idle_take(const struct heap_options *options)
 			continue;
 		*link = heap->next;
 		heap->options = *options;
-		heap->remote_frees = 0;
 		__atomic_store_n(&heap->ownerless, false, __ATOMIC_SEQ_CST);
 		return heap;
 	}
@@ -114,7 +113,13 @@ int heaps_create(struct heap **heap_out, const struct heap_options *options)
 	lock_take();
 	heap = idle_take(options);
 	lock_drop();
-	if (!heap) {
+	if (heap) {
+		error = heap_revive(heap);
+		if (error) {
+			heaps_retire(heap);
+			return error;
+		}
+	} else {
 		error = heap_create(&heap, options);
 		if (error)
 			return error;
@@ -136,7 +141,7 @@ static bool put_to_rest(struct heap *heap)
 		heap_destroy(heap);
 		return true;
 	}
-	pages_purge(&heap->pages, 0, heap->pages.committed);
+	heap_reset(heap);
 	heap->next = idle;
 	idle = heap;
 	return true;

@@ -65,7 +65,7 @@ static int context_init(struct queue_context *context, const struct config *conf
 	if (error)
 		log_error(
 			"cannot start the runtime: %s; lower heap.max_bytes, "
-			"runtime.operations_max or runtime.queues_max%s",
+			"runtime.operations_max or runtime.queues_max, or raise ulimit -v%s",
 			strerror(-error),
 			config->heap.huge_pages == CONFIG_HUGE_PAGES_RESERVED
 				? ", or reserve huge pages of 2 MiB (sysctl vm.nr_hugepages), or set "
