@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the targets for packets share. Most inputs would end at a wrong checksum, so that they work
+ * on a copy, of exactly the input's length, whose checksum they have mended.
+ */
+#ifndef DEMI_TESTS_FUZZ_WIRE_FUZZ_H
+#define DEMI_TESTS_FUZZ_WIRE_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+#include "wire/error.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static inline void must(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+/* What every parser returns: a length within what it was given, or an error that has a name. */
+static inline int checked(int result, size_t length)
+{
+	must(result < 0 ? result > -(int)WIRE_ERRORS_END : (size_t)result <= length);
+	return result;
+}
+
+static inline uint8_t *copy_of(const void *data, size_t size)
+{
+	uint8_t *copy = malloc(size);
+
+	must(copy || !size);
+	if (size)
+		memcpy(copy, data, size);
+	return copy;
+}
+
+/* Mend the 16 bits at @at of a run of bytes whose sum begins with @pseudo. */
+static inline void mend(uint8_t *data, size_t length, size_t at, uint64_t pseudo)
+{
+	if (length < at + 2)
+		return;
+	store_be16(data + at, 0);
+	store_be16(data + at, checksum_finish(checksum_add(pseudo, data, length)));
+}
+
+#endif /* DEMI_TESTS_FUZZ_WIRE_FUZZ_H */
