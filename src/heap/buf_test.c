@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #define BYTES_MAX ((uint64_t)4 << 20)
 
 static int heap_setup(void **state)
@@ -23,20 +25,6 @@ static int plain_setup(void **state)
 	return heap_create(
 		(struct heap **)state,
 		&(struct heap_options){.bytes_max = BYTES_MAX, .checks = HEAP_CHECKS_OFF});
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
-}
-
-static uint64_t live_objects(const struct heap *heap)
-{
-	struct heap_stats stats;
-
-	heap_get_stats(heap, &stats);
-	return stats.objects;
 }
 
 /* ---- buf_alloc ---- */

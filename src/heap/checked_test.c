@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #define MIB ((size_t)1 << 20)
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -17,12 +19,6 @@ static int heap_setup(void **state)
 	struct heap_options options = {.bytes_max = 4 * MIB, .checks = HEAP_CHECKS_ON};
 
 	return heap_create((struct heap **)state, &options);
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
 }
 
 static void heap_usable_size__is_exactly_what_was_asked_for(void **state)

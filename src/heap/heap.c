@@ -228,6 +228,13 @@ int heap_free(struct heap *heap, void *object)
 	return likely(heap_free_fast(heap, object, STATE_NEW)) ? 0 : free_slow(heap, object, 0);
 }
 
+int heap_free_buf(struct heap *heap, void *object)
+{
+	if (likely(heap_free_fast(heap, object, STATE_NEW | STATE_BUF)))
+		return 0;
+	return free_slow(heap, object, STATE_BUF);
+}
+
 int heap_drop(struct heap *heap, void *object)
 {
 	uint32_t *state;
@@ -241,13 +248,6 @@ int heap_drop(struct heap *heap, void *object)
 		return -EALREADY;
 	*state = STATE_IN_MAGAZINE;
 	return 0;
-}
-
-int heap_free_buf(struct heap *heap, void *object)
-{
-	if (likely(heap_free_fast(heap, object, STATE_NEW | STATE_BUF)))
-		return 0;
-	return free_slow(heap, object, STATE_BUF);
 }
 
 void heap_each(struct heap *heap, void (*visit)(struct heap *heap, void *object))

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #include "heap/buf.h"
 #include "heap/checked.h"
 
@@ -56,20 +58,6 @@ static int checked_setup(void **state)
 {
 	*state = heap_make(16 * MIB, HEAP_CHECKS_ON);
 	return 0;
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
-}
-
-static uint64_t live_objects(const struct heap *heap)
-{
-	struct heap_stats stats;
-
-	heap_get_stats(heap, &stats);
-	return stats.objects;
 }
 
 static uint64_t held_only_bytes(const struct heap *heap)
@@ -402,6 +390,37 @@ static void heap_free__returns_what_is_very_big_at_once(void **state)
 		assert_int_equal(resident_pages(object + i, 32 * MIB), 0);
 	assert_false(heap_is_dirty(heap));
 	heap_destroy(heap);
+}
+
+/* What is used again and again was used once: a long free run around it is no reason to purge. */
+static void heap_is_dirty__counts_memory_once(void **state)
+{
+	const struct heap_options options = {
+		.bytes_max = 128 * MIB,
+		.huge_pages = HEAP_HUGE_PAGES_OFF,
+		.checks = HEAP_CHECKS_OFF,
+	};
+	struct heap *heap;
+
+	(void)state;
+	assert_int_equal(heap_create(&heap, &options), 0);
+	assert_int_equal(heap_free(heap, heap_alloc(heap, 100 * MIB)), 0);
+	heap_purge(heap);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(heap_free(heap, heap_alloc(heap, 8 * MIB)), 0);
+		assert_false(heap_is_dirty(heap));
+	}
+	heap_destroy(heap);
+}
+
+static void heap_alloc_aligned__wastes_nothing_where_a_run_is_aligned(void **state)
+{
+	struct heap *heap = *state;
+
+	/* The fixture's heap has 16 MiB. */
+	for (int i = 0; i < 8; i++)
+		assert_non_null(heap_alloc_aligned(heap, 2 * MIB, 2 * MIB));
+	assert_null(heap_alloc_aligned(heap, 2 * MIB, 2 * MIB));
 }
 
 static void heap_purge__returns_many_empty_superblocks_to_the_system(void **state)
@@ -1314,6 +1333,8 @@ int main(void)
 		plain_test(heap_alloc__merges_free_runs),
 		cmocka_unit_test(heap_purge__returns_big_runs_to_the_system),
 		cmocka_unit_test(heap_free__returns_what_is_very_big_at_once),
+		cmocka_unit_test(heap_is_dirty__counts_memory_once),
+		plain_test(heap_alloc_aligned__wastes_nothing_where_a_run_is_aligned),
 		cmocka_unit_test(heap_purge__returns_many_empty_superblocks_to_the_system),
 		both_tests(heap_alloc_aligned__aligns),
 		both_tests(heap_alloc_aligned__refuses_other_alignments),

@@ -189,7 +189,6 @@ static int free_ownerless(struct heap *heap, void *object)
 	if (heap->abandoned)
 		return heap_drop(heap, object);
 	error = heap_free(heap, object);
-
 	heap->remote_frees++;
 	heap->others_freed = true;
 	if (heap == shared) {

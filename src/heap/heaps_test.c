@@ -295,6 +295,31 @@ static void heaps_disown__keeps_the_heap_until_it_is_empty(void **state)
 	assert_ptr_equal(heap_object(heap, held), held);
 }
 
+/* Another thread's heap may be in any state: an object's own state is all that changes. */
+static void heaps_disown__of_another_threads_heap_reuses_nothing(void **state)
+{
+	static const size_t sizes[] = {16, 100, 5000, 200000};
+	unsigned int kept = heaps_kept();
+	struct heap *heap = new_heap();
+	struct heap_stats before, after;
+	void *objects[4];
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		objects[i] = heap_alloc(heap, sizes[i]);
+	heap_get_stats(heap, &before);
+	heaps_disown(heap, false);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(free_anywhere(objects[i]), 0);
+		assert_int_equal(free_anywhere(objects[i]), -EALREADY);
+		assert_int_equal(free_anywhere((char *)objects[i] + 1), -EINVAL);
+	}
+	heap_get_stats(heap, &after);
+	assert_int_equal(after.bytes_reserved, before.bytes_reserved);
+	assert_int_equal(after.objects, before.objects);
+	assert_int_equal(heaps_kept(), kept + 1);
+}
+
 /* ---- Threads without a runtime ---- */
 
 static void *shared_alloc(size_t size)
@@ -532,6 +557,7 @@ int main(void)
 		cmocka_unit_test(heaps_create__uses_an_idle_protected_heap_again),
 		cmocka_unit_test(heaps_collect__lets_an_idle_heap_rest),
 		cmocka_unit_test(heaps_disown__keeps_the_heap_until_it_is_empty),
+		cmocka_unit_test(heaps_disown__of_another_threads_heap_reuses_nothing),
 		cmocka_unit_test(heaps_shared_alloc__serves_and_takes_back),
 		cmocka_unit_test(heaps_shared_alloc__serves_several_threads),
 		cmocka_unit_test(heaps__work_in_a_child_whatever_held_the_lock),

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #include "heap/layout.h"
 
 #define MIB ((size_t)1 << 20)
@@ -24,12 +26,6 @@ static int plain_setup(void **state)
 static int checked_setup(void **state)
 {
 	return setup(state, HEAP_CHECKS_ON);
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
 }
 
 static void assert_located(const struct heap *heap, const void *ptr, enum heap_place place,

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #define MIB ((size_t)1 << 20)
 #define REGIONS_MAX 64u
 
@@ -86,12 +88,6 @@ static int heap_setup(void **state)
 				       .huge_pages = HEAP_HUGE_PAGES_OFF};
 
 	return heap_create((struct heap **)state, &options);
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
 }
 
 /* Up to @count objects of @bytes; how many. */

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "heap/testing.h"
+
 #include "heap/layout.h"
 #include "heap/units.h"
 
@@ -55,20 +57,6 @@ static int plain_setup(void **state)
 static int checked_setup(void **state)
 {
 	return setup(state, HEAP_CHECKS_ON);
-}
-
-static int heap_teardown(void **state)
-{
-	heap_destroy(*state);
-	return 0;
-}
-
-static uint64_t live_objects(const struct heap *heap)
-{
-	struct heap_stats stats;
-
-	heap_get_stats(heap, &stats);
-	return stats.objects;
 }
 
 static uint64_t remote_frees(const struct heap *heap)

@@ -253,17 +253,24 @@ bool units_prepare(struct heap *heap)
 	return heap_grow(heap, 1);
 }
 
-struct unit *units_take(struct heap *heap, uint32_t units, size_t alignment, bool *zeroed_out)
+/* Room for an aligned run wherever it starts; at the end of the range as much as is left may do. */
+static bool grow_for(struct heap *heap, uint32_t units, size_t alignment)
 {
 	uint32_t more = alignment > UNIT_BYTES ? (uint32_t)(alignment >> UNIT_SHIFT) - 1 : 0;
+
+	return heap_grow(heap, units + more) || (more && heap_grow(heap, units));
+}
+
+struct unit *units_take(struct heap *heap, uint32_t units, size_t alignment, bool *zeroed_out)
+{
 	struct unit *unit = run_take(heap, units, alignment, zeroed_out);
 
 	if (unit)
 		return unit;
-	if (!heap_grow(heap, units + more)) {
+	if (!grow_for(heap, units, alignment)) {
 		heap_trim(heap);
 		unit = run_take(heap, units, alignment, zeroed_out);
-		if (unit || !heap_grow(heap, units + more))
+		if (unit || !grow_for(heap, units, alignment))
 			return unit;
 	}
 	return run_take(heap, units, alignment, zeroed_out);

@@ -38,7 +38,7 @@ void guard_push(struct guard *guard, struct op *op, const demi_sgarray_t *sga);
 /** guard_complete - end the watch; stops the program when the memory was written to */
 void guard_complete(struct guard *guard, struct op *op);
 
-/** guard_forget_all - in the child of a fork: let everything be written, forget all operations */
+/** guard_forget_all - in the child of a fork: let everything be written, watch nothing any more */
 void guard_forget_all(void);
 
 #endif /* DEMI_QUEUE_GUARD_H */
