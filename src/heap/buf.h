@@ -2,7 +2,8 @@
 /*
  * struct buf describes a run of bytes in the heap: one segment of what was received or of what
  * an application allocated as an array. It is itself a heap object, usually with its bytes
- * directly behind it; otherwise it holds the object that they lie in.
+ * directly behind it; otherwise it holds the object that they lie in. It may be a device's frame
+ * (heap/frames.h): then the device's own structures may stand between it and the bytes.
  *
  * sga_buf of a library-made scatter-gather array points to its first buf.
  */
@@ -10,9 +11,30 @@
 #define DEMI_HEAP_BUF_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "heap/heap.h"
+
+/** Told when a device is done with the memory of a buf that it was given to send. */
+struct buf_done {
+	void (*done)(struct buf_done *self);
+};
+
+/* What a device has to know to send a packet; in the first buf of its chain, but for done. */
+struct buf_transmit {
+	struct buf_done *done; /* with BUF_DONE, in any buf of the chain */
+	uint8_t network_bytes; /* of the IP header, which stands behind link_bytes of Ethernet */
+	uint8_t link_bytes;
+	uint8_t protocol; /* with BUF_CHECKSUM: IPPROTO_UDP or IPPROTO_TCP */
+	bool is_v6;
+} __attribute__((packed, aligned(4))); /* so that it takes no more room than a source */
+
+/* Flags of a buf. Received: */
+#define BUF_CHECKED 1u /* the device has verified the checksum of UDP or TCP */
+/* To be sent: */
+#define BUF_CHECKSUM 2u /* the device completes it; the field has that of the pseudo header */
+#define BUF_DONE 4u     /* transmit.done is to be told */
 
 struct buf {
 	unsigned char *data; /* first byte of the run */
@@ -20,11 +42,15 @@ struct buf {
 	uint32_t capacity;   /* bytes of room behind the header; 0: none or by reference */
 	struct buf *next;    /* next segment of the same array, NULL at the end */
 	void *object; /* heap object that data lies in, held; NULL when it is this buf's own */
-	union {       /* source of a datagram; family AF_UNSPEC: none */
-		struct sockaddr any;
-		struct sockaddr_in ipv4;
-		struct sockaddr_in6 ipv6;
-	} source;
+	union {
+		union { /* source of a datagram; family AF_UNSPEC: none */
+			struct sockaddr any;
+			struct sockaddr_in ipv4;
+			struct sockaddr_in6 ipv6;
+		} source;
+		struct buf_transmit transmit;
+	};
+	uint32_t flags; /* BUF_ */
 };
 
 _Static_assert(sizeof(struct buf) == 64, "a buf header is one cache line");

@@ -182,7 +182,10 @@ void checked_give(struct heap *heap, struct unit *unit, uint32_t index)
 		return;
 	}
 	object = unit->objects + (size_t)index * unit->size;
-	hide_object(heap, object, unit_sizes(heap, unit)[index]);
+	if (unit->states[index] & STATE_CHECKED)
+		hide_object(heap, object, unit_sizes(heap, unit)[index]);
+	else /* once a frame, of which the tools were not told */
+		checked_hide(heap, object, unit->size);
 	unit->states[index] = STATE_IN_MAGAZINE;
 	quarantine_add(heap, object);
 }

@@ -183,7 +183,7 @@ static void class_give(struct heap *heap, struct unit *unit, uint32_t index)
 /* Makes the memory of the object with this state word free. */
 static void state_give(struct heap *heap, struct unit *unit, const uint32_t *state)
 {
-	if (heap->checked)
+	if (heap->checked && !unit_has_frames(unit))
 		checked_give(heap, unit, state_index(unit, state));
 	else if (unit->kind == UNIT_SUPERBLOCK)
 		class_give(heap, unit, state_index(unit, state));
@@ -193,6 +193,8 @@ static void state_give(struct heap *heap, struct unit *unit, const uint32_t *sta
 
 static void count_held_only(struct heap *heap, const struct unit *unit, int more)
 {
+	if (unit_has_frames(unit))
+		return;
 	heap->held_only_bytes += (uint64_t)(more * (int64_t)unit_object_bytes(unit));
 	if (unit->kind == UNIT_SUPERBLOCK)
 		heap->held_only[unit->class_id] += (uint64_t)(int64_t)more;
@@ -387,6 +389,14 @@ void heap_release(struct heap *heap, void *ptr)
 		return;
 	count_held_only(heap, unit, -1);
 	state_give(heap, unit, state);
+}
+
+bool heap_is_held(const struct heap *heap, const void *ptr)
+{
+	struct unit *unit;
+	const uint32_t *state = live_state(heap, ptr, &unit);
+
+	return state && (*state & STATE_HOLDS);
 }
 
 /* ---- Birth and death ---- */

@@ -34,6 +34,9 @@ struct heap;
 /** Devices that can know the memory of one heap. */
 #define HEAP_REGISTRARS_MAX 4u
 
+/** Pools of frames (heap/frames.h) that one heap can have. */
+#define HEAP_FRAME_POOLS_MAX 8u
+
 enum heap_huge_pages {
 	HEAP_HUGE_PAGES_AUTO,     /* reserved ones while there are any, else transparent ones */
 	HEAP_HUGE_PAGES_RESERVED, /* nothing but reserved ones */
@@ -170,6 +173,9 @@ bool heap_is_owned(const struct heap *heap, const void *object, size_t size);
 void heap_hold(struct heap *heap, void *ptr);
 void heap_release(struct heap *heap, void *ptr);
 
+/** heap_is_held - whether any operation holds the live object that @ptr, which is ours, points into */
+bool heap_is_held(const struct heap *heap, const void *ptr);
+
 /**
  * heap_each - call @visit for each object that its owner has not freed
  *
@@ -262,6 +268,9 @@ struct heap_stats {
 	uint64_t objects_large;       /* of these: too large for a class */
 	uint64_t objects_pinned;      /* had HEAP_HOLDS_MAX holds once, live for ever */
 	uint64_t remote_frees;        /* objects that other threads freed, collected ones */
+	/* Not in the figures above, but in bytes_reserved: what devices keep for what they receive. */
+	uint64_t frames;
+	uint64_t frames_in_use; /* of these: with a device, the application or an operation */
 	struct heap_class_stats classes[HEAP_CLASSES];
 };
 

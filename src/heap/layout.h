@@ -30,6 +30,8 @@
 #define HEAP_BYTES_CAP (UINT64_C(1) << 40) /* a larger bytes_max is as good as this one */
 
 #define CLASSES HEAP_CLASSES
+/* Behind them, in the tables by class: one for each pool of frames (frames.h). */
+#define CLASSES_ALL (CLASSES + HEAP_FRAME_POOLS_MAX)
 #define CLASS_BYTES_MAX 114688u
 #define TABLE_BYTES_MAX 1024u /* up to here a request's class comes from a table */
 
@@ -138,7 +140,7 @@ struct magazine {
 	struct magazine_slot slots[MAGAZINE_OBJECTS_MAX];
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct magazine) * CLASSES <= UINT16_MAX, "offsets take 16 bits");
+_Static_assert(sizeof(struct magazine) * CLASSES_ALL <= UINT16_MAX, "offsets take 16 bits");
 
 /* What is registered of a chunk, and which region it belongs to. */
 struct chunk {
@@ -159,7 +161,7 @@ struct heap {
 	struct unit *units;
 	/* From the first magazine to that of a request of so many times 16 bytes, in bytes. */
 	uint16_t magazine_by_16[TABLE_BYTES_MAX / 16 + 1];
-	struct magazine magazines[CLASSES];
+	struct magazine magazines[CLASSES_ALL]; /* that of a pool has its slots elsewhere */
 
 	/* Written by other threads, on a line of its own. */
 	_Alignas(64) uint32_t remote_head; /* index + 1 of the first unit, 0: none */
@@ -168,7 +170,8 @@ struct heap {
 	struct unit *current[CLASSES]; /* never NULL: &none */
 	struct unit *partial[CLASSES];
 	struct unit *bins[BINS]; /* free runs of 2^i..2^(i+1)-1 units */
-	struct size_class classes[CLASSES];
+	struct size_class classes[CLASSES_ALL];
+	struct heap_frames *frames[HEAP_FRAME_POOLS_MAX]; /* NULL: no such pool */
 	struct pages pages;
 	struct chunk *chunks;
 	bool *used_before; /* by unit: used since its memory was last given back */
@@ -221,6 +224,12 @@ static inline struct unit *unit_at(const struct heap *heap, const void *ptr)
 static inline bool unit_large_freed(const struct unit *unit)
 {
 	return unit->kind != UNIT_SUPERBLOCK && unit->place == PLACE_LARGE_FREED;
+}
+
+/* Whether its objects are a device's frames: then nobody but frames.c takes them. */
+static inline bool unit_has_frames(const struct unit *unit)
+{
+	return unit->kind == UNIT_SUPERBLOCK && unit->class_id >= CLASSES;
 }
 
 static inline uint32_t object_index(const struct unit *unit, uint64_t inner_bytes)

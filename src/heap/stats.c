@@ -8,6 +8,9 @@ static void count_unit(const struct unit *unit, struct heap_stats *stats)
 		stats->objects++;
 		stats->objects_large++;
 		stats->bytes_in_use += unit_object_bytes(unit);
+	} else if (unit_has_frames(unit)) {
+		stats->frames += unit->taken;
+		stats->frames_in_use += unit->taken;
 	} else if (unit->kind == UNIT_SUPERBLOCK) {
 		stats->classes[unit->class_id].superblocks++;
 		stats->classes[unit->class_id].objects += unit->taken;
@@ -19,6 +22,8 @@ static void discount_free(const struct heap *heap, struct heap_stats *stats)
 {
 	for (uint32_t class_id = 0; class_id < CLASSES; class_id++)
 		stats->classes[class_id].objects -= magazine_count(&heap->magazines[class_id]);
+	for (uint32_t class_id = CLASSES; class_id < CLASSES_ALL; class_id++)
+		stats->frames_in_use -= magazine_count(&heap->magazines[class_id]);
 	for (uint32_t place = 0; place < QUARANTINE_OBJECTS; place++) {
 		const void *object = heap->quarantine[place];
 

@@ -95,15 +95,11 @@ uint32_t class_of_aligned(const struct heap *heap, size_t alignment, size_t size
 
 /* ---- Superblocks ---- */
 
-static struct unit *superblock_create(struct heap *heap, uint32_t class_id)
+void superblock_init(struct heap *heap, struct unit *unit, uint32_t class_id)
 {
 	const struct size_class *parameters = &heap->classes[class_id];
-	struct unit *unit = units_take(heap, 1, UNIT_BYTES, NULL);
-	unsigned char *memory;
+	unsigned char *memory = unit_memory(heap, unit);
 
-	if (!unit)
-		return NULL;
-	memory = unit_memory(heap, unit);
 	checked_show(heap, memory, parameters->objects_offset);
 	unit->objects = memory + parameters->objects_offset;
 	unit->states = (uint32_t *)(void *)(memory + (size_t)(unit_index(heap, unit) % COLOURS) *
@@ -112,14 +108,27 @@ static struct unit *superblock_create(struct heap *heap, uint32_t class_id)
 	unit->size = parameters->size;
 	unit->free = INDEX_NONE;
 	unit->taken = 0;
-	unit->class_id = (uint8_t)class_id;
 	unit->inverse = parameters->inverse;
 	unit->shift = (uint8_t)parameters->shift;
-	unit->magazine_offset = (uint16_t)(class_id * sizeof(struct magazine));
-	unit->place = PLACE_FULL;
+	superblock_change_class(unit, class_id);
 	memset(unit_remote_bits(heap, unit), 0,
 	       parameters->sizes_offset - parameters->remote_offset);
 	unit->kind = UNIT_SUPERBLOCK;
+}
+
+void superblock_change_class(struct unit *unit, uint32_t class_id)
+{
+	unit->class_id = (uint8_t)class_id;
+	unit->magazine_offset = (uint16_t)(class_id * sizeof(struct magazine));
+	unit->place = PLACE_FULL;
+}
+
+static struct unit *superblock_create(struct heap *heap, uint32_t class_id)
+{
+	struct unit *unit = units_take(heap, 1, UNIT_BYTES, NULL);
+
+	if (unit)
+		superblock_init(heap, unit, class_id);
 	return unit;
 }
 

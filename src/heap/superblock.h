@@ -19,6 +19,12 @@ uint32_t class_of_aligned(const struct heap *heap, size_t alignment, size_t size
  */
 uint32_t superblock_take(struct heap *heap, uint32_t class_id, struct unit **unit_out);
 
+/** superblock_init - make a unit of units_take a superblock of this class, of which nothing is taken */
+void superblock_init(struct heap *heap, struct unit *unit, uint32_t class_id);
+
+/** superblock_change_class - to one with objects of the same size; a superblock that is full */
+void superblock_change_class(struct unit *unit, uint32_t class_id);
+
 /** superblock_put - the opposite; the superblock is given back when it is empty */
 void superblock_put(struct heap *heap, struct unit *unit, uint32_t index);
 
