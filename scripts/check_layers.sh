@@ -13,7 +13,7 @@ base:
 heap:   base
 sched:  base
 wire:   base
-netdev: heap base
+netdev: heap wire base
 blkdev: heap base
 queue:  heap sched base
 net:    netdev wire queue heap sched base

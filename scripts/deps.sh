@@ -20,6 +20,12 @@ build scdoc                               program scdoc
 build libyaml-dev                         module  yaml-0.1
 build liburing-dev                        module  liburing
 build libjansson-dev                      module  jansson
+build libdpdk-dev                         module  libdpdk
+build libxdp-dev                          module  libxdp
+build libbpf-dev                          module  libbpf
+build gcc-bpf|clang                       program clang|bpf-gcc|bpf-unknown-none-gcc
+demo  iproute2                            program ip
+demo  ethtool                             program ethtool
 test  gcc                                 program gcc
 test  g++                                 program g++
 build binutils                            program objcopy
@@ -29,7 +35,15 @@ test  llvm                                program llvm-symbolizer
 test  clang-tidy                          program clang-tidy
 test  cppcheck                            program cppcheck
 test  shellcheck                          program shellcheck
-test  iproute2                            program ip
+test  iputils-ping                        program ping
+test  iputils-arping                      program arping
+test  ndisc6                              program ndisc6
+test  traceroute                          program traceroute
+test  tcpdump                             program tcpdump
+test  tshark                              program tshark
+test  sockperf                            program sockperf
+test  strace                              program strace
+test  procps                              program ps
 test  man-db|mandoc                       program man|mandoc
 test  libcmocka-dev                       module  cmocka
 test  valgrind                            program valgrind
@@ -49,10 +63,11 @@ die() {
 rows() {
 	local groups
 	case $1 in
-	build | demo) groups='build' ;;
+	build) groups='build' ;;
+	demo) groups='build|demo' ;;
 	bench) groups='build|bench' ;;
-	test) groups='build|test|fmt' ;;
-	all) groups='build|test|bench|fmt' ;;
+	test) groups='build|demo|test|fmt' ;;
+	all) groups='build|demo|test|bench|fmt' ;;
 	fmt) groups='fmt' ;;
 	*) die "usage: deps.sh build|demo|test|bench|fmt|all" ;;
 	esac

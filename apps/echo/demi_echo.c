@@ -9,6 +9,22 @@
 
 #include "process.h"
 
+static void set_variable(const char *name, const char *value)
+{
+	if (value && value[0])
+		setenv(name, value, 1);
+}
+
+/* Its configuration is the environment's: demi.conf(5). */
+static void tell_library(const struct options *options)
+{
+	set_variable("LIBOS", options->libos);
+	set_variable("DEMI_NET_DEV", options->dev);
+	set_variable("DEMI_NET_IP", options->ip);
+	set_variable("DEMI_NET_GW", options->gw);
+	set_variable("DEMI_NET_MAC", options->mac);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.program = "demi-echo", .has_libos = true};
@@ -17,8 +33,7 @@ int main(int argc, char **argv)
 	int status = options_parse(&options, argc, argv);
 	if (status >= 0)
 		return status;
-	if (options.libos)
-		setenv("LIBOS", options.libos, 1);
+	tell_library(&options);
 	process_prepare();
 	int error = demi_init(&args);
 	if (error) {

@@ -37,6 +37,10 @@ enum option_letter {
 	OPTION_LOG = 'l',
 	OPTION_JSON = 'j',
 	OPTION_LIBOS = 'L',
+	OPTION_DEV = 'D',
+	OPTION_IP = 'I',
+	OPTION_GW = 'G',
+	OPTION_MAC = 'M',
 	OPTION_QUIET = 'q',
 	OPTION_HELP = 'h',
 	OPTION_VERSION = 'V',
@@ -55,18 +59,35 @@ static const struct option long_options[] = {
 	{"quiet", no_argument, NULL, OPTION_QUIET},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
-	{"libos", required_argument, NULL, OPTION_LIBOS}, /* stays last but one: see below */
+	/* From here on only where there is a libOS: see below. */
+	{"libos", required_argument, NULL, OPTION_LIBOS},
+	{"dev", required_argument, NULL, OPTION_DEV},
+	{"ip", required_argument, NULL, OPTION_IP},
+	{"gw", required_argument, NULL, OPTION_GW},
+	{"mac", required_argument, NULL, OPTION_MAC},
 	{NULL, 0, NULL, 0},
 };
 
 /* For a program without --libos the same list, ended where --libos stands. */
 static void copy_long_options(struct option copy[], bool has_libos)
 {
-	size_t count = sizeof(long_options) / sizeof(long_options[0]);
+	struct option *libos = copy;
 
 	memcpy(copy, long_options, sizeof(long_options));
+	while (libos->val != OPTION_LIBOS)
+		libos++;
 	if (!has_libos)
-		memset(&copy[count - 2], 0, sizeof(copy[0]));
+		memset(libos, 0, sizeof(*libos));
+}
+
+static void print_libos_help(void)
+{
+	printf("  --libos NAME       library OS to run on: catnap or catnip; default: the\n"
+	       "                     environment's LIBOS, else the configuration's\n"
+	       "  --dev KIND:NAME    catnip's device, such as tap:demi0 or afxdp:eth1\n"
+	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
+	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
+	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n");
 }
 
 static void print_help(const struct options *options)
@@ -86,8 +107,7 @@ static void print_help(const struct options *options)
 	       "  --quiet            no progress lines, no word about single connections\n",
 	       options->program, options->program, COUNT_DEFAULT);
 	if (options->has_libos)
-		printf("  --libos NAME       library OS to run on, such as catnap; default: the\n"
-		       "                     environment's LIBOS, else the configuration's\n");
+		print_libos_help();
 	printf("  --help, --version\n"
 	       "\n"
 	       "Server\n"
@@ -183,6 +203,38 @@ static int parse_text(const struct options *options, const char *name, const cha
 	return -1;
 }
 
+/* One element more of a list. */
+static int parse_element(const struct options *options, const char *name,
+			 char list[OPTIONS_LIST_BYTES])
+{
+	size_t length = strlen(list);
+
+	if (optarg[0] == '\0')
+		return refuse(options, "--%s is empty; it needs a value", name);
+	if (strlen(optarg) + 1 >= OPTIONS_LIST_BYTES - length)
+		return refuse(options, "--%s is too long; allowed: %d bytes in all", name,
+			      OPTIONS_LIST_BYTES - 1);
+	snprintf(list + length, OPTIONS_LIST_BYTES - length, "%s%s", length ? "," : "", optarg);
+	return -1;
+}
+
+/* What the library is told. */
+static int parse_libos_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPTION_LIBOS:
+		return parse_text(options, "libos", &options->libos);
+	case OPTION_DEV:
+		return parse_text(options, "dev", &options->dev);
+	case OPTION_IP:
+		return parse_element(options, "ip", options->ip);
+	case OPTION_GW:
+		return parse_element(options, "gw", options->gw);
+	default:
+		return parse_text(options, "mac", &options->mac);
+	}
+}
+
 static int parse_option(struct options *options, int option)
 {
 	switch (option) {
@@ -206,7 +258,11 @@ static int parse_option(struct options *options, int option)
 	case OPTION_JSON:
 		return parse_text(options, "json", &options->json);
 	case OPTION_LIBOS:
-		return parse_text(options, "libos", &options->libos);
+	case OPTION_DEV:
+	case OPTION_IP:
+	case OPTION_GW:
+	case OPTION_MAC:
+		return parse_libos_option(options, option);
 	case OPTION_HELP:
 		print_help(options);
 		return EXIT_SUCCESS;

@@ -10,13 +10,14 @@
 
 #define OPTIONS_TCP_SIZE_MAX (16U << 20) /* bytes */
 #define OPTIONS_UDP_SIZE_MAX 65507U      /* bytes: what an IPv4 datagram carries */
+#define OPTIONS_LIST_BYTES 1024          /* room for what an option that is repeated collects */
 
 enum role { ROLE_SERVER, ROLE_CLIENT };
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
 
 struct options {
 	const char *program; /* set by main: the name in messages and results */
-	bool has_libos;      /* set by main: this program knows --libos */
+	bool has_libos;      /* set by main: this program knows --libos, and what is for libOSes */
 
 	enum role role;
 	enum protocol protocol;
@@ -29,7 +30,12 @@ struct options {
 	uint64_t duration_ns; /* 0: no limit */
 	const char *log;      /* file that each message is appended to; NULL: none */
 	const char *json;     /* file for the results, "-": standard output; NULL: none */
-	const char *libos;    /* NULL: as the environment says */
+	/* For the library; NULL and "": as the environment says. */
+	const char *libos;
+	const char *dev;
+	const char *mac;
+	char ip[OPTIONS_LIST_BYTES]; /* commas between the elements */
+	char gw[OPTIONS_LIST_BYTES];
 	bool quiet;
 };
 

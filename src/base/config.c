@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One table, keys[], drives the file, the environment, the defaults, the limits and
+ * One table (config_key.c) drives the file, the environment, the defaults, the limits and
  * config_describe. The file is read as a stream of YAML events that is left at the first thing
  * that does not fit, so that nesting, aliases and the like cost nothing.
  */
@@ -16,129 +16,14 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "base/config_key.h"
+
 #define FILE_BYTES_MAX 65536
-#define NAME_BYTES_MAX 32 /* longer names than any of ours get no suggestion */
+#define NAME_BYTES_MAX 32   /* longer names than any of ours get no suggestion */
+#define LIST_BYTES_MAX 2048 /* longer than any list may be */
 #define PREFIX "DEMI_"
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* The table of keys. */
-
-enum kind { KIND_NAME, KIND_CHOICE, KIND_INTEGER, KIND_POWER, KIND_SIZE };
-
-struct key {
-	const char *name; /* "section.key", or "key" outside of the sections */
-	const char *type; /* what is allowed, in words */
-	const char *initial;
-	const char *choices;   /* KIND_CHOICE only: ", " between, in the order of the enum */
-	const char *min, *max; /* numbers only; inclusive, spelled as in a file, like initial */
-	const char *help;
-	enum kind kind;
-	size_t offset, size; /* the field of struct config */
-};
-
-/* clang-format off */
-#define FIELD(member)                                                                           \
-	.name = #member, .offset = offsetof(struct config, member),                             \
-	.size = sizeof(((struct config *)NULL)->member)
-#define NUMBER(member, kind_, words, initial_, min_, max_, help_)                               \
-	{FIELD(member), .kind = kind_, .type = words ", " min_ ".." max_, .initial = initial_,  \
-	 .min = min_, .max = max_, .help = help_}
-#define INTEGER(member, ...) NUMBER(member, KIND_INTEGER, "integer", __VA_ARGS__)
-#define POWER(member, ...) NUMBER(member, KIND_POWER, "power of two", __VA_ARGS__)
-#define SIZE(member, ...) NUMBER(member, KIND_SIZE, "bytes, suffix K, M or G", __VA_ARGS__)
-#define CHOICE(member, initial_, choices_, help_)                                               \
-	{FIELD(member), .kind = KIND_CHOICE, .type = "one of " choices_, .initial = initial_,   \
-	 .choices = choices_, .help = help_}
-#define NAME(member, initial_, help_)                                                           \
-	{FIELD(member), .kind = KIND_NAME, .initial = initial_, .help = help_,                  \
-	 .type = "1 to 15 of a-z, 0-9, _ and -, a letter first"}
-
-static const struct key keys[] = {
-	NAME(libos, "catnap", "the libOS that serves sockets"),
-	CHOICE(runtime.idle, "spin", "spin, sleep",
-	       "what a wait does that finds nothing to do"),
-	INTEGER(runtime.idle_after_us, "50", "0", "10000000",
-		"microseconds without work before a wait sleeps"),
-	INTEGER(runtime.operations_max, "65536", "64", "16777216",
-		"operations outstanding at a time"),
-	INTEGER(runtime.queues_max, "65536", "1", "1048576",
-		"queue descriptors open at a time"),
-	SIZE(heap.max_bytes, "4G", "16M", "1024G", "memory of the heap"),
-	CHOICE(heap.huge_pages, "auto", "auto, reserved, off", "which pages the heap is made of"),
-	CHOICE(heap.lock, "on", "off, on", "lock the heap in memory, as far as the limits allow"),
-	CHOICE(heap.foreign, "copy", "copy, refuse",
-	       "what a push does with memory that is not of the heap"),
-	CHOICE(heap.on_error, "abort", "abort, log", "what a wrong free does"),
-	CHOICE(heap.protect, "off", "off, on",
-	       "stop the program when it writes to what an operation holds"),
-	INTEGER(queue.elements_max, "65536", "1", "16777216",
-		"elements held by one in-memory queue"),
-	CHOICE(catnap.engine, "auto", "auto, uring, epoll", "how the kernel is asked for I/O"),
-	SIZE(catnap.receive_bytes_max, "64K", "512", "1M", "bytes that one pop of a stream returns"),
-	POWER(catnap.uring_entries, "256", "8", "32768", "entries of the submission ring"),
-	CHOICE(log.level, "warning", "error, warning, info, debug",
-	       "the least urgent message that is written"),
-};
-/* clang-format on */
-
-_Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
-		       sizeof(enum config_huge_pages) == sizeof(uint32_t) &&
-		       sizeof(enum config_foreign) == sizeof(uint32_t) &&
-		       sizeof(enum config_on_error) == sizeof(uint32_t) &&
-		       sizeof(enum config_switch) == sizeof(uint32_t) &&
-		       sizeof(enum config_engine) == sizeof(uint32_t) &&
-		       sizeof(enum config_log_level) == sizeof(uint32_t),
-	       "choices are stored as uint32_t");
-
-/* Pieces of text: neither the names in the table nor YAML scalars end where a string would. */
-
-struct span {
-	const char *text;
-	size_t length;
-};
-
-static struct span span_of(const char *text)
-{
-	return (struct span){text, strlen(text)};
-}
-
-static bool span_equal(struct span a, struct span b)
-{
-	return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
-}
-
-static struct span key_section(const struct key *key)
-{
-	const char *dot = strchr(key->name, '.');
-
-	return (struct span){key->name, dot ? (size_t)(dot - key->name) : 0};
-}
-
-static struct span key_last(const struct key *key)
-{
-	const char *dot = strchr(key->name, '.');
-
-	return span_of(dot ? dot + 1 : key->name);
-}
-
-static const struct key *key_find(struct span section, struct span last)
-{
-	for (size_t i = 0; i < COUNT_OF(keys); i++)
-		if (span_equal(key_section(&keys[i]), section) &&
-		    span_equal(key_last(&keys[i]), last))
-			return &keys[i];
-	return NULL;
-}
-
-/* Return: the first key of the section called @name, or NULL; it stands for the section. */
-static const struct key *section_find(struct span name)
-{
-	for (size_t i = 0; name.length && i < COUNT_OF(keys); i++)
-		if (span_equal(key_section(&keys[i]), name))
-			return &keys[i];
-	return NULL;
-}
 
 static char lower(char c)
 {
@@ -150,122 +35,11 @@ static char upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Values: from text into the field of a key. */
-
-/* Return: 0; -EINVAL for what is not a number; -ERANGE if negative or over 64 bits. */
-static int number_parse(struct span text, bool suffix_allowed, uint64_t *value)
-{
-	bool negative = text.length && text.text[0] == '-';
-	size_t first = negative, at = first;
-	bool overflow = false;
-	unsigned int shift = 0;
-
-	for (*value = 0; at < text.length && is_digit(text.text[at]); at++)
-		overflow |= __builtin_mul_overflow(*value, 10, value) ||
-			    __builtin_add_overflow(*value, text.text[at] - '0', value);
-	if (at == first || (at > first + 1 && text.text[first] == '0'))
-		return -EINVAL; /* 010 is octal to some readers of YAML and decimal to others */
-	if (at + 1 == text.length && suffix_allowed) {
-		char suffix = text.text[at++];
-
-		shift = suffix == 'K' ? 10 : suffix == 'M' ? 20 : suffix == 'G' ? 30 : 0;
-		if (!shift)
-			return -EINVAL;
-	}
-	if (at < text.length)
-		return -EINVAL;
-	if (overflow || negative || *value > UINT64_MAX >> shift)
-		return -ERANGE;
-	*value <<= shift;
-	return 0;
-}
-
-/* Return: NULL, or what is wrong with @text as a number. */
-static const char *number_check(const struct key *key, struct span text, uint64_t *value)
-{
-	uint64_t min, max;
-	int result = number_parse(text, key->kind == KIND_SIZE, value);
-
-	if (result == -EINVAL)
-		return key->kind == KIND_SIZE ? "is not a size" : "is not a whole number";
-	number_parse(span_of(key->min), true, &min);
-	number_parse(span_of(key->max), true, &max);
-	if (result || *value < min || *value > max)
-		return "is out of its limits";
-	if (key->kind == KIND_POWER && (*value & (*value - 1)))
-		return "is not a power of two";
-	return NULL;
-}
-
-static const char *choice_check(const struct key *key, struct span text, uint64_t *value)
-{
-	const char *choice = key->choices;
-
-	for (*value = 0;; (*value)++) {
-		struct span name = {choice, strcspn(choice, ",")};
-
-		if (span_equal(name, text))
-			return NULL;
-		if (choice[name.length] == '\0')
-			return "is not a choice";
-		choice += name.length + strlen(", ");
-	}
-}
-
-static const char *name_check(const struct key *key, struct span text)
-{
-	if (text.length >= key->size)
-		return "is too long";
-	for (size_t i = 0; i < text.length; i++) {
-		char c = text.text[i];
-		bool letter = c >= 'a' && c <= 'z';
-
-		if (!letter && (i == 0 || !(is_digit(c) || c == '_' || c == '-')))
-			return "is not a name";
-	}
-	return NULL;
-}
-
-/* Return: NULL, or what is wrong with @text; only a value that is right is stored. */
-static const char *key_set(struct config *config, const struct key *key, struct span text)
-{
-	char *field = (char *)config + key->offset;
-	const char *wrong;
-	uint64_t value = 0;
-	uint32_t narrow;
-
-	if (text.length == 0)
-		return "is no value";
-	if (key->kind == KIND_NAME) {
-		wrong = name_check(key, text);
-		if (!wrong) {
-			memset(field, 0, key->size);
-			memcpy(field, text.text, text.length);
-		}
-		return wrong;
-	}
-	wrong = key->kind == KIND_CHOICE ? choice_check(key, text, &value)
-					 : number_check(key, text, &value);
-	if (wrong)
-		return wrong;
-	narrow = (uint32_t)value; /* the limits of a 32-bit field are within 32 bits */
-	if (key->size == sizeof(value))
-		memcpy(field, &value, sizeof(value));
-	else
-		memcpy(field, &narrow, sizeof(narrow));
-	return NULL;
-}
-
 void config_defaults(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
-	for (size_t i = 0; i < COUNT_OF(keys); i++)
-		key_set(config, &keys[i], span_of(keys[i].initial));
+	for (size_t i = 0; i < config_key_count; i++)
+		config_key_set(config, &config_keys[i], span_of(config_keys[i].initial));
 	strcpy(config->origin.libos, "libos");
 	strcpy(config->origin.engine, "catnap.engine");
 }
@@ -281,8 +55,8 @@ struct loader {
 	size_t error_size;
 
 	/* Where each key, and each section by its first key, was given; 0: not yet. */
-	size_t key_line[COUNT_OF(keys)];
-	size_t section_line[COUNT_OF(keys)];
+	size_t key_line[CONFIG_KEYS_MAX];
+	size_t section_line[CONFIG_KEYS_MAX];
 
 	yaml_parser_t parser;
 	yaml_event_t event; /* the last one taken from the parser; owned */
@@ -365,9 +139,9 @@ static void subject_set(struct loader *loader, struct span section, struct span 
 		 section.text, section.length ? "." : "", quote(last).text);
 }
 
-static int value_set(struct loader *loader, const struct key *key, struct span text)
+static int value_set(struct loader *loader, const struct config_key *key, struct span text)
 {
-	const char *wrong = key_set(loader->config, key, text);
+	const char *wrong = config_key_set(loader->config, key, text);
 
 	if (!wrong) {
 		if (strcmp(key->name, "libos") == 0)
@@ -423,12 +197,12 @@ static struct span nearest(struct span section, struct span asked)
 {
 	struct suggestion best = {{"", 0}, (asked.length + 2) / 3 + 1};
 
-	for (size_t i = 0; i < COUNT_OF(keys); i++) {
-		struct span home = key_section(&keys[i]);
+	for (size_t i = 0; i < config_key_count; i++) {
+		struct span home = config_key_section(&config_keys[i]);
 		size_t strange = !span_equal(home, section);
 
-		suggest(&best, span_of(keys[i].name),
-			distance(asked, key_last(&keys[i])) + strange);
+		suggest(&best, span_of(config_keys[i].name),
+			distance(asked, config_key_last(&config_keys[i])) + strange);
 		if (home.length && section.length == 0)
 			suggest(&best, home, distance(asked, home));
 	}
@@ -439,11 +213,12 @@ static struct span nearest(struct span section, struct span asked)
 static void names_list(struct span section, char *list, size_t size)
 {
 	list[0] = '\0';
-	for (size_t i = 0; i < COUNT_OF(keys); i++) {
-		struct span home = key_section(&keys[i]), name = key_last(&keys[i]);
+	for (size_t i = 0; i < config_key_count; i++) {
+		struct span home = config_key_section(&config_keys[i]),
+			    name = config_key_last(&config_keys[i]);
 
 		if (section.length == 0 && home.length) {
-			if (section_find(home) != &keys[i])
+			if (config_section_find(home) != &config_keys[i])
 				continue; /* a section once, not once for each of its keys */
 			name = home;
 		} else if (!span_equal(home, section)) {
@@ -554,14 +329,42 @@ static int given_once(struct loader *loader, size_t *line)
 	return 0;
 }
 
-static int value_load(struct loader *loader, const struct key *key)
+/* The elements of a sequence, joined as the environment has them: with commas. */
+static int list_load(struct loader *loader, const struct config_key *key)
 {
-	int result = given_once(loader, &loader->key_line[key - keys]);
+	char text[LIST_BYTES_MAX];
+	size_t length = 0;
+	int result;
+
+	while (!(result = next(loader)) && loader->event.type != YAML_SEQUENCE_END_EVENT) {
+		struct span element;
+
+		if (loader->event.type != YAML_SCALAR_EVENT)
+			return fail(loader, "%s inside a list; allowed: %s", event_name(loader),
+				    key->type);
+		element = scalar(loader);
+		if (element.length == 0)
+			return fail(loader, "an empty element; allowed: %s", key->type);
+		if (element.length + 1 > sizeof(text) - length)
+			return fail(loader, "the list is too long; allowed: %s", key->type);
+		if (length)
+			text[length++] = ',';
+		memcpy(text + length, element.text, element.length);
+		length += element.length;
+	}
+	return result ? result : value_set(loader, key, (struct span){text, length});
+}
+
+static int value_load(struct loader *loader, const struct config_key *key)
+{
+	int result = given_once(loader, &loader->key_line[key - config_keys]);
 
 	if (!result)
 		result = next(loader);
 	if (result)
 		return result;
+	if (key->kind == KIND_LIST && loader->event.type == YAML_SEQUENCE_START_EVENT)
+		return list_load(loader, key);
 	if (loader->event.type != YAML_SCALAR_EVENT)
 		return fail(loader, "%s instead of a value; allowed: %s", event_name(loader),
 			    key->type);
@@ -587,10 +390,10 @@ static int pair_next(struct loader *loader, struct span section)
 	return 1;
 }
 
-static int section_load(struct loader *loader, const struct key *first)
+static int section_load(struct loader *loader, const struct config_key *first)
 {
-	struct span section = key_section(first);
-	int result = given_once(loader, &loader->section_line[first - keys]);
+	struct span section = config_key_section(first);
+	int result = given_once(loader, &loader->section_line[first - config_keys]);
 
 	if (!result)
 		result = next(loader);
@@ -604,7 +407,7 @@ static int section_load(struct loader *loader, const struct key *first)
 			    names);
 	}
 	while ((result = pair_next(loader, section)) > 0) {
-		const struct key *key = key_find(section, scalar(loader));
+		const struct config_key *key = config_key_find(section, scalar(loader));
 
 		result = key ? value_load(loader, key)
 			     : fail_unknown(loader, section, scalar(loader));
@@ -616,11 +419,12 @@ static int section_load(struct loader *loader, const struct key *first)
 
 static int fail_unknown_at_top(struct loader *loader, struct span name)
 {
-	for (size_t i = 0; i < COUNT_OF(keys); i++) /* as our own messages and manual spell it */
-		if (span_equal(span_of(keys[i].name), name))
+	for (size_t i = 0; i < config_key_count; i++) /* as our own messages and manual spell it */
+		if (span_equal(span_of(config_keys[i].name), name))
 			return fail(loader, "a key outside of its section; allowed: %s inside %.*s",
-				    key_last(&keys[i]).text, (int)key_section(&keys[i]).length,
-				    keys[i].name);
+				    config_key_last(&config_keys[i]).text,
+				    (int)config_key_section(&config_keys[i]).length,
+				    config_keys[i].name);
 	return fail_unknown(loader, (struct span){"", 0}, name);
 }
 
@@ -630,8 +434,8 @@ static int top_load(struct loader *loader)
 	int result;
 
 	while ((result = pair_next(loader, nowhere)) > 0) {
-		const struct key *section = section_find(scalar(loader));
-		const struct key *key = key_find(nowhere, scalar(loader));
+		const struct config_key *section = config_section_find(scalar(loader));
+		const struct config_key *key = config_key_find(nowhere, scalar(loader));
 
 		if (section)
 			result = section_load(loader, section);
@@ -740,14 +544,14 @@ static void variable_name(struct span key, char *name, size_t size)
 		*name = *name == '.' ? '_' : upper(*name);
 }
 
-static const struct key *variable_find(struct span variable)
+static const struct config_key *variable_find(struct span variable)
 {
-	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+	for (size_t i = 0; i < config_key_count; i++) {
 		char name[sizeof(PREFIX) + NAME_BYTES_MAX];
 
-		variable_name(span_of(keys[i].name), name, sizeof(name));
+		variable_name(span_of(config_keys[i].name), name, sizeof(name));
 		if (span_equal(span_of(name), variable))
-			return &keys[i];
+			return &config_keys[i];
 	}
 	return NULL;
 }
@@ -765,7 +569,7 @@ static int variable_unknown(struct loader *loader, struct span name)
 		lowered[i] = lower(name.text[i]);
 	section.text = lowered + strlen(PREFIX);
 	section.length = strcspn(section.text, "_");
-	if (!section_find(section))
+	if (!config_section_find(section))
 		return 0;
 	asked = span_of(section.text + section.length);
 	if (asked.length)
@@ -783,39 +587,68 @@ static int variable_unknown(struct loader *loader, struct span name)
 
 static int variable_load(struct loader *loader, struct span name, struct span value)
 {
-	const struct key *key = variable_find(name);
+	const struct config_key *key = variable_find(name);
 
 	subject_set(loader, (struct span){"", 0}, name);
 	if (!key)
 		return variable_unknown(loader, name);
-	if (loader->key_line[key - keys])
+	if (loader->key_line[key - config_keys])
 		return 0; /* twice in the environment: the first counts, as for getenv */
-	loader->key_line[key - keys] = 1;
+	loader->key_line[key - config_keys] = 1;
 	return value_set(loader, key, value);
+}
+
+/* Short names for what is set often; they win over the long ones, and over the file. */
+static const struct {
+	const char *variable, *section, *last;
+} short_names[] = {
+	{"LIBOS", "", "libos"},
+	{"DEMI_PCAP", "net", "pcap"},
+};
+
+static const char *environment_find(char *const environment[], const char *variable)
+{
+	size_t length = strlen(variable);
+
+	for (; *environment; environment++)
+		if (strncmp(*environment, variable, length) == 0 && (*environment)[length] == '=')
+			return *environment + length + 1;
+	return NULL;
+}
+
+static int short_names_load(struct loader *loader, char *const environment[])
+{
+	int result = 0;
+
+	for (size_t i = 0; i < COUNT_OF(short_names) && !result; i++) {
+		const char *value = environment_find(environment, short_names[i].variable);
+
+		if (!value)
+			continue;
+		subject_set(loader, (struct span){"", 0}, span_of(short_names[i].variable));
+		result = value_set(loader,
+				   config_key_find(span_of(short_names[i].section),
+						   span_of(short_names[i].last)),
+				   span_of(value));
+	}
+	return result;
 }
 
 static int environment_load(struct loader *loader, char *const environment[])
 {
-	const struct span libos = {"LIBOS", 5};
-	const char *winner = NULL;
 	int result = 0;
 
 	loader->file = NULL;
 	loader->line = 0;
 	memset(loader->key_line, 0, sizeof(loader->key_line));
-	for (; *environment && !result; environment++) {
-		const char *equals = strchr(*environment, '=');
-		struct span name = {*environment, equals ? (size_t)(equals - *environment) : 0};
+	for (char *const *variable = environment; *variable && !result; variable++) {
+		const char *equals = strchr(*variable, '=');
+		struct span name = {*variable, equals ? (size_t)(equals - *variable) : 0};
 
-		if (!winner && span_equal(name, libos))
-			winner = equals + 1;
-		else if (equals && strncmp(*environment, PREFIX, strlen(PREFIX)) == 0)
+		if (equals && strncmp(*variable, PREFIX, strlen(PREFIX)) == 0)
 			result = variable_load(loader, name, span_of(equals + 1));
 	}
-	if (result || !winner)
-		return result;
-	subject_set(loader, (struct span){"", 0}, libos);
-	return value_set(loader, key_find((struct span){"", 0}, span_of("libos")), span_of(winner));
+	return result ? result : short_names_load(loader, environment);
 }
 
 int config_load(struct config *config, const char *path, char *const environment[], char *error,
@@ -853,10 +686,10 @@ int config_load_memory(struct config *config, const char *name, const char *text
 const char *config_describe(unsigned int index, const char **type_out, char *default_out,
 			    size_t default_size, const char **help_out)
 {
-	if (index >= COUNT_OF(keys))
+	if (index >= config_key_count)
 		return NULL;
-	*type_out = keys[index].type;
-	*help_out = keys[index].help;
-	snprintf(default_out, default_size, "%s", keys[index].initial);
-	return keys[index].name;
+	*type_out = config_keys[index].type;
+	*help_out = config_keys[index].help;
+	snprintf(default_out, default_size, "%s", config_keys[index].initial);
+	return config_keys[index].name;
 }

@@ -19,6 +19,7 @@ enum config_huge_pages {
 enum config_foreign { CONFIG_FOREIGN_COPY, CONFIG_FOREIGN_REFUSE };
 enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
+enum config_afxdp_mode { CONFIG_AFXDP_AUTO, CONFIG_AFXDP_COPY, CONFIG_AFXDP_ZERO_COPY };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config {
@@ -49,6 +50,33 @@ struct config {
 		uint32_t
 			uring_entries; /* catnap.uring_entries: submission ring, power of two; 256 */
 	} catnap;
+	/* Of Catnip. Lists have commas between their elements; in a file they may be YAML lists. */
+	struct {
+		char dev[256];     /* net.dev: "afxdp:veth0"; empty: none, an error for Catnip */
+		char ip[1024];     /* net.ip: "10.0.0.2/24,fd00::2/64" */
+		char gw[128];      /* net.gw: a gateway of each version */
+		char mac[24];      /* net.mac: instead of the device's own */
+		char routes[1024]; /* net.routes: "10.1.0.0/16 via 10.0.0.9" */
+		char pcap[256];    /* net.pcap, DEMI_PCAP: file to capture to; empty: none */
+		uint32_t vlan;     /* net.vlan: 0, untagged */
+		enum config_switch autoconf; /* net.autoconf: on; IPv6 addresses from routers */
+		uint32_t mtu;                /* net.mtu: 0, the device's */
+		uint32_t frames;             /* net.frames: of the device; 4096 */
+		uint64_t copy_max; /* net.copy_max: payload that is copied, not referred to; 1K */
+		uint32_t neighbours_max;        /* net.neighbours_max: 1024 */
+		uint32_t neighbour_pending_max; /* net.neighbour_pending_max: packets; 16 */
+		uint64_t reassembly_bytes_max;  /* net.reassembly_bytes_max: 4M */
+		uint32_t icmp_rate;             /* net.icmp_rate: a second; 1000 */
+		uint64_t socket_bytes_max;      /* net.socket_bytes_max: 1M */
+	} net;
+	struct {
+		char args[512]; /* dpdk.args: further words for the EAL */
+	} dpdk;
+	struct {
+		enum config_afxdp_mode mode; /* afxdp.mode: auto */
+		uint32_t queue;              /* afxdp.queue: of the interface; 0 */
+		uint32_t busy_poll_us;       /* afxdp.busy_poll_us: 0, off */
+	} afxdp;
 	struct {
 		enum config_log_level level; /* log.level: warning */
 	} log;

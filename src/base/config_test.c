@@ -149,6 +149,32 @@ static const struct {
 	VALUE(catnap.receive_bytes_max, "1M", 1048576),
 	VALUE(catnap.uring_entries, "8", 8),
 	VALUE(catnap.uring_entries, "32768", 32768),
+	VALUE(net.vlan, "0", 0),
+	VALUE(net.vlan, "4094", 4094),
+	VALUE(net.autoconf, "off", CONFIG_OFF),
+	VALUE(net.autoconf, "on", CONFIG_ON),
+	VALUE(net.mtu, "0", 0),
+	VALUE(net.mtu, "576", 576),
+	VALUE(net.mtu, "65535", 65535),
+	VALUE(net.frames, "256", 256),
+	VALUE(net.frames, "262144", 262144),
+	VALUE(net.copy_max, "0", 0),
+	VALUE(net.copy_max, "16K", 16384),
+	VALUE(net.neighbours_max, "16", 16),
+	VALUE(net.neighbours_max, "65536", 65536),
+	VALUE(net.neighbour_pending_max, "1", 1),
+	VALUE(net.neighbour_pending_max, "256", 256),
+	VALUE(net.reassembly_bytes_max, "128K", 131072),
+	VALUE(net.reassembly_bytes_max, "1G", 1 << 30),
+	VALUE(net.icmp_rate, "0", 0),
+	VALUE(net.icmp_rate, "1000000", 1000000),
+	VALUE(net.socket_bytes_max, "4K", 4096),
+	VALUE(net.socket_bytes_max, "1G", 1 << 30),
+	VALUE(afxdp.mode, "auto", CONFIG_AFXDP_AUTO),
+	VALUE(afxdp.mode, "copy", CONFIG_AFXDP_COPY),
+	VALUE(afxdp.mode, "zero-copy", CONFIG_AFXDP_ZERO_COPY),
+	VALUE(afxdp.queue, "1023", 1023),
+	VALUE(afxdp.busy_poll_us, "1000000", 1000000),
 	VALUE(log.level, "error", CONFIG_LOG_ERROR),
 	VALUE(log.level, "warning", CONFIG_LOG_WARNING),
 	VALUE(log.level, "info", CONFIG_LOG_INFO),
@@ -189,6 +215,19 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.catnap.engine, CONFIG_ENGINE_AUTO);
 	assert_int_equal(config.catnap.receive_bytes_max, 65536);
 	assert_int_equal(config.catnap.uring_entries, 256);
+	assert_string_equal(config.net.dev, "");
+	assert_string_equal(config.net.ip, "");
+	assert_int_equal(config.net.vlan, 0);
+	assert_int_equal(config.net.autoconf, CONFIG_ON);
+	assert_int_equal(config.net.mtu, 0);
+	assert_int_equal(config.net.frames, 4096);
+	assert_int_equal(config.net.copy_max, 1024);
+	assert_int_equal(config.net.neighbours_max, 1024);
+	assert_int_equal(config.net.neighbour_pending_max, 16);
+	assert_int_equal(config.net.reassembly_bytes_max, 4 << 20);
+	assert_int_equal(config.net.icmp_rate, 1000);
+	assert_int_equal(config.net.socket_bytes_max, 1 << 20);
+	assert_int_equal(config.afxdp.mode, CONFIG_AFXDP_AUTO);
 	assert_int_equal(config.log.level, CONFIG_LOG_WARNING);
 }
 
@@ -208,6 +247,138 @@ static void config_load__sets_each_key_by_file_and_by_environment(void **state)
 		assert_int_equal(load_variable(&config, text, error), 0);
 		assert_only(&config, i);
 	}
+}
+
+/* Where a text stands in struct config, and how long it may be. */
+static const struct {
+	const char *name;
+	size_t offset, size;
+} text_fields[] = {
+#define TEXT(member)                                                                              \
+	{                                                                                         \
+#member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
+	}
+	TEXT(net.dev),    TEXT(net.ip),   TEXT(net.gw),    TEXT(net.mac),
+	TEXT(net.routes), TEXT(net.pcap), TEXT(dpdk.args),
+};
+
+static void config_load__sets_texts_of_up_to_their_size(void **state)
+{
+	char value[1100], text[1200], error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(text_fields); i++) {
+		const char *field = (const char *)&config + text_fields[i].offset;
+
+		memset(value, 'a', sizeof(value));
+		value[text_fields[i].size - 1] = '\0';
+		yaml_make(text, sizeof(text), text_fields[i].name, value);
+		assert_int_equal(load(&config, text, NULL, error), 0);
+		assert_string_equal(field, value);
+		variable_make(text, sizeof(text), text_fields[i].name, value);
+		assert_int_equal(load_variable(&config, text, error), 0);
+		assert_string_equal(field, value);
+
+		value[text_fields[i].size - 1] = 'a';
+		value[text_fields[i].size] = '\0';
+		variable_make(text, sizeof(text), text_fields[i].name, value);
+		assert_int_equal(load_variable(&config, text, error), -EINVAL);
+		snprintf(value, sizeof(value), "up to %zu bytes", text_fields[i].size - 1);
+		assert_non_null(strstr(error, "is too long"));
+		assert_non_null(strstr(error, value));
+	}
+}
+
+static void config_load__takes_any_printable_text(void **state)
+{
+	char error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	assert_int_equal(load(&config, "net:\n  dev: dpdk:net_memif0,role=client,socket=/run/m 1\n",
+			      NULL, error),
+			 0);
+	assert_string_equal(config.net.dev, "dpdk:net_memif0,role=client,socket=/run/m 1");
+	assert_int_equal(
+		load(&config, "net: {mac: 02:00:00:00:00:01, ip: \"fd00::2/64\"}\n", NULL, error),
+		0);
+	assert_string_equal(config.net.mac, "02:00:00:00:00:01");
+	assert_string_equal(config.net.ip, "fd00::2/64");
+	assert_int_equal(load_variable(&config, "DEMI_NET_DEV=tap:\x1b[31m", error), -EINVAL);
+	assert_string_equal(error, "DEMI_NET_DEV: \"tap:?[31m\" has control characters; "
+				   "allowed: text, up to 255 bytes");
+	assert_int_equal(load(&config, "net: {dev: \"tap\\0x\"}\n", NULL, error), -EINVAL);
+	assert_non_null(strstr(error, "has control characters"));
+}
+
+static void config_load__takes_an_empty_text_for_none(void **state)
+{
+	const char *const environment[] = {"DEMI_NET_GW=", NULL};
+	char error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	assert_int_equal(load(&config, "net: {gw: 10.0.0.1}\n", environment, error), 0);
+	assert_string_equal(config.net.gw, "");
+}
+
+static void config_load__joins_the_elements_of_a_list(void **state)
+{
+	char error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	assert_int_equal(load(&config,
+			      "net:\n  ip: [10.0.0.2/24, \"fd00::2/64\"]\n"
+			      "  gw:\n    - 10.0.0.1\n    - fd00::1\n"
+			      "  routes:\n    - 10.1.0.0/16 via 10.0.0.9\n",
+			      NULL, error),
+			 0);
+	assert_string_equal(config.net.ip, "10.0.0.2/24,fd00::2/64");
+	assert_string_equal(config.net.gw, "10.0.0.1,fd00::1");
+	assert_string_equal(config.net.routes, "10.1.0.0/16 via 10.0.0.9");
+	assert_int_equal(load(&config, "net: {ip: []}\n", NULL, error), 0);
+	assert_string_equal(config.net.ip, "");
+}
+
+static void config_load__bounds_the_elements_of_a_list(void **state)
+{
+	char text[8192] = "net: {gw: [a", error[ERROR_SIZE];
+	struct config config;
+	size_t length;
+
+	(void)state;
+	/* With commas 127 bytes, and one more element; then more than any list holds. */
+	for (length = strlen(text); length < 12 + 2 * 63; length += 2)
+		memcpy(text + length, ",a", 3);
+	memcpy(text + length, "]}", 3);
+	assert_int_equal(load(&config, text, NULL, error), 0);
+	assert_int_equal(strlen(config.net.gw), 127);
+	memcpy(text + length, ",a]}", 5);
+	assert_int_equal(load(&config, text, NULL, error), -EINVAL);
+	assert_non_null(strstr(error, "is too long"));
+	for (; length < 8000; length += 2)
+		memcpy(text + length, ",a", 3);
+	memcpy(text + length, "]}", 3);
+	assert_int_equal(load(&config, text, NULL, error), -EINVAL);
+	assert_non_null(strstr(error, ":1: net.gw: the list is too long; allowed: "));
+}
+
+static void config_load__takes_the_short_name_of_the_capture(void **state)
+{
+	const char *const environment[] = {"DEMI_PCAP=/tmp/a b", "DEMI_NET_PCAP=/tmp/c", NULL};
+	char error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	assert_int_equal(load_environment(&config, environment, error), 0);
+	assert_string_equal(config.net.pcap, "/tmp/a b");
+	assert_int_equal(load_environment(&config, environment + 1, error), 0);
+	assert_string_equal(config.net.pcap, "/tmp/c");
+	assert_int_equal(load_variable(&config, "DEMI_PCAP=a\tb", error), -EINVAL);
+	assert_string_equal(error, "DEMI_PCAP: \"a?b\" has control characters; "
+				   "allowed: text, up to 255 bytes");
 }
 
 static void config_load__sets_libos(void **state)
@@ -269,6 +440,13 @@ static void config_load__refuses_values_that_are_not_allowed(void **state)
 		{"heap.max_bytes", "4 G", "is not a size"},
 		{"queue.elements_max", "0", "is out of its limits"},
 		{"queue.elements_max", "16777217", "is out of its limits"},
+		{"net.vlan", "4095", "is out of its limits"},
+		{"net.mtu", "1", "is out of its limits"},
+		{"net.mtu", "575", "is out of its limits"},
+		{"net.mtu", "65536", "is out of its limits"},
+		{"net.frames", "255", "is out of its limits"},
+		{"net.reassembly_bytes_max", "127K", "is out of its limits"},
+		{"afxdp.mode", "zero", "is not a choice"},
 		{"catnap.engine", "auto, uring", "is not a choice"},
 		{"catnap.receive_bytes_max", "511", "is out of its limits"},
 		{"catnap.receive_bytes_max", "1048577", "is out of its limits"},
@@ -373,7 +551,7 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, log"
+#define SECTIONS "libos, runtime, heap, queue, catnap, net, dpdk, afxdp, log"
 #define PLAIN "; allowed: plain keys and values"
 
 static const struct {
@@ -435,6 +613,16 @@ static const struct {
 	{"{a: b}: c\n", ":1: a mapping as a key; allowed: a name"},
 	{"- libos\n", ":1: a sequence; allowed: a mapping of sections"},
 	{"\n\njust text\n", ":3: a single value; allowed: a mapping of sections"},
+
+	{"net:\n  ip: [[10.0.0.2/24]]\n", ":2: net.ip: a sequence inside a list; "
+					  "allowed: list, up to 1023 bytes"},
+	{"net:\n  ip:\n    - 10.0.0.2/24\n    - ''\n",
+	 ":4: net.ip: an empty element; allowed: list, up to 1023 bytes"},
+	{"net:\n  ip: {a: b}\n",
+	 ":2: net.ip: a mapping instead of a value; allowed: list, up to 1023 bytes"},
+	{"net:\n  dev: [loop]\n",
+	 ":2: net.dev: a sequence instead of a value; allowed: text, up to 255 bytes"},
+	{"net:\n  ip: [&a 10.0.0.2/24]\n", ":2: net.ip: an anchor or alias" PLAIN},
 
 	/* anchors, aliases, tags, documents */
 	{"log: &log\n  level: info\n", ":1: log: an anchor or alias" PLAIN},
@@ -599,9 +787,9 @@ static void config_load__refuses_unknown_variables_of_our_sections(void **state)
 
 static void config_load__leaves_other_variables_alone(void **state)
 {
-	const char *environment[] = {"DEMI_PCAP=/tmp/x",
+	const char *environment[] = {"DEMI_PCAPS=/tmp/x",
 				     "DEMI_TEST_SEED=1",
-				     "DEMI_NET_DEV=tap0",
+				     "DEMI_NETS_DEV=tap0",
 				     "DEMI_",
 				     "DEMI_=",
 				     "DEMI__X=",
@@ -733,7 +921,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 16);
+	assert_int_equal(count, 36);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 
@@ -786,7 +974,7 @@ static void manual__describes_each_key(void **state)
 		char *entry, *end;
 
 		snprintf(heading, sizeof(heading), " *%s* ", name);
-		snprintf(line, sizeof(line), "Default: %s. ", initial);
+		snprintf(line, sizeof(line), "Default: %s. ", initial[0] ? initial : "none");
 		entry = strstr(strstr(text, "# KEYS"), heading);
 		assert_non_null(entry);
 		end = strstr(entry, line);
@@ -874,6 +1062,12 @@ int main(void)
 		cmocka_unit_test(config_defaults__are_those_of_the_header),
 		cmocka_unit_test(config_load__sets_each_key_by_file_and_by_environment),
 		cmocka_unit_test(config_load__sets_libos),
+		cmocka_unit_test(config_load__sets_texts_of_up_to_their_size),
+		cmocka_unit_test(config_load__takes_any_printable_text),
+		cmocka_unit_test(config_load__takes_an_empty_text_for_none),
+		cmocka_unit_test(config_load__joins_the_elements_of_a_list),
+		cmocka_unit_test(config_load__bounds_the_elements_of_a_list),
+		cmocka_unit_test(config_load__takes_the_short_name_of_the_capture),
 		cmocka_unit_test(config_load__refuses_values_that_are_not_allowed),
 		cmocka_unit_test(config_load__refuses_an_empty_variable),
 		cmocka_unit_test(config_load__takes_nothing_for_the_defaults),

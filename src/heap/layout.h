@@ -21,8 +21,11 @@
 #include "heap/heap.h"
 #include "heap/pages.h"
 
+/* Some devices' libraries have the same macros. */
+#ifndef likely
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
+#endif
 
 #define UNIT_SHIFT 18
 #define UNIT_BYTES ((size_t)1 << UNIT_SHIFT)

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "libos/catnap/catnap.h"
+#include "libos/catnip/catnip.h"
 
 /* Every libOS of this build; meson.build says which there are. */
 static const struct libos_ops *const libos_table[] = {
 	&catnap_ops,
+	&catnip_ops,
 };
 
 const struct libos_ops *libos_find(const char *name)
@@ -21,5 +23,5 @@ const struct libos_ops *libos_find(const char *name)
 
 const char *libos_names(void)
 {
-	return "catnap";
+	return "catnap, catnip";
 }

@@ -22,6 +22,16 @@ static const struct profile profiles[] = {
 		.queues = true,
 		.kernel_peer = true,
 	},
+	{
+		/* With the configuration that tests/meson.build gives it. */
+		.libos = "catnip",
+		.ipv4 = "10.0.0.1",
+		.ipv4_foreign = "203.0.113.77",
+		.ipv6 = "fd00::1",
+		.ipv6_foreign = "2001:db8::77",
+		.udp = true,
+		.queues = true,
+	},
 };
 
 /* Only where kernel and libOS share their addresses does the kernel's answer count. */

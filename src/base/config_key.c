@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/config_key.h"
+
+#include <errno.h>
+
+/* The table of keys. */
+
+/* clang-format off */
+#define FIELD(member)                                                                           \
+	.name = #member, .offset = offsetof(struct config, member),                             \
+	.size = sizeof(((struct config *)NULL)->member)
+#define NUMBER(member, kind_, words, initial_, min_, max_, help_)                               \
+	{FIELD(member), .kind = kind_, .type = words ", " min_ ".." max_, .initial = initial_,  \
+	 .min = min_, .max = max_, .help = help_}
+#define INTEGER(member, ...) NUMBER(member, KIND_INTEGER, "integer", __VA_ARGS__)
+#define OR_ZERO(member, initial_, min_, max_, help_)                                            \
+	{FIELD(member), .kind = KIND_INTEGER, .type = "0, or integer, " min_ ".." max_,         \
+	 .initial = initial_, .min = min_, .max = max_, .or_zero = true, .help = help_}
+#define POWER(member, ...) NUMBER(member, KIND_POWER, "power of two", __VA_ARGS__)
+#define SIZE(member, ...) NUMBER(member, KIND_SIZE, "bytes, suffix K, M or G", __VA_ARGS__)
+#define CHOICE(member, initial_, choices_, help_)                                               \
+	{FIELD(member), .kind = KIND_CHOICE, .type = "one of " choices_, .initial = initial_,   \
+	 .choices = choices_, .help = help_}
+#define NAME(member, initial_, help_)                                                           \
+	{FIELD(member), .kind = KIND_NAME, .initial = initial_, .help = help_,                  \
+	 .type = "1 to 15 of a-z, 0-9, _ and -, a letter first"}
+#define TEXT(member, bytes, help_)                                                              \
+	{FIELD(member), .kind = KIND_TEXT, .initial = "", .help = help_,                        \
+	 .type = "text, up to " bytes " bytes"}
+#define LIST(member, bytes, help_)                                                              \
+	{FIELD(member), .kind = KIND_LIST, .initial = "", .help = help_,                        \
+	 .type = "list, up to " bytes " bytes"}
+
+const struct config_key config_keys[] = {
+	NAME(libos, "catnap", "the libOS that serves sockets"),
+	CHOICE(runtime.idle, "spin", "spin, sleep",
+	       "what a wait does that finds nothing to do"),
+	INTEGER(runtime.idle_after_us, "50", "0", "10000000",
+		"microseconds without work before a wait sleeps"),
+	INTEGER(runtime.operations_max, "65536", "64", "16777216",
+		"operations outstanding at a time"),
+	INTEGER(runtime.queues_max, "65536", "1", "1048576",
+		"queue descriptors open at a time"),
+	SIZE(heap.max_bytes, "4G", "16M", "1024G", "memory of the heap"),
+	CHOICE(heap.huge_pages, "auto", "auto, reserved, off", "which pages the heap is made of"),
+	CHOICE(heap.lock, "on", "off, on", "lock the heap in memory, as far as the limits allow"),
+	CHOICE(heap.foreign, "copy", "copy, refuse",
+	       "what a push does with memory that is not of the heap"),
+	CHOICE(heap.on_error, "abort", "abort, log", "what a wrong free does"),
+	CHOICE(heap.protect, "off", "off, on",
+	       "stop the program when it writes to what an operation holds"),
+	INTEGER(queue.elements_max, "65536", "1", "16777216",
+		"elements held by one in-memory queue"),
+	CHOICE(catnap.engine, "auto", "auto, uring, epoll", "how the kernel is asked for I/O"),
+	SIZE(catnap.receive_bytes_max, "64K", "512", "1M", "bytes that one pop of a stream returns"),
+	POWER(catnap.uring_entries, "256", "8", "32768", "entries of the submission ring"),
+	TEXT(net.dev, "255", "the device of Catnip, as KIND:ARGUMENTS"),
+	LIST(net.ip, "1023", "addresses of this host, each with the length of its prefix"),
+	LIST(net.gw, "127", "gateways, at most one of each version of IP"),
+	TEXT(net.mac, "23", "Ethernet address, instead of the device's own"),
+	LIST(net.routes, "1023", "further routes, each as PREFIX via GATEWAY"),
+	TEXT(net.pcap, "255", "file that packets are captured to"),
+	INTEGER(net.vlan, "0", "0", "4094", "number of the VLAN; 0: none"),
+	CHOICE(net.autoconf, "on", "off, on", "take IPv6 addresses and routes from routers"),
+	OR_ZERO(net.mtu, "0", "576", "65535", "bytes of an IP packet on the link; 0: the device's"),
+	INTEGER(net.frames, "4096", "256", "262144", "frames that the device has to receive and send"),
+	SIZE(net.copy_max, "1K", "0", "16K", "payload that is copied into a frame, not referred to"),
+	INTEGER(net.neighbours_max, "1024", "16", "65536", "neighbours known at a time"),
+	INTEGER(net.neighbour_pending_max, "16", "1", "256",
+		"packets that wait for the address of one neighbour"),
+	SIZE(net.reassembly_bytes_max, "4M", "128K", "1G", "memory of fragments that wait for others"),
+	INTEGER(net.icmp_rate, "1000", "0", "1000000",
+		"messages a second that others' packets make us send"),
+	SIZE(net.socket_bytes_max, "1M", "4K", "1G",
+		"memory of what a socket has received and no pop has taken"),
+	TEXT(dpdk.args, "511", "further arguments of DPDK's environment abstraction layer"),
+	CHOICE(afxdp.mode, "auto", "auto, copy, zero-copy",
+	       "whether the kernel copies what AF_XDP receives and sends"),
+	INTEGER(afxdp.queue, "0", "0", "1023", "queue of the interface"),
+	INTEGER(afxdp.busy_poll_us, "0", "0", "1000000",
+		"microseconds that the kernel polls the interface for us; 0: it does not"),
+	CHOICE(log.level, "warning", "error, warning, info, debug",
+	       "the least urgent message that is written"),
+};
+/* clang-format on */
+
+const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
+
+_Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_KEYS_MAX,
+	       "CONFIG_KEYS_MAX is large enough");
+_Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
+		       sizeof(enum config_huge_pages) == sizeof(uint32_t) &&
+		       sizeof(enum config_foreign) == sizeof(uint32_t) &&
+		       sizeof(enum config_on_error) == sizeof(uint32_t) &&
+		       sizeof(enum config_switch) == sizeof(uint32_t) &&
+		       sizeof(enum config_engine) == sizeof(uint32_t) &&
+		       sizeof(enum config_afxdp_mode) == sizeof(uint32_t) &&
+		       sizeof(enum config_log_level) == sizeof(uint32_t),
+	       "choices are stored as uint32_t");
+
+struct span config_key_section(const struct config_key *key)
+{
+	const char *dot = strchr(key->name, '.');
+
+	return (struct span){key->name, dot ? (size_t)(dot - key->name) : 0};
+}
+
+struct span config_key_last(const struct config_key *key)
+{
+	const char *dot = strchr(key->name, '.');
+
+	return span_of(dot ? dot + 1 : key->name);
+}
+
+const struct config_key *config_key_find(struct span section, struct span last)
+{
+	for (size_t i = 0; i < config_key_count; i++)
+		if (span_equal(config_key_section(&config_keys[i]), section) &&
+		    span_equal(config_key_last(&config_keys[i]), last))
+			return &config_keys[i];
+	return NULL;
+}
+
+const struct config_key *config_section_find(struct span name)
+{
+	for (size_t i = 0; name.length && i < config_key_count; i++)
+		if (span_equal(config_key_section(&config_keys[i]), name))
+			return &config_keys[i];
+	return NULL;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Values: from text into the field of a key. */
+
+/* Return: 0; -EINVAL for what is not a number; -ERANGE if negative or over 64 bits. */
+static int number_parse(struct span text, bool suffix_allowed, uint64_t *value)
+{
+	bool negative = text.length && text.text[0] == '-';
+	size_t first = negative, at = first;
+	bool overflow = false;
+	unsigned int shift = 0;
+
+	for (*value = 0; at < text.length && is_digit(text.text[at]); at++)
+		overflow |= __builtin_mul_overflow(*value, 10, value) ||
+			    __builtin_add_overflow(*value, text.text[at] - '0', value);
+	if (at == first || (at > first + 1 && text.text[first] == '0'))
+		return -EINVAL; /* 010 is octal to some readers of YAML and decimal to others */
+	if (at + 1 == text.length && suffix_allowed) {
+		char suffix = text.text[at++];
+
+		shift = suffix == 'K' ? 10 : suffix == 'M' ? 20 : suffix == 'G' ? 30 : 0;
+		if (!shift)
+			return -EINVAL;
+	}
+	if (at < text.length)
+		return -EINVAL;
+	if (overflow || negative || *value > UINT64_MAX >> shift)
+		return -ERANGE;
+	*value <<= shift;
+	return 0;
+}
+
+/* Return: NULL, or what is wrong with @text as a number. */
+static const char *number_check(const struct config_key *key, struct span text, uint64_t *value)
+{
+	uint64_t min, max;
+	int result = number_parse(text, key->kind == KIND_SIZE, value);
+
+	if (result == -EINVAL)
+		return key->kind == KIND_SIZE ? "is not a size" : "is not a whole number";
+	number_parse(span_of(key->min), true, &min);
+	number_parse(span_of(key->max), true, &max);
+	if (key->or_zero && !result && *value == 0)
+		return NULL;
+	if (result || *value < min || *value > max)
+		return "is out of its limits";
+	if (key->kind == KIND_POWER && (*value & (*value - 1)))
+		return "is not a power of two";
+	return NULL;
+}
+
+static const char *choice_check(const struct config_key *key, struct span text, uint64_t *value)
+{
+	const char *choice = key->choices;
+
+	for (*value = 0;; (*value)++) {
+		struct span name = {choice, strcspn(choice, ",")};
+
+		if (span_equal(name, text))
+			return NULL;
+		if (choice[name.length] == '\0')
+			return "is not a choice";
+		choice += name.length + strlen(", ");
+	}
+}
+
+static const char *name_check(const struct config_key *key, struct span text)
+{
+	if (text.length >= key->size)
+		return "is too long";
+	for (size_t i = 0; i < text.length; i++) {
+		char c = text.text[i];
+		bool letter = c >= 'a' && c <= 'z';
+
+		if (!letter && (i == 0 || !(is_digit(c) || c == '_' || c == '-')))
+			return "is not a name";
+	}
+	return NULL;
+}
+
+static const char *text_check(const struct config_key *key, struct span text)
+{
+	if (text.length >= key->size)
+		return "is too long";
+	for (size_t i = 0; i < text.length; i++)
+		if ((unsigned char)text.text[i] < ' ' || text.text[i] == '\x7f')
+			return "has control characters";
+	return NULL;
+}
+
+static const char *text_set(char *field, const struct config_key *key, struct span text)
+{
+	const char *wrong = key->kind == KIND_NAME ? name_check(key, text) : text_check(key, text);
+
+	if (wrong)
+		return wrong;
+	memset(field, 0, key->size);
+	if (text.length)
+		memcpy(field, text.text, text.length);
+	return NULL;
+}
+
+static bool may_be_empty(const struct config_key *key)
+{
+	return key->kind == KIND_TEXT || key->kind == KIND_LIST;
+}
+
+const char *config_key_set(struct config *config, const struct config_key *key, struct span text)
+{
+	char *field = (char *)config + key->offset;
+	const char *wrong;
+	uint64_t value = 0;
+	uint32_t narrow;
+
+	if (text.length == 0 && !may_be_empty(key))
+		return "is no value";
+	if (key->kind == KIND_NAME || may_be_empty(key))
+		return text_set(field, key, text);
+	wrong = key->kind == KIND_CHOICE ? choice_check(key, text, &value)
+					 : number_check(key, text, &value);
+	if (wrong)
+		return wrong;
+	narrow = (uint32_t)value; /* the limits of a 32-bit field are within 32 bits */
+	if (key->size == sizeof(value))
+		memcpy(field, &value, sizeof(value));
+	else
+		memcpy(field, &narrow, sizeof(narrow));
+	return NULL;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* Birth and death of a stack, and its poll. */
+#include "net/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "net/autoconf.h"
+#include "net/capture.h"
+#include "net/eth.h"
+#include "net/group.h"
+#include "net/icmp.h"
+#include "net/ip.h"
+#include "net/neighbour.h"
+#include "net/udp.h"
+
+/* ---- What waits to be sent ---- */
+
+/* Each frame once, when it is handed to the device for the first time. */
+static void capture_batch(struct net *net)
+{
+	while (net->tx_captured < net->tx_count)
+		capture_sent(net->capture, net->now_ns, net->tx[net->tx_captured++], NULL);
+}
+
+static void drop_batch(struct net *net)
+{
+	for (uint32_t i = 0; i < net->tx_count; i++)
+		net_drop(net, net->tx[i], NET_LAYER_ETH, NET_DROP_DEVICE_FULL);
+	net->tx_count = 0;
+	net->tx_captured = 0;
+	net->tx_stuck_ns = 0;
+}
+
+static void keep_rest(struct net *net, unsigned int taken)
+{
+	net->tx_count -= taken;
+	net->tx_captured -= net->capture ? taken : 0;
+	memmove(net->tx, net->tx + taken, net->tx_count * sizeof(net->tx[0]));
+	if (taken || net->tx_stuck_ns == 0)
+		net->tx_stuck_ns = net->now_ns;
+	else if (net->now_ns - net->tx_stuck_ns > NET_STUCK_NS)
+		drop_batch(net);
+}
+
+void net_flush(struct net *net)
+{
+	struct netdev *device = net->device;
+	unsigned int taken;
+
+	if (net->tx_count == 0)
+		return;
+	if (unlikely(net->capture != NULL))
+		capture_batch(net);
+	taken = device->ops->tx_burst(device, net->tx, net->tx_count, net->now_ns);
+	if (likely(taken == net->tx_count)) {
+		net->tx_count = 0;
+		net->tx_captured = 0;
+		net->tx_stuck_ns = 0;
+		return;
+	}
+	keep_rest(net, taken);
+}
+
+/* ---- What comes in ---- */
+
+static void receive_captured(struct net *net, struct buf *frame)
+{
+	capture_keep(net->capture, frame);
+	net->drop_reason = 0;
+	eth_rx(net, frame);
+	capture_received(net->capture, net->now_ns,
+			 net->drop_reason ? net_drop_name(net->drop_reason) : NULL);
+}
+
+unsigned int net_poll(struct net *net, uint64_t now_ns)
+{
+	struct buf *frames[NETDEV_BURST_MAX];
+	struct netdev *device = net->device;
+	unsigned int count;
+
+	net->now_ns = now_ns;
+	net_flush(net);
+	count = device->ops->rx_burst(device, frames, NETDEV_BURST_MAX, now_ns);
+	for (unsigned int i = 0; i < count; i++) {
+		if (i + 1 < count)
+			__builtin_prefetch(frames[i + 1]->data);
+		if (unlikely(net->capture != NULL))
+			receive_captured(net, frames[i]);
+		else
+			eth_rx(net, frames[i]);
+	}
+	if (unlikely(net->loopback_count != 0))
+		count += ip_poll_loopback(net);
+	/* What the stack itself has answered; the application's answers come later. */
+	net_flush(net);
+	return count;
+}
+
+/* ---- Birth and death ---- */
+
+struct part {
+	int (*create)(struct net *net);
+	void (*destroy)(struct net *net);
+};
+
+/* In this order; destroyed in the opposite one. */
+static const struct part parts[] = {
+	{neighbour_table_create, neighbour_table_destroy},
+	{pmtu_create, pmtu_destroy},
+	{reassembly_create, reassembly_destroy},
+	{icmp_create, icmp_destroy},
+	{udp_create, udp_destroy},
+	{group_create, group_destroy},
+	{autoconf_create, autoconf_destroy},
+};
+
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static int parts_create(struct net *net)
+{
+	for (size_t i = 0; i < PARTS; i++) {
+		int error = parts[i].create(net);
+
+		if (!error)
+			continue;
+		while (i-- > 0)
+			parts[i].destroy(net);
+		return error;
+	}
+	return 0;
+}
+
+static const char *text_of(const struct ip_address *ip, char text[static INET6_ADDRSTRLEN])
+{
+	bool is_v4 = ip_address_is_v4(ip);
+
+	inet_ntop(is_v4 ? AF_INET : AF_INET6, ip->bytes + (is_v4 ? 12 : 0), text, INET6_ADDRSTRLEN);
+	return text;
+}
+
+static int configure_addresses(struct net *net, const struct net_options *options)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (unsigned int i = 0; i < options->address_count; i++) {
+		const struct net_address *address = &options->addresses[i];
+		int error = net_add_address(net, address);
+
+		if (!error)
+			continue;
+		log_error("net.ip: %s/%u: %s", text_of(&address->ip, text), address->prefix_bits,
+			  error == -EEXIST   ? "is there twice"
+			  : error == -ENOSPC ? "is one address too many; 16 are the most"
+					     : "is not an address that a host can have; give a "
+					       "unicast address and its prefix, as in 10.0.0.2/24");
+		return error == -ENOMEM ? error : -EINVAL;
+	}
+	return 0;
+}
+
+static int configure_route(struct net *net, const struct net_route *route, const char *key)
+{
+	char prefix[INET6_ADDRSTRLEN], gateway[INET6_ADDRSTRLEN];
+	struct ip_address hop;
+	const char *problem = NULL;
+	int error;
+
+	if (ip_address_is_v4(&route->prefix) != ip_address_is_v4(&route->gateway))
+		problem = "is of another version than the prefix";
+	else if (net_next_hop(net, &route->gateway, &hop) < 0 ||
+		 !ip_address_equal(&hop, &route->gateway))
+		problem = "is not on the link; net.ip must have an address of its prefix";
+	else if (net_has_address(net, &route->gateway))
+		problem = "is our own address";
+	if (problem) {
+		log_error("%s: gateway %s %s", key, text_of(&route->gateway, gateway), problem);
+		return -EINVAL;
+	}
+	error = net_add_route(net, route);
+	if (error)
+		log_error("%s: %s/%u via %s: %s", key, text_of(&route->prefix, prefix),
+			  route->prefix_bits, text_of(&route->gateway, gateway),
+			  error == -EEXIST ? "there is a route for that already"
+					   : "is one route too many; 64 are the most");
+	return error ? -EINVAL : 0;
+}
+
+static struct net_route default_route(const struct ip_address *gateway)
+{
+	bool is_v4 = ip_address_is_v4(gateway);
+
+	return (struct net_route){
+		.prefix = is_v4 ? ip_address_v4(0) : ip_address_v6_halves(0, 0),
+		.prefix_bits = is_v4 ? 96 : 0,
+		.gateway = *gateway,
+		.is_static = true,
+		.valid_until_ns = UINT64_MAX,
+	};
+}
+
+static int configure(struct net *net, const struct net_options *options)
+{
+	int error = configure_addresses(net, options);
+
+	for (unsigned int i = 0; !error && i < options->gateway_count; i++) {
+		struct net_route route = default_route(&options->gateways[i]);
+
+		error = configure_route(net, &route, "net.gw");
+	}
+	for (unsigned int i = 0; !error && i < options->route_count; i++)
+		error = configure_route(net, &options->routes[i], "net.routes");
+	return error;
+}
+
+static int check_mtu(struct net *net, const struct net_options *options)
+{
+	net->mtu = options->mtu ? options->mtu : net->device->caps.mtu;
+	if (options->mtu > net->device->caps.mtu) {
+		log_error("net.mtu: %u is more than %s can carry; set it to %u or less",
+			  options->mtu, net->device->name, net->device->caps.mtu);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void init(struct net *net, const struct net_options *options)
+{
+	net->options = *options;
+	net->options.addresses = NULL;
+	net->options.gateways = NULL;
+	net->options.routes = NULL;
+	net->device = options->device;
+	net->heap = options->heap;
+	net->sched = options->sched;
+	net->now_ns = options->now_ns;
+	net->secret[0] = options->seed[0];
+	net->secret[1] = options->seed[1];
+	net->mac = options->device->caps.mac;
+	net->vlan = options->vlan;
+	net->link_bytes = options->vlan ? ETH_HEADER_BYTES_MAX : ETH_HEADER_BYTES;
+	net->copy_max = options->copy_max;
+	net->capture = options->capture;
+	net->generation = 1; /* 0 is that of a path that was never found */
+}
+
+int net_create(struct net **net_out, const struct net_options *options)
+{
+	struct net *net = calloc(1, sizeof(*net));
+	int error;
+
+	if (!net)
+		return -ENOMEM;
+	init(net, options);
+	error = check_mtu(net, options);
+	if (!error) {
+		error = parts_create(net);
+		if (error)
+			log_error("the network stack cannot start: %s; lower "
+				  "net.neighbours_max or net.reassembly_bytes_max",
+				  strerror(-error));
+	}
+	if (error) {
+		free(net);
+		return error;
+	}
+	error = configure(net, options);
+	if (error) {
+		net_destroy(net);
+		return error;
+	}
+	autoconf_start(net);
+	net_flush(net);
+	*net_out = net;
+	return 0;
+}
+
+void net_destroy(struct net *net)
+{
+	if (!net)
+		return;
+	for (size_t i = PARTS; i-- > 0;)
+		parts[i].destroy(net);
+	net_flush(net);
+	drop_batch(net);
+	ip_drop_loopback(net);
+	free(net);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "netdev/afxdp_steer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "netdev/afxdp_maps.h"
+#include "netdev/steer_object.h" /* made from steer.bpf.c by the build */
+
+/* Each takes two places of the map, itself and its group. */
+#define KNOWN_MAX (STEER_ADDRESSES_MAX / 2)
+
+static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[256];
+	int length = vsnprintf(line, sizeof(line), format, arguments);
+
+	if (level != LIBBPF_DEBUG && length > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		log_debug("%s", line);
+	}
+	return length;
+}
+
+static int refuse(const char *name, const char *what, int error)
+{
+	if (error == -EPERM || error == -EACCES)
+		log_error("%s: no permission to %s; it needs root or the capabilities CAP_BPF and "
+			  "CAP_NET_ADMIN",
+			  name, what);
+	else
+		log_error(
+			"%s: cannot %s: %s; AF_XDP needs Linux 5.9 or later with CONFIG_BPF_SYSCALL "
+			"and CONFIG_XDP_SOCKETS",
+			name, what, strerror(-error));
+	return error;
+}
+
+static int load_program(struct steer *steer, const char *name)
+{
+	libbpf_print_fn_t print = libbpf_set_print(log_libbpf);
+	int error;
+
+	steer->object = bpf_object__open_mem(steer_object, sizeof(steer_object), NULL);
+	error = steer->object ? bpf_object__load(steer->object) : -errno;
+	libbpf_set_print(print);
+	if (error)
+		return refuse(name, "load the XDP program", error);
+	steer->sockets = bpf_object__find_map_fd_by_name(steer->object, "steer_sockets");
+	steer->addresses = bpf_object__find_map_fd_by_name(steer->object, "steer_addresses");
+	steer->stations = bpf_object__find_map_fd_by_name(steer->object, "steer_stations");
+	return 0;
+}
+
+/* By the driver where it can, else above it. */
+static int attach_program(struct steer *steer, const char *name, unsigned int interface_index)
+{
+	struct bpf_program *program = bpf_object__next_program(steer->object, NULL);
+	LIBBPF_OPTS(bpf_link_create_opts, options);
+	uint32_t other = 0;
+	int error;
+
+	if (bpf_xdp_query_id((int)interface_index, 0, &other) == 0 && other != 0) {
+		log_error(
+			"%s: the interface has an XDP program already, number %u; end who uses it, "
+			"or detach it with \"ip link set dev INTERFACE xdp off\"",
+			name, other);
+		return -EBUSY;
+	}
+	for (int i = 0; i < 2; i++) {
+		options.flags = i == 0 ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+		steer->generic = options.flags == XDP_FLAGS_SKB_MODE;
+		steer->link = bpf_link_create(bpf_program__fd(program), (int)interface_index,
+					      BPF_XDP, &options);
+		if (steer->link >= 0)
+			return 0;
+		error = -errno;
+		log_debug("%s: attaching XDP %s: %s", name, i == 0 ? "to the driver" : "above it",
+			  strerror(-error));
+	}
+	steer->link = -1;
+	return refuse(name, "attach the XDP program", error);
+}
+
+int steer_open(struct steer *steer, const char *name, unsigned int interface_index)
+{
+	int error;
+
+	steer->link = -1;
+	steer->known = calloc(KNOWN_MAX, sizeof(steer->known[0]));
+	if (!steer->known)
+		return refuse(name, "remember addresses", -ENOMEM);
+	error = load_program(steer, name);
+	return error ? error : attach_program(steer, name, interface_index);
+}
+
+void steer_close(struct steer *steer)
+{
+	if (steer->link >= 0)
+		close(steer->link);
+	steer->link = -1;
+	bpf_object__close(steer->object);
+	steer->object = NULL;
+	free(steer->known);
+	steer->known = NULL;
+	steer->known_count = 0;
+}
+
+static int map_set(int map, const void *key, bool present)
+{
+	const uint8_t one = 1;
+
+	if (present)
+		return bpf_map_update_elem(map, key, &one, BPF_ANY) == 0 ? 0 : -errno;
+	return bpf_map_delete_elem(map, key) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int steer_add_socket(struct steer *steer, uint32_t queue, int socket)
+{
+	if (queue >= STEER_QUEUES_MAX)
+		return -ENOSPC;
+	return bpf_map_update_elem(steer->sockets, &queue, &socket, BPF_ANY) == 0 ? 0 : -errno;
+}
+
+int steer_set_station(struct steer *steer, struct eth_address station, bool ours)
+{
+	struct steer_station key = {{0}};
+
+	memcpy(key.bytes, station.bytes, sizeof(station.bytes));
+	return map_set(steer->stations, &key, ours);
+}
+
+static int set_address(struct steer *steer, const struct ip_address *address, bool ours)
+{
+	struct ip_address group = ip_address_solicited_node(address);
+	int error = map_set(steer->addresses, address->bytes, ours);
+
+	if (error || ip_address_is_v4(address))
+		return error;
+	/* Several of our addresses may be in one group: who removes one adds the others again. */
+	return map_set(steer->addresses, group.bytes, ours);
+}
+
+static bool is_among(const struct ip_address *address, const struct ip_address *others,
+		     unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (ip_address_equal(address, &others[i]))
+			return true;
+	}
+	return false;
+}
+
+int steer_set_addresses(struct steer *steer, const struct ip_address *addresses, unsigned int count)
+{
+	int error = 0;
+
+	if (count > KNOWN_MAX)
+		return -ENOSPC;
+	/* Those that stay are never out of the map but for groups, and those for a moment. */
+	for (unsigned int i = 0; i < steer->known_count && !error; i++) {
+		if (!is_among(&steer->known[i], addresses, count))
+			error = set_address(steer, &steer->known[i], false);
+	}
+	for (unsigned int i = 0; i < count && !error; i++)
+		error = set_address(steer, &addresses[i], true);
+	for (unsigned int i = 0; i < count; i++)
+		steer->known[i] = addresses[i];
+	steer->known_count = count;
+	return error;
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * DPDK's environment (EAL). It can be started once in a process and has state of its own for the
+ * whole process, as this file has: a program may close its last device and open another, so it is
+ * never cleaned up. Devices come and go by hotplug.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "netdev/dpdk.h"
+
+/* Memory of the EAL's own, for rings and drivers, MiB. */
+#define HUGE_MIB 64u
+#define ORDINARY_MIB 96u
+#define HUGE_PAGE_MIB 2u
+#define FREE_HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+
+#define WORDS_MAX 64u
+
+/* What the EAL is started with. It keeps pointers into it. */
+struct command_line {
+	unsigned int count;
+	unsigned int given; /* of these: by us, so far; the operator's follow */
+	char *words[WORDS_MAX + 1];
+	size_t used;
+	char text[4096];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pid_t started_by; /* 0: not started */
+	bool has_pci;
+	struct command_line line;
+} eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void dpdk_eal_lock(void)
+{
+	pthread_mutex_lock(&eal.lock);
+}
+
+void dpdk_eal_unlock(void)
+{
+	pthread_mutex_unlock(&eal.lock);
+}
+
+/* ---- the command line ---- */
+
+static __attribute__((format(printf, 2, 3))) void add_word(struct command_line *line,
+							   const char *format, ...)
+{
+	size_t room = sizeof(line->text) - line->used;
+	va_list arguments;
+	int length;
+
+	if (line->count == WORDS_MAX)
+		return;
+	va_start(arguments, format);
+	length = vsnprintf(line->text + line->used, room, format, arguments);
+	va_end(arguments);
+	if (length < 0 || (size_t)length >= room)
+		return;
+	line->words[line->count++] = line->text + line->used;
+	line->used += (size_t)length + 1;
+}
+
+/* Whether @word is @option, with its value joined to it or not. */
+static bool word_is(const char *word, const char *option)
+{
+	size_t length = strlen(option);
+	bool is_short = option[1] != '-';
+
+	return strncmp(word, option, length) == 0 &&
+	       (is_short || word[length] == '\0' || word[length] == '=');
+}
+
+/* Whether the operator gave one of @options, which have blanks between them. */
+static bool is_given(const char *args, const char *options)
+{
+	char args_copy[sizeof(((struct config *)0)->dpdk.args)];
+	char options_copy[160];
+	char *args_rest, *options_rest;
+
+	snprintf(options_copy, sizeof(options_copy), "%s", options);
+	for (char *option = strtok_r(options_copy, " ", &options_rest); option;
+	     option = strtok_r(NULL, " ", &options_rest)) {
+		snprintf(args_copy, sizeof(args_copy), "%s", args);
+		for (char *word = strtok_r(args_copy, " \t", &args_rest); word;
+		     word = strtok_r(NULL, " \t", &args_rest)) {
+			if (word_is(word, option))
+				return true;
+		}
+	}
+	return false;
+}
+
+static unsigned int free_huge_mib(void)
+{
+	FILE *file = fopen(FREE_HUGE_PAGES, "re");
+	unsigned int pages = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%u", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * HUGE_PAGE_MIB;
+}
+
+/*
+ * Nothing of it is shared with other processes, nor named in a file system: --in-memory says so for
+ * huge pages, --no-shconf for ordinary ones, with which DPDK refuses the former.
+ */
+static void add_memory_words(struct command_line *line, const struct config *config)
+{
+	const char *args = config->dpdk.args;
+	bool is_chosen = is_given(args, "--no-huge --in-memory --huge-dir --legacy-mem "
+					"--single-file-segments --huge-unlink --proc-type");
+	bool is_huge = is_chosen ? !is_given(args, "--no-huge")
+				 : config->heap.huge_pages != CONFIG_HUGE_PAGES_OFF &&
+					   free_huge_mib() >= HUGE_MIB;
+
+	if (!is_chosen)
+		add_word(line, "%s", is_huge ? "--in-memory" : "--no-huge");
+	if (!is_huge && !is_given(args, "--no-shconf --file-prefix --proc-type"))
+		add_word(line, "--no-shconf");
+	if (!is_given(args, "-m --socket-mem")) {
+		add_word(line, "-m");
+		add_word(line, "%u", is_huge ? HUGE_MIB : ORDINARY_MIB);
+	}
+	if (!is_given(args, "--file-prefix"))
+		add_word(line, "--file-prefix=demi-%d", (int)getpid());
+}
+
+/* One lcore, the calling thread, on all processors that it may use: the EAL makes no workers. */
+static void add_lcore_word(struct command_line *line)
+{
+	char list[2048] = "";
+	size_t used = 0;
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return;
+	for (int first = 0; first < CPU_SETSIZE && used < sizeof(list) - 32; first++) {
+		int last = first;
+
+		if (!CPU_ISSET(first, &allowed))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &allowed))
+			last++;
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%d-%d",
+					 used > 0 ? "," : "", first, last);
+		first = last;
+	}
+	add_word(line, "--lcores=0@(%s)", list);
+}
+
+/* Returns: 0; -E2BIG. */
+static int add_operators_words(struct command_line *line, const char *args)
+{
+	char copy[sizeof(((struct config *)0)->dpdk.args)];
+	char *rest;
+
+	snprintf(copy, sizeof(copy), "%s", args);
+	for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+		unsigned int before = line->count;
+
+		add_word(line, "%s", word);
+		if (line->count == before)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+/* What the operator gives wins. @pci: the address of the device; NULL: it is a virtual one. */
+static int make_command_line(struct command_line *line, const struct config *config,
+			     const char *pci)
+{
+	const char *args = config->dpdk.args;
+	bool has_devices = is_given(args, "-a --allow -b --block --no-pci");
+
+	*line = (struct command_line){0};
+	add_word(line, "demi");
+	add_memory_words(line, config);
+	if (!is_given(args, "--lcores -l -c"))
+		add_lcore_word(line);
+	if (!is_given(args, "--iova-mode"))
+		add_word(line, "--iova-mode=va");
+	if (!is_given(args, "--telemetry --no-telemetry"))
+		add_word(line, "--no-telemetry");
+	if (!is_given(args, "--log-level"))
+		add_word(line, "--log-level=%s",
+			 config->log.level == CONFIG_LOG_DEBUG ? "*:debug" : "error");
+	if (pci)
+		add_word(line, "--allow=%s", pci);
+	else if (!has_devices)
+		add_word(line, "--no-pci");
+	return add_operators_words(line, args);
+}
+
+/* ---- starting it ---- */
+
+/* What the EAL changes of the calling thread. */
+struct thread_state {
+	cpu_set_t affinity;
+	bool has_affinity;
+	sigset_t signals;
+};
+
+/* Threads inherit the mask: the application's signals are for its own threads. */
+static void thread_save(struct thread_state *state)
+{
+	static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+	sigset_t blocked;
+
+	sigfillset(&blocked);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&blocked, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &blocked, &state->signals);
+	state->has_affinity = sched_getaffinity(0, sizeof(state->affinity), &state->affinity) == 0;
+}
+
+static void thread_restore(const struct thread_state *state)
+{
+	if (state->has_affinity)
+		sched_setaffinity(0, sizeof(state->affinity), &state->affinity);
+	pthread_sigmask(SIG_SETMASK, &state->signals, NULL);
+}
+
+/* The EAL makes its directory even when it puts nothing there, and leaves it behind. */
+static void remove_runtime_directory(void)
+{
+	char path[256];
+	char *slash;
+
+	snprintf(path, sizeof(path), "%s", rte_eal_get_runtime_dir());
+	slash = strrchr(path, '/');
+	if (!slash || rmdir(path) < 0)
+		return;
+	*slash = '\0';
+	rmdir(path); /* of all DPDK processes; fails when there are others */
+}
+
+static void say_why_not_started(const struct dpdk_device *device, const struct config *config,
+				int error)
+{
+	const char *name = device->netdev.name;
+	const char *said = dpdk_log_collected(rte_strerror(-error));
+
+	if (error == -EALREADY)
+		log_error("%s: DPDK could not start before in this process and does not try twice: "
+			  "restart the program",
+			  name);
+	else
+		log_error("%s: DPDK does not start: %s; look at dpdk.args (\"%s\"), at the free "
+			  "huge pages (--no-huge does without) and at what this user may do",
+			  name, said, config->dpdk.args);
+}
+
+static int eal_init(const struct dpdk_device *device, const struct config *config, const char *pci)
+{
+	struct thread_state thread;
+	/* With a level of his own the operator wants to read DPDK's messages as they are. */
+	int error = is_given(config->dpdk.args, "--log-level") ? 0 : dpdk_log_open();
+
+	if (!error)
+		error = make_command_line(&eal.line, config, pci);
+	if (error) {
+		log_error("%s: too many words in dpdk.args, or no memory: %s", device->netdev.name,
+			  strerror(-error));
+		return error;
+	}
+	dpdk_log_collect();
+	thread_save(&thread);
+	error = rte_eal_init((int)eal.line.count, eal.line.words);
+	if (error < 0)
+		error = rte_errno > 0 ? -rte_errno : -EINVAL;
+	thread_restore(&thread);
+	remove_runtime_directory();
+	if (error < 0) {
+		say_why_not_started(device, config, error);
+		return error;
+	}
+	dpdk_log_collected("");
+	eal.started_by = getpid();
+	eal.has_pci = rte_eal_has_pci() != 0;
+	return 0;
+}
+
+/* Started, and of use for this device. */
+static int eal_require(const struct dpdk_device *device, const struct config *config,
+		       const char *pci)
+{
+	const char *name = device->netdev.name;
+	int error = 0;
+
+	if (!eal.started_by)
+		error = eal_init(device, config, pci);
+	if (error)
+		return error;
+	if (eal.started_by != getpid()) {
+		log_error("%s: DPDK was started by the parent process and does not live on after "
+			  "a fork: start a new program in the child",
+			  name);
+		return -ENOTSUP;
+	}
+	if (rte_eal_iova_mode() != RTE_IOVA_VA) {
+		log_error("%s: DPDK uses physical addresses, which the heap does not have: turn "
+			  "the IOMMU on, bind the device to vfio-pci and leave --iova-mode out of "
+			  "dpdk.args",
+			  name);
+		return -ENOTSUP;
+	}
+	if (pci && !eal.has_pci) {
+		log_error("%s: DPDK was started without PCI in this process: open this device "
+			  "first, or give dpdk.args \"--allow=%s\"",
+			  name, pci);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/* ---- devices ---- */
+
+/* "0000:01:00.0" of "01:00.0,key=value", "net_memif0" of "net_memif0,role=client". */
+static bool device_name(const char *arguments, char *name, size_t size)
+{
+	unsigned int domain = 0, bus, slot, function;
+	int used = 0;
+
+	if ((sscanf(arguments, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) == 4 &&
+	     (arguments[used] == '\0' || arguments[used] == ',')) ||
+	    ((domain = 0, used = 0,
+	      sscanf(arguments, "%2x:%2x.%1x%n", &bus, &slot, &function, &used)) == 3 &&
+	     (arguments[used] == '\0' || arguments[used] == ','))) {
+		snprintf(name, size, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+		return true;
+	}
+	snprintf(name, size, "%.*s", (int)strcspn(arguments, ","), arguments);
+	return false;
+}
+
+/* Whoever has it. */
+static bool find_port(struct dpdk_device *device, const char *name)
+{
+	struct rte_eth_dev_info info;
+
+	for (uint16_t port = 0; port < RTE_MAX_ETHPORTS; port++) {
+		if (!rte_eth_dev_is_valid_port(port) || rte_eth_dev_info_get(port, &info) < 0 ||
+		    strcmp(rte_dev_name(info.device), name) != 0)
+			continue;
+		device->port = port;
+		device->rte_device = info.device;
+		return true;
+	}
+	return false;
+}
+
+static int probe(const char *arguments)
+{
+	struct thread_state thread;
+	int error;
+
+	thread_save(&thread);
+	error = rte_dev_probe(arguments);
+	thread_restore(&thread);
+	if (error >= 0)
+		return 0;
+	if (error == -1) /* of drivers, and not EPERM */
+		return -EINVAL;
+	return error == -EFAULT ? -ENODEV : error;
+}
+
+static void say_why_no_device(const struct dpdk_device *device, const char *name, int error)
+{
+	const char *said = dpdk_log_collected(strerror(-error));
+
+	if (error == -EEXIST)
+		log_error("%s: this process uses %s already", device->netdev.name, name);
+	else if (device->is_vdev)
+		log_error("%s: DPDK makes no such device: %s; give a name that begins with its "
+			  "driver's, what the driver knows, and see what this user may do; as in "
+			  "net_memif0,role=client,socket=/run/memif.sock",
+			  device->netdev.name, said);
+	else
+		log_error("%s: DPDK has no device %s: %s; bind it to vfio-pci (dpdk-devbind.py -b "
+			  "vfio-pci %s) and see that this user may open /dev/vfio",
+			  device->netdev.name, name, said, name);
+}
+
+/* Returns: 0; -EEXIST: another device of ours has it. */
+static int own_port(const struct dpdk_device *device)
+{
+	struct rte_eth_dev_owner owner = {.name = "demi"};
+	int error = rte_eth_dev_owner_new(&owner.id);
+
+	if (!error)
+		error = rte_eth_dev_owner_set(device->port, &owner);
+	return error == -EPERM ? -EEXIST : error;
+}
+
+/* The port of a device that is there already, by dpdk.args or by --allow, or of a new one. */
+static int find_or_probe(struct dpdk_device *device, const char *name, const char *arguments)
+{
+	int error;
+
+	if (find_port(device, name))
+		return own_port(device);
+	error = probe(arguments);
+	if (error)
+		return error;
+	if (!find_port(device, name))
+		return -ENODEV;
+	error = own_port(device);
+	if (error)
+		dpdk_eal_detach(device);
+	return error;
+}
+
+/* Its other side would map files of memory that the EAL has allocated: the heap is none. */
+static bool wants_zero_copy_memif(const char *name, const char *arguments)
+{
+	return strncmp(name, "net_memif", strlen("net_memif")) == 0 &&
+	       strstr(arguments, "zero-copy=yes");
+}
+
+int dpdk_eal_attach(struct dpdk_device *device, const char *arguments, const struct config *config)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	bool is_pci = device_name(arguments, name, sizeof(name));
+	int error = 0;
+
+	device->is_vdev = !is_pci;
+	if (name[0] == '\0' || wants_zero_copy_memif(name, arguments)) {
+		log_error("%s: %s", device->netdev.name,
+			  name[0] ? "memif cannot share the heap: leave zero-copy=yes out"
+				  : "give a device, as in dpdk:net_memif0,role=client or "
+				    "dpdk:0000:01:00.0");
+		return -EINVAL;
+	}
+	error = eal_require(device, config, is_pci ? arguments : NULL);
+	if (error)
+		return error;
+	dpdk_log_collect();
+	error = find_or_probe(device, name, arguments);
+	if (error)
+		say_why_no_device(device, name, error);
+	else
+		dpdk_log_collected("");
+	return error;
+}
+
+void dpdk_eal_detach(struct dpdk_device *device)
+{
+	struct thread_state thread;
+
+	dpdk_log_collect();
+	thread_save(&thread);
+	rte_eth_dev_close(device->port);
+	rte_dev_remove(device->rte_device);
+	thread_restore(&thread);
+	dpdk_log_collected("");
+}

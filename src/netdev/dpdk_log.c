@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * DPDK writes its messages to a stream. Ours takes them line by line: while a device is opened its
+ * errors become part of the one message that we write if that fails, and are forgotten otherwise,
+ * since drivers complain about much that is well. Later errors are written as warnings.
+ */
+#include <errno.h>
+#include <rte_log.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "netdev/dpdk.h"
+
+/* There is one stream in a process. What it guards, its own lock does: drivers have threads. */
+static struct {
+	FILE *stream;
+	bool collects;
+	char text[320];
+} messages;
+
+static void collect(const char *text, size_t bytes)
+{
+	size_t used = strlen(messages.text);
+	const char *between = used > 0 ? "; " : "";
+
+	snprintf(messages.text + used, sizeof(messages.text) - used, "%s%.*s", between, (int)bytes,
+		 text);
+}
+
+static void write_line(const char *text, size_t bytes)
+{
+	bool is_error = rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR;
+
+	while (bytes > 0 && (text[bytes - 1] == '.' || text[bytes - 1] == ' '))
+		bytes--;
+	if (bytes == 0)
+		return;
+	if (is_error && messages.collects)
+		collect(text, bytes);
+	if (is_error && !messages.collects)
+		log_warning("dpdk: %.*s", (int)bytes, text);
+	else
+		log_debug("dpdk: %.*s", (int)bytes, text);
+}
+
+static ssize_t write_lines(void *cookie, const char *text, size_t bytes)
+{
+	const char *end = text + bytes;
+
+	(void)cookie;
+	while (text < end) {
+		const char *line_end = memchr(text, '\n', (size_t)(end - text));
+
+		if (!line_end)
+			line_end = end;
+		write_line(text, (size_t)(line_end - text));
+		text = line_end + 1;
+	}
+	return (ssize_t)bytes;
+}
+
+int dpdk_log_open(void)
+{
+	cookie_io_functions_t functions = {.write = write_lines};
+
+	if (messages.stream)
+		return 0;
+	messages.stream = fopencookie(NULL, "w", functions);
+	if (!messages.stream)
+		return -ENOMEM;
+	return rte_openlog_stream(messages.stream) < 0 ? -EINVAL : 0;
+}
+
+void dpdk_log_collect(void)
+{
+	if (!messages.stream)
+		return;
+	flockfile(messages.stream);
+	messages.text[0] = '\0';
+	messages.collects = true;
+	funlockfile(messages.stream);
+}
+
+const char *dpdk_log_collected(const char *otherwise)
+{
+	if (!messages.stream)
+		return otherwise;
+	flockfile(messages.stream);
+	messages.collects = false;
+	funlockfile(messages.stream);
+	return messages.text[0] ? messages.text : otherwise;
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What Linux's own tools say of Demi's end of a link: ping, arping, ndisc6, traceroute."""
+
+import re
+import unittest
+
+import lab
+
+
+class Ping(unittest.TestCase):
+    """While a server runs; an echo request is answered by the stack, whatever the program does."""
+
+    version = 4
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = lab.server(cls.version)
+        cls.server.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+
+    def ping(self, *options, count):
+        said = lab.run("ping", "-n", "-q", "-c", str(count), "-W", "5", *options,
+                       lab.DEMI_IP[self.version]).stdout
+        self.assertIn(f"{count} packets transmitted, {count} received, 0% packet loss", said)
+        self.assertNotIn("errors", said)
+
+    @lab.needs("ping")
+    def test_ping(self):
+        self.ping(count=1)
+
+    @lab.needs("ping")
+    def test_ping_of_all_kinds_of_sizes(self):
+        # The answer is compared by ping, whole. 1472 and 1452 fill a packet.
+        for size in (0, 1, 7, 8, 55, 56, 1000, 1451, 1452, 1453, 1471, 1472, 1473, 1500, 2000, 2961,
+                     4000, 8000, 10000, 16384, 32768, 40000, 60000, 65000, 65506, 65507):
+            with self.subTest(size=size):
+                self.ping("-s", str(size), "-i", "0.002", count=3)
+
+    @lab.needs("ping")
+    def test_flood_of_1000(self):
+        self.ping("-f", count=1000)
+
+    @lab.needs("ping")
+    def test_flood_of_1000_in_fragments(self):
+        self.ping("-f", "-s", "5000", count=1000)
+
+    @lab.needs("ping")
+    def test_ping_of_another_address_is_not_answered(self):
+        other = {4: "10.77.0.99", 6: "fd77::99"}[self.version]
+        completed = lab.run("ping", "-n", "-q", "-c", "1", "-W", "1", other, check=False)
+        self.assertIn(" 0 received", completed.stdout)
+
+    @lab.needs("traceroute")
+    def test_traceroute(self):
+        # One hop, which says of itself that the port is unreachable.
+        said = lab.run("traceroute", f"-{self.version}", "-n", "-q", "3", "-w", "2",
+                       lab.DEMI_IP[self.version]).stdout
+        hops = said.splitlines()[1:]
+        self.assertEqual(len(hops), 1, said)
+        self.assertRegex(hops[0], rf"^ *1  {re.escape(lab.DEMI_IP[self.version])}"
+                                  r"(  \d+\.\d+ ms){3}$")
+
+    def test_server_still_answers(self):
+        self.assertTrue(lab.echo_works(self.version))
+
+
+class Ping4(Ping):
+    @lab.needs("arping")
+    def test_arping(self):
+        said = lab.run("arping", "-c", "3", "-w", "5", "-I", lab.interface(), lab.DEMI_IP[4]).stdout
+        self.assertIn("Received 3 response(s)", said)
+        self.assertEqual(set(re.findall(r"\[([0-9A-F:]{17})\]", said)), {lab.DEMI_MAC.upper()})
+
+    @lab.needs("arping")
+    def test_duplicate_address_is_noticed(self):
+        # RFC 5227: a probe (sender 0.0.0.0) for an address in use is answered.
+        completed = lab.run("arping", "-D", "-c", "1", "-w", "2", "-I", lab.interface(),
+                            lab.DEMI_IP[4], check=False)
+        self.assertEqual(completed.returncode, 1, completed.stdout)
+        self.assertIn("Received 1 response(s)", completed.stdout)
+
+    @lab.needs("arping")
+    def test_arping_of_another_address_is_not_answered(self):
+        completed = lab.run("arping", "-c", "1", "-w", "1", "-I", lab.interface(), "10.77.0.99",
+                            check=False)
+        self.assertIn("Received 0 response(s)", completed.stdout)
+
+
+class Ping6(Ping):
+    version = 6
+
+    @lab.needs("ndisc6")
+    def test_ndisc6(self):
+        said = lab.run("ndisc6", "-n", "-1", lab.DEMI_IP[6], lab.interface()).stdout
+        self.assertIn(f"Target link-layer address: {lab.DEMI_MAC.upper()}", said)
+
+    @lab.needs("ping")
+    @unittest.skipIf(lab.DEVICE == "kernel", "the laboratory gives the kernel no such address")
+    def test_all_nodes_group(self):
+        # RFC 4291, 2.8: every node answers to ff02::1, from its link-local address.
+        said = lab.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2",
+                       f"ff02::1%{lab.interface()}").stdout
+        own = re.findall(r"from (fe80::[0-9a-f:]+)", said)
+        self.assertGreater(len(set(own)), 1, f"only the kernel's own end answered:\n{said}")
+
+
+del Ping
+
+if __name__ == "__main__":
+    lab.main()

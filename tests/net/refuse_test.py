@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What cannot start says why, and what to do, in a line; it exits with 1 and does not crash."""
+
+import os
+import re
+import unittest
+
+import lab
+
+
+class Refused(unittest.TestCase):
+    def start(self, changes, *before, address=None):
+        """What demi-echo says on Catnip with this environment; it must refuse."""
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith("DEMI_")}
+        environment |= {"LIBOS": "catnip", "DEMI_NET_DEV": "afxdp:demi0",
+                        "DEMI_NET_IP": "10.77.0.2/24"} | changes
+        environment = {name: value for name, value in environment.items() if value is not None}
+        command = [*before, lab.DEMI_ECHO, "server", "--proto", "udp", "--duration", "3", "--addr",
+                   address or "10.77.0.2:7000"]
+        completed = lab.run(*lab.in_namespace(os.environ["LAB_DEMI"], *command), check=False,
+                            env=environment)
+        self.assertEqual(completed.returncode, 1, completed.stdout)
+        self.assertNotIn("Sanitizer", completed.stdout)
+        return completed.stdout
+
+    def says(self, changes, *words, before=(), address=None):
+        said = self.start(changes, *before, address=address)
+        for word in words:
+            self.assertRegex(said.lower(), word)
+
+    def test_no_device(self):
+        self.says({"DEMI_NET_DEV": None}, r"net\.dev|demi_net_dev|--dev")
+
+    def test_unknown_kind_of_device(self):
+        self.says({"DEMI_NET_DEV": "pigeon:0"}, "pigeon", "afxdp", "tap")
+
+    def test_kind_without_a_name(self):
+        for kind in ("afxdp", "afxdp:", "dpdk:", "tap:"):
+            with self.subTest(kind=kind):
+                self.says({"DEMI_NET_DEV": kind}, kind.rstrip(":"))
+
+    def test_missing_interface(self):
+        self.says({"DEMI_NET_DEV": "afxdp:nonesuch0"}, "nonesuch0", "no such|does not exist|no inter")
+        self.says({"DEMI_NET_DEV": "dpdk:net_af_packet0,iface=nonesuch0"}, "nonesuch0|net_af_packet")
+
+    def test_interface_that_is_down(self):
+        lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "down")
+        try:
+            self.says({}, "demi0", "down|up")
+        finally:
+            lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "up")
+
+    def test_name_that_is_too_long(self):
+        self.says({"DEMI_NET_DEV": "afxdp:" + "x" * 40}, "x{15}")
+        self.says({"DEMI_NET_DEV": "tap:" + "x" * 40}, "x{15}")
+
+    def test_addresses(self):
+        for wrong in ("10.77.0.2.5/24", "10.77.0.300/24", "10.77.0.2/33", "fd77::2/129", "10.77.0.2/",
+                      "fd77:::2/64", "name/24", "10.77.0.2/24,", "10.77.0.2/-1"):
+            with self.subTest(wrong=wrong):
+                self.says({"DEMI_NET_IP": wrong}, r"net\.ip|demi_net_ip", re.escape(wrong.split(",")[0]))
+        for wrong in ("224.0.0.1/24", "ff02::1/64", "0.0.0.0/0", "::/64", "255.255.255.255/32",
+                      "127.0.0.1/8", "10.77.0.2/24,10.77.0.2/24"):
+            with self.subTest(wrong=wrong):
+                self.start({"DEMI_NET_IP": wrong})
+
+    def test_no_address(self):
+        self.says({"DEMI_NET_IP": None}, r"net\.ip|demi_net_ip|--ip|assign")
+
+    def test_gateway(self):
+        self.says({"DEMI_NET_GW": "10.99.0.1"}, r"10\.99\.0\.1")
+        self.says({"DEMI_NET_GW": "nowhere"}, "nowhere")
+
+    def test_routes(self):
+        for wrong in ("10.1.0.0/16", "10.1.0.0/16 via", "10.1.0.0/16 via x", "via 10.77.0.1",
+                      "10.1.0.0/40 via 10.77.0.1", "10.1.0.0/16 via fd77::1"):
+            with self.subTest(wrong=wrong):
+                self.says({"DEMI_NET_ROUTES": wrong}, "route")
+
+    def test_mac(self):
+        for wrong in ("02:00", "02:00:00:00:00:zz", "ff:ff:ff:ff:ff:ff", "01:00:00:00:00:01"):
+            with self.subTest(wrong=wrong):
+                self.says({"DEMI_NET_MAC": wrong}, "mac")
+
+    def test_numbers(self):
+        self.says({"DEMI_NET_VLAN": "4095"}, "vlan")
+        self.says({"DEMI_NET_MTU": "10"}, "mtu")
+        self.says({"DEMI_NET_MTU": "9000"}, "mtu")
+
+    def test_address_that_is_not_ours(self):
+        self.says({}, "assign", address="10.77.0.9:7000")
+        self.says({}, "assign", address="[fd77::9]:7000")
+
+    def test_without_permission(self):
+        nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        for device in ("afxdp:demi0", "tap:demitap9", "dpdk:net_af_packet0,iface=demi0"):
+            with self.subTest(device=device):
+                self.says({"DEMI_NET_DEV": device}, "root|cap_net|permi|privilege", before=nobody)
+
+    def test_interface_taken_by_another_program(self):
+        with lab.server(4):
+            self.says({}, "demi0", "use|busy|another|taken")
+            self.assertTrue(lab.echo_works(4))
+
+
+if __name__ == "__main__":
+    if lab.DEVICE == "kernel":
+        lab.skip_all("is about Demi's own stack")
+    lab.main()

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Demi beside others: the kernel's own traffic on the same interface, and a VLAN."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+
+import lab
+
+# The kernel's own addresses on the interface that Demi's device is on.
+KERNEL_IP = {4: "10.77.0.3", 6: "fd77::3"}
+VLAN_IP = {4: ("10.75.0.1", "10.75.0.2"), 6: ("fd75::1", "fd75::2")}
+
+TCP_ECHO = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], 2222), family=int(sys.argv[2]))
+print("ready", flush=True)
+connection = listener.accept()[0]
+while data := connection.recv(65536):
+    connection.sendall(data)
+"""
+
+
+@unittest.skipIf(lab.DEVICE == "tap", "a tap is Demi's alone")
+class Shared(unittest.TestCase):
+    version = 4
+
+    @classmethod
+    def setUpClass(cls):
+        cls.address = KERNEL_IP[cls.version]
+        lab.run("ip", "-n", os.environ["LAB_DEMI"], "address", "add",
+                f"{cls.address}/{lab.PREFIX[cls.version]}", "dev", "demi0",
+                *(["nodad"] if cls.version == 6 else []))
+
+    @classmethod
+    def tearDownClass(cls):
+        lab.run("ip", "-n", os.environ["LAB_DEMI"], "address", "delete",
+                f"{cls.address}/{lab.PREFIX[cls.version]}", "dev", "demi0")
+
+    @contextlib.contextmanager
+    def kernel_connection(self):
+        """A connection of the kernel's through the interface; yields a function that uses it."""
+        program = subprocess.Popen(
+            lab.in_namespace(os.environ["LAB_DEMI"], sys.executable, "-c", TCP_ECHO, self.address,
+                             str(int(lab.FAMILY[self.version]))), stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertEqual(program.stdout.readline(), "ready\n")
+            with socket.create_connection((self.address, 2222), timeout=lab.ANSWER_S) as sock:
+                def exchange(size):
+                    sender = threading.Thread(target=sock.sendall, args=(lab.pattern(size),))
+                    sender.start()
+                    received = b""
+                    while len(received) < size:
+                        data = sock.recv(65536)
+                        self.assertTrue(data)
+                        received += data
+                    sender.join()
+                    self.assertEqual(received, lab.pattern(size))
+                yield exchange
+        finally:
+            program.kill()
+            program.communicate()
+
+    def test_connection_of_the_kernel_lives_on(self):
+        with self.kernel_connection() as exchange:
+            exchange(1000)
+            with lab.server(self.version):
+                for size in (1, 1000, 60000):
+                    exchange(size)
+                    self.assertTrue(lab.echo_works(self.version, 1000))
+            exchange(60000)
+
+    def test_connection_made_while_demi_runs(self):
+        with lab.server(self.version):
+            with self.kernel_connection() as exchange:
+                exchange(60000)
+                self.assertTrue(lab.echo_works(self.version))
+
+    @lab.needs("ping")
+    def test_both_addresses_answer(self):
+        lab.run("ip", "neighbour", "flush", "all")
+        with lab.server(self.version):
+            for address in (self.address, lab.DEMI_IP[self.version]):
+                said = lab.run("ping", "-n", "-q", "-c", "5", "-i", "0.01", address).stdout
+                self.assertIn("5 packets transmitted, 5 received", said)
+                self.assertNotIn("duplicates", said)
+
+    def test_ports_of_the_kernels_address_are_the_kernels(self):
+        # The kernel's port of the same number, on its own address.
+        code = ("import socket, sys; s = socket.socket(int(sys.argv[2]), socket.SOCK_DGRAM);"
+                "s.bind((sys.argv[1], 7000)); print('ready', flush=True);"
+                "d, p = s.recvfrom(9000); s.sendto(b'kernel: ' + d, p)")
+        program = subprocess.Popen(
+            lab.in_namespace(os.environ["LAB_DEMI"], sys.executable, "-c", code, self.address,
+                             str(int(lab.FAMILY[self.version]))), stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertEqual(program.stdout.readline(), "ready\n")
+            with lab.server(self.version), lab.udp_socket(self.version) as sock:
+                sock.sendto(b"whose?", (self.address, lab.PORT))
+                self.assertEqual(sock.recv(100), b"kernel: whose?")
+                self.assertTrue(lab.echo_works(self.version))
+        finally:
+            program.kill()
+            program.communicate()
+
+
+class Shared6(Shared):
+    version = 6
+
+
+@unittest.skipIf(lab.DEVICE == "kernel", "is for Demi's own VLAN")
+class Vlan(unittest.TestCase):
+    """IEEE 802.1Q tags of our own, to the kernel's sub-interface."""
+
+    @classmethod
+    def setUpClass(cls):
+        name = lab.interface()
+        lab.run("ip", "link", "add", "link", name, "name", "vlan5", "type", "vlan", "id", "5")
+        lab.run("ip", "link", "set", "vlan5", "up")
+        for version in (4, 6):
+            lab.run("ip", "address", "add", f"{VLAN_IP[version][0]}/{lab.PREFIX[version]}", "dev",
+                    "vlan5", *(["nodad"] if version == 6 else []))
+        if lab.DEVICE != "tap":
+            lab.run("ethtool", "-K", name, "txvlan", "off", "rxvlan", "off", check=False)
+
+    @classmethod
+    def tearDownClass(cls):
+        lab.run("ip", "link", "delete", "vlan5")
+
+    def environment(self):
+        return {"DEMI_NET_VLAN": "5",
+                "DEMI_NET_IP": ",".join(f"{VLAN_IP[version][1]}/{lab.PREFIX[version]}"
+                                        for version in (4, 6))}
+
+    def echo(self, version, size):
+        with socket.socket(lab.FAMILY[version], socket.SOCK_DGRAM) as sock:
+            sock.settimeout(lab.ANSWER_S)
+            sock.connect((VLAN_IP[version][1], lab.PORT))
+            sock.send(lab.pattern(size))
+            self.assertEqual(sock.recv(70000), lab.pattern(size))
+
+    def test_echo(self):
+        for version in (4, 6):
+            with self.subTest(version=version), \
+                    lab.server(version, VLAN_IP[version][1], environment=self.environment()):
+                for size in (1, 1000, 1472, 1473, 20000):
+                    self.echo(version, size)
+
+    def test_untagged_frames_are_not_taken(self):
+        environment = self.environment()
+        environment["DEMI_NET_IP"] += f",{lab.DEMI_IP[4]}/24"
+        with lab.server(4, "0.0.0.0", environment=environment):
+            self.echo(4, 100)
+            with lab.packet_socket() as frames, lab.udp_socket(4) as sock:
+                port = sock.getsockname()[1]
+                datagram = lab.ipv4(17, lab.udp(b"untagged", 4, port))
+                frames.send(lab.ethernet(0x0800, datagram))
+                frames.send(lab.ethernet(0x8100, b"\0\6\x08\0" + datagram))  # of VLAN 6
+                self.echo(4, 100)
+                sock.settimeout(0)
+                with self.assertRaises(BlockingIOError):
+                    sock.recv(100)
+
+
+if __name__ == "__main__":
+    lab.main()
