@@ -74,12 +74,30 @@ static bool is_host_address(const struct net_address *address)
 					   ip_address_low32(ip) != network_of(address));
 }
 
+static void foretell(struct net *net)
+{
+	uint32_t count = 0;
+
+	net->foretold_link = (uint64_t)load_be32(net->mac.bytes) << 16 |
+			     load_be16(net->mac.bytes + 4);
+	net->foretold_ip = 0;
+	for (uint32_t i = 0; i < net->address_count; i++) {
+		if (!ip_address_is_v4(&net->addresses[i].ip))
+			continue;
+		net->foretold_ip = ip_address_low32(&net->addresses[i].ip);
+		count++;
+	}
+	if (count != 1 || net->vlan != 0)
+		net->foretold_ip = 0;
+}
+
 /* For devices that take from a shared interface what is for us only. */
 static void tell_device(struct net *net)
 {
 	struct ip_address addresses[NET_ADDRESSES_MAX];
 
 	net->generation++;
+	foretell(net);
 	if (!net->device->ops->set_addresses)
 		return;
 	for (uint32_t i = 0; i < net->address_count; i++)

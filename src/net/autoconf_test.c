@@ -381,6 +381,7 @@ static void autoconf_conflict__tentative_address_is_given_up(void **state)
 {
 	struct eth_address other = MAC(66);
 	struct ip_address ip = MADE(1);
+	struct net_address configured = {.ip = ip, .is_static = true, .valid_until_ns = UINT64_MAX};
 	char text[4096];
 	int saved, fd;
 
@@ -396,6 +397,11 @@ static void autoconf_conflict__tentative_address_is_given_up(void **state)
 	assert_null(has(ip));
 	advertise_prefix(PREFIX(1), 3600, 3600);
 	assert_null(has(ip));
+	/* Whoever configures it then has it for ever. */
+	net_add_address(&at.net, &configured);
+	advertise_prefix(PREFIX(1), 3600, 3600);
+	assert_true(has(ip)->valid_until_ns == UINT64_MAX);
+	net_remove_address(&at.net, &ip);
 	/* Its time is over: nothing is removed twice, and the prefix may try again. */
 	link_pass(2 * HOUR);
 	advertise_prefix(PREFIX(1), 3600, 3600);
@@ -689,6 +695,9 @@ static void slaac_prefix__two_hours_are_left(void **state)
 	(void)state;
 	autoconf_start(&at.net);
 	advertise_prefix(PREFIX(1), 86400, 86400);
+	now_ns = at.net.now_ns;
+	advertise_prefix(PREFIX(1), 10000, 10000);
+	assert_true(has(MADE(1))->valid_until_ns == now_ns + 10000 * SECOND);
 	now_ns = at.net.now_ns;
 	advertise_prefix(PREFIX(1), 0, 0);
 	assert_true(has(MADE(1))->valid_until_ns == now_ns + 2 * HOUR);

@@ -15,7 +15,7 @@
 #include "wire/udp.h"
 
 #define FRAGMENTS_MAX REASSEMBLY_FRAGMENTS_MAX /* what we would not take, we do not send */
-#define FRAGMENT_UNIT_BYTES 8u                          /* of a fragment's offset */
+#define FRAGMENT_UNIT_BYTES 8u                 /* of a fragment's offset */
 #define LEAD_BYTES_MAX 128u /* a transport's header: copied, rather than referred to */
 
 /* What all fragments of one packet have in common. */
@@ -218,7 +218,8 @@ static struct plan plan_of(struct net *net, const struct ip_send *send, uint32_t
 		plan.identification = ip_identification(net);
 	}
 	if (send->path->mtu >= plan.header_bytes + FRAGMENT_UNIT_BYTES) {
-		plan.piece_bytes = (send->path->mtu - plan.header_bytes) & ~(FRAGMENT_UNIT_BYTES - 1);
+		plan.piece_bytes = (send->path->mtu - plan.header_bytes) &
+				   ~(FRAGMENT_UNIT_BYTES - 1);
 		plan.count = (payload_bytes + plan.piece_bytes - 1) / plan.piece_bytes;
 	}
 	return plan;

@@ -130,13 +130,11 @@ static void expect_payload(uint32_t length, uint32_t header_bytes)
 static void ip_tx_fragments__cuts_an_ipv4_packet(void **state)
 {
 	/* 45 b8, total 1500, identification 1234, more fragments, TTL 64, UDP, checksum */
-	static const uint8_t first[] = {0x45, 0xb8, 0x05, 0xdc, 0x12, 0x34, 0x20,
-					0x00, 0x40, 0x11, 0x2e, 0x1d, 10,   0,
-					0,    2,    10,   0,	0,    7};
+	static const uint8_t first[] = {0x45, 0xb8, 0x05, 0xdc, 0x12, 0x34, 0x20, 0x00, 0x40, 0x11,
+					0x2e, 0x1d, 10,   0,    0,    2,    10,   0,    0,    7};
 	/* total 20 + 40, offset 2960 / 8 = 0172 */
-	static const uint8_t last[] = {0x45, 0xb8, 0x00, 0x3c, 0x12, 0x34, 0x01,
-				       0x72, 0x40, 0x11, 0x52, 0x4b, 10,   0,
-				       0,    2,	   10,	 0,    0,    7};
+	static const uint8_t last[] = {0x45, 0xb8, 0x00, 0x3c, 0x12, 0x34, 0x01, 0x72, 0x40, 0x11,
+				       0x52, 0x4b, 10,   0,    0,    2,    10,   0,    0,    7};
 	struct buf *object;
 
 	(void)state;
@@ -155,9 +153,9 @@ static void ip_tx_fragments__cuts_an_ipv4_packet(void **state)
 static void ip_tx_fragments__cuts_an_ipv6_packet(void **state)
 {
 	/* payload 1456 of 1280 - 40 rounded down: 8 + 1448 */
-	uint8_t header[] = {0x6b, 0x80, 0,    0,    0x05, 0xb0, 44, 64, 0xfd, 0, 0, 0, 0, 0, 0, 0,
-			    0,	  0,	0,    0,    0,	  0,	0,  2,	0xfd, 0, 0, 0, 0, 0, 0, 0,
-			    0,	  0,	0,    0,    0,	  0,	0,  7,	17,   0, 0, 1};
+	uint8_t header[] = {0x6b, 0x80, 0, 0, 0x05, 0xb0, 44, 64, 0xfd, 0,    0,  0, 0, 0, 0,
+			    0,    0,    0, 0, 0,    0,    0,  0,  2,    0xfd, 0,  0, 0, 0, 0,
+			    0,    0,    0, 0, 0,    0,    0,  0,  0,    7,    17, 0, 0, 1};
 	uint32_t identification;
 	struct buf *object;
 

@@ -174,6 +174,8 @@ static void tx_error(struct net *net, const struct ip_packet *packet, enum icmp_
 		quoted_bytes = ICMP_QUOTED_BYTES_MAX;
 	if (!icmp_answer_begin(net, packet, &answer))
 		return;
+	if (quoted_bytes > answer.room - ICMP_HEADER_BYTES)
+		quoted_bytes = answer.room - ICMP_HEADER_BYTES;
 	bytes = icmp_emit(answer.buf->data, answer.room, &message, packet->header, quoted_bytes);
 	icmp_answer_send(net, &answer, (uint32_t)bytes);
 }

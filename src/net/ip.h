@@ -89,6 +89,7 @@ struct ip_send {
 	uint8_t hop_limit; /* 0: 64, or 1 to an IPv4 group */
 	uint8_t traffic_class;
 	bool dont_fragment; /* -EMSGSIZE instead, and IPv4's flag */
+	bool atomic;        /* IPv4: what fits the path nobody may fragment (RFC 1191, section 3) */
 	bool router_alert;  /* IGMP and MLD */
 	bool loop;          /* to a group that we are a member of: to ourselves too */
 };

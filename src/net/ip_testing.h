@@ -109,7 +109,8 @@ static inline int rig_setup(void **state)
 
 	(void)state;
 	memset(&rig, 0, sizeof(rig));
-	if (heap_create(&rig.heap, &(struct heap_options){.bytes_max = 64u << 20, .checks = rig_checks}) != 0 ||
+	if (heap_create(&rig.heap, &(struct heap_options){.bytes_max = 64u << 20,
+							  .checks = rig_checks}) != 0 ||
 	    sched_init(&rig.sched, 0) != 0 ||
 	    netdev_init(&rig.device, NULL, rig.heap, 2048, 64, RIG_FRAMES, 64,
 			64 + NETDEV_HEAD_ROOM) != 0)

@@ -62,8 +62,9 @@ static struct eth_header eth;
 
 static int setup(void **state)
 {
-	static const uint8_t plain[] = {0x45, 0x2e, 0, 28, 0x12, 0x34, 0, 0,  61,  17, 0,   0,	 10,  0,
-					0,    7,    10, 0, 0,	 2,    'd', 'a', 't', 'a', 'g', 'r', 'a', 'm'};
+	static const uint8_t plain[] = {0x45, 0x2e, 0,   28,  0x12, 0x34, 0,   0,  61, 17,
+					0,    0,    10,  0,   0,    7,    10,  0,  0,  2,
+					'd',  'a',  't', 'a', 'g',  'r',  'a', 'm'};
 
 	memset(&called, 0, sizeof(called));
 	memset(packet, 0, sizeof(packet));
@@ -133,8 +134,7 @@ static void ipv4_rx__delivers_what_is_for_us(void **state)
 	assert_int_equal(called.packet.protocol, IPPROTO_UDP);
 	assert_int_equal(called.packet.hop_limit, 61);
 	assert_int_equal(called.packet.traffic_class, 0x2e);
-	assert_false(called.packet.is_v6 || called.packet.is_local ||
-		     called.packet.was_fragmented);
+	assert_false(called.packet.is_v6 || called.packet.is_local || called.packet.was_fragmented);
 	assert_true(called.packet.is_frame);
 	assert_int_equal(called.packet.header_bytes, 20);
 	assert_int_equal(called.packet.total_bytes, 28);

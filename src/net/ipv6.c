@@ -7,9 +7,9 @@
 #include "net/ip.h"
 #include "wire/icmp6.h"
 #include "wire/tcp.h"
-#include "wire/udp.h"
 
 #define LAYER NET_LAYER_IPV6
+#define UPPER_BYTES_MIN 8u /* of UDP and ICMPv6 */
 
 static __attribute__((noinline)) void refuse(struct net *net, struct buf *buf, unsigned int reason)
 {
@@ -46,9 +46,8 @@ static bool is_chain_whole(uint8_t protocol, const uint8_t *upper, uint32_t byte
 {
 	switch (protocol) {
 	case IPPROTO_UDP:
-		return bytes >= UDP_HEADER_BYTES;
 	case IPPROTO_ICMPV6:
-		return bytes >= ICMP6_HEADER_BYTES;
+		return bytes >= UPPER_BYTES_MIN;
 	case IPPROTO_TCP:
 		return bytes >= TCP_HEADER_BYTES && bytes >= (upper[12] >> 4) * 4u;
 	default:

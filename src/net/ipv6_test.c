@@ -83,8 +83,8 @@ static void set_payload(uint8_t next_header, const void *data, uint32_t length)
 	packet_bytes = 40 + length;
 }
 
-#define PAYLOAD(next_header, ...)                                                          \
-	set_payload(next_header, (const uint8_t[]){__VA_ARGS__},                           \
+#define PAYLOAD(next_header, ...)                                \
+	set_payload(next_header, (const uint8_t[]){__VA_ARGS__}, \
 		    sizeof((const uint8_t[]){__VA_ARGS__}))
 #define DATAGRAM 'd', 'a', 't', 'a', 'g', 'r', 'a', 'm'
 
@@ -331,13 +331,14 @@ static void ipv6_rx__survives_chance(void **state)
 {
 	(void)state;
 	for (uint32_t round = 0; round < 50000; round++) {
-		uint8_t payload[120];
+		uint8_t payload[120] = {0};
 		uint32_t length = (uint32_t)(net_random(&rig.net) % sizeof(payload));
 		static const uint8_t names[] = {0, 43, 44, 60, 17, 58};
 
 		for (uint32_t i = 0; i < length; i++)
-			payload[i] = (uint8_t)(net_random(&rig.net) % 8 ? names[i % 6] * (i % 8 == 0)
-									 : net_random(&rig.net) >> 9);
+			payload[i] = (uint8_t)(net_random(&rig.net) % 8
+						       ? names[i % 6] * (i % 8 == 0)
+						       : net_random(&rig.net) >> 9);
 		set_payload(names[net_random(&rig.net) % 6], payload, length);
 		called.becomes_whole = round & 1;
 		arrive_padded(round % 7);

@@ -58,9 +58,9 @@ void ip_deliver(struct net *net, const struct ip_packet *packet, struct buf *buf
 	memcpy(delivered.last, buf->data, buf->length);
 	assert_null(buf->next);
 	assert_true(buf->flags & BUF_CHECKED);
-	delivered.had_header =
-		packet->header == buf->data - packet->header_bytes &&
-		load_be32(packet->header) == packet->total_bytes - packet->header_bytes;
+	delivered.had_header = packet->header == buf->data - packet->header_bytes &&
+			       load_be32(packet->header) ==
+				       packet->total_bytes - packet->header_bytes;
 	netdev_release(net->device, buf);
 	if (delivered.answers)
 		send_to(&path_v4, "more", 4);

@@ -172,7 +172,7 @@ static unsigned int advertisement_rx(struct net *net, const struct ip_packet *pa
 		.ip = message->target,
 		.link = message->target_link,
 		.has_link = message->has_target_link,
-		.is_answer = message->solicited && !packet->to_group,
+		.is_answer = message->solicited, /* to us: 7.1.2, by ndp_parse */
 		.overrides = message->overrides,
 		.is_router = message->router,
 	};

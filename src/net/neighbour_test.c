@@ -52,6 +52,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	neighbour_table_destroy(&at.net);
+	assert_int_equal(timer_wheel_next_ns(&at.sched.timers), TIMER_NEVER);
 	return link_teardown(state);
 }
 
@@ -256,12 +257,16 @@ static void neighbour_tx__confirms_what_is_used(void **state)
 	assert_int_equal(push(neighbour, 1), 0);
 	assert_int_equal(at.sent_count, 1);
 	assert_int_equal(neighbour->state, NEIGHBOUR_DELAY);
+	assert_int_equal(neighbour->used_ns, at.net.now_ns);
 	link_pass(4 * SECOND);
 	assert_int_equal(asked.one, 0);
 	link_pass(SECOND + SECOND / 10);
 	assert_int_equal(neighbour->state, NEIGHBOUR_PROBE);
 	assert_int_equal(asked.one, 1);
 	assert_int_equal(asked.last.bytes[5], 7);
+	/* It is being asked already; a claim does not make it start again. */
+	assert_false(tell(neighbour, MAC(66)));
+	assert_int_equal(neighbour->state, NEIGHBOUR_PROBE);
 	assert_int_equal(push(neighbour, 2), 0);
 	assert_int_equal(at.sent_count, 2);
 	assert_true(reply(neighbour, MAC(7)));
@@ -300,6 +305,7 @@ static void neighbour_confirm__saves_the_question(void **state)
 	assert_int_equal(neighbour->state, NEIGHBOUR_REACHABLE);
 	for (unsigned int i = 0; i < 20; i++) {
 		link_pass(10 * SECOND);
+		assert_int_equal(neighbour->state, NEIGHBOUR_REACHABLE);
 		neighbour_confirm(&at.net, neighbour);
 	}
 	assert_int_equal(neighbour->state, NEIGHBOUR_REACHABLE);
@@ -471,7 +477,7 @@ static void neighbour_learn__storm_of_claims_is_bounded(void **state)
 	assert_int_equal(asked.all, 0);
 }
 
-/* RFC 4861, 7.2.5, I: without the override flag a reachable entry becomes stale, no other changes. */
+/* RFC 4861, 7.2.5, I: without the flag a reachable entry becomes stale, no other changes. */
 static void neighbour_learn__heeds_the_override_flag(void **state)
 {
 	struct neighbour *neighbour = reachable(7, MAC(7));
@@ -557,7 +563,7 @@ static void neighbour_get__finds_what_it_has_made(void **state)
 	assert_int_equal((uintptr_t)neighbour % 64, 0);
 }
 
-/* RFC 6583, section 7: a scan does not push out who answers, nor does it hold more than its half. */
+/* RFC 6583, section 7: a scan does not push out who answers, nor does it hold more than half. */
 static void neighbour_get__flood_leaves_those_who_answer(void **state)
 {
 	struct neighbour *known[32];

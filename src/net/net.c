@@ -16,6 +16,7 @@
 #include "net/ip.h"
 #include "net/neighbour.h"
 #include "net/udp.h"
+#include "net/udp_fast.h"
 
 /* ---- What waits to be sent ---- */
 
@@ -83,20 +84,24 @@ unsigned int net_poll(struct net *net, uint64_t now_ns)
 	unsigned int count;
 
 	net->now_ns = now_ns;
-	net_flush(net);
+	if (net->tx_count)
+		net_flush(net);
 	count = device->ops->rx_burst(device, frames, NETDEV_BURST_MAX, now_ns);
 	for (unsigned int i = 0; i < count; i++) {
 		if (i + 1 < count)
 			__builtin_prefetch(frames[i + 1]->data);
 		if (unlikely(net->capture != NULL))
 			receive_captured(net, frames[i]);
-		else
+		else if (!udp_rx_fast(net, frames[i]))
 			eth_rx(net, frames[i]);
 	}
 	if (unlikely(net->loopback_count != 0))
 		count += ip_poll_loopback(net);
+	if (unlikely(net->capture != NULL))
+		capture_flush(net->capture, now_ns);
 	/* What the stack itself has answered; the application's answers come later. */
-	net_flush(net);
+	if (net->tx_count)
+		net_flush(net);
 	return count;
 }
 

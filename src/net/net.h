@@ -85,6 +85,10 @@ struct net {
 	uint64_t now_ns; /* of the current poll round */
 
 	struct eth_address mac;
+	/* What udp_rx_fast compares with: our Ethernet address, 48 bits, and our IPv4 address; it is 0
+	 * when there are several or none, or frames must have tags. */
+	uint64_t foretold_link;
+	uint32_t foretold_ip;
 	uint16_t vlan;
 	uint8_t link_bytes; /* of the Ethernet header that we send, 14 or 18 */
 	uint32_t mtu;       /* of an IP packet on the link */

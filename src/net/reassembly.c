@@ -210,9 +210,11 @@ static struct entry *take_entry(struct net *net, uint32_t source)
 
 	if (!make_room(net, source, NULL, sizeof(*entry)))
 		return NULL;
-	if (!all->free)
-		evict(net, SOURCES, NULL);
 	entry = all->free;
+	if (!entry && evict(net, SOURCES, NULL))
+		entry = all->free;
+	if (!entry)
+		return NULL;
 	all->free = entry->newer;
 	return entry;
 }

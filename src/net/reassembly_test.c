@@ -83,7 +83,9 @@ static struct buf *arrive_as(struct fragment fragment, uint32_t start, uint32_t 
 		.is_frame = true,
 		.header_bytes = HEADER_BYTES + fragment.skip_bytes,
 		.total_bytes = HEADER_BYTES + end - start,
-		.traffic_class = start == 0 ? 2 : start == 8 ? 3 : 0,
+		.traffic_class = start == 0   ? 2
+				 : start == 8 ? 3
+					      : 0,
 	};
 
 	assert_non_null(buf);
@@ -282,12 +284,12 @@ static void reassembly_add__discards_what_overlaps(void **state)
 		uint16_t start, end;
 		bool more;
 	} overlaps[] = {
-		{0, 72, true},	 /* reaches into it */
+		{0, 72, true},    /* reaches into it */
 		{120, 144, true}, /* begins in it */
-		{64, 80, true},	 /* its start, shorter */
-		{64, 136, true}, /* its start, longer */
-		{72, 120, true}, /* inside */
-		{0, 800, true},	 /* around */
+		{64, 80, true},   /* its start, shorter */
+		{64, 136, true},  /* its start, longer */
+		{72, 120, true},  /* inside */
+		{0, 800, true},   /* around */
 		{120, 130, false},
 	};
 
@@ -334,10 +336,10 @@ static void reassembly_add__discards_contradicting_ends(void **state)
 		uint16_t start, end;
 		bool more;
 	} second[] = {
-		{8, 15, false},	 /* ends before the other end */
+		{8, 15, false},    /* ends before the other end */
 		{128, 136, false}, /* and behind it */
-		{128, 136, true}, /* goes on behind the end */
-		{8, 128, true},	 /* says that something follows the end */
+		{128, 136, true},  /* goes on behind the end */
+		{8, 128, true},    /* says that something follows the end */
 	};
 
 	(void)state;

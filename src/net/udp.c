@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "net/icmp.h"
+#include "net/udp_fast.h"
 #include "wire/udp.h"
 
 /* Received datagrams of all sockets may take this part of the heap: 1 in so many bytes. */
@@ -43,6 +44,7 @@ void udp_socket_init(struct udp_socket *socket, struct net *net, const struct ud
 		.net = net,
 		.is_v6 = is_v6,
 		.multicast_loop = true,
+		.mtu_discover = IP_PMTUDISC_WANT,
 		.local = is_v6 ? ip_address_v6_halves(0, 0) : ip_address_v4(0),
 		.queue_bytes_max = net->options.socket_bytes_max,
 	};
@@ -296,6 +298,14 @@ static void give(struct udp_socket *socket, const struct arrival *arrival, struc
 	set_source(socket, buf, &packet->source, arrival->source_port);
 	ip_give(socket->net, packet, buf);
 	deliver(socket, buf, is_frame);
+}
+
+void udp_give(struct udp_socket *socket, struct buf *buf, const struct sockaddr_in *source)
+{
+	buf->next = NULL;
+	buf->source.ipv4 = *source;
+	frame_give(socket->net->heap, buf);
+	deliver(socket, buf, true);
 }
 
 static struct udp_socket *next_hearer(struct udp_socket *socket, const struct arrival *arrival)

@@ -34,6 +34,22 @@ struct udp_socket_ops {
 	void (*failed)(struct udp_socket *socket, int error);
 };
 
+/** Headers of a datagram, as one copy: see udp_fast.h. */
+#define UDP_HEADERS_BYTES 80u
+
+struct udp_headers {
+	uint32_t generation;  /* of the stack when they were made; 0: there are none */
+	uint32_t payload_max; /* bytes that may follow */
+	uint16_t port;        /* the destination's; its address is the path's */
+	uint8_t length;       /* of the headers, which stand at the end of bytes */
+	bool is_v6;
+	bool device_completes; /* the checksum */
+	uint64_t ip_sum;       /* of IPv4's header without length and checksum */
+	uint64_t pseudo_sum;   /* of the pseudo header without length */
+	uint64_t udp_sum;      /* of that and the UDP header without length and checksum */
+	uint8_t bytes[UDP_HEADERS_BYTES];
+};
+
 /** A socket; storage of the owner, who sets options and reads the rest. */
 struct udp_socket {
 	const struct udp_socket_ops *ops;
@@ -55,8 +71,9 @@ struct udp_socket {
 	uint8_t hop_limit;           /* 0: the default */
 	uint8_t multicast_hop_limit; /* 0: 1 */
 	uint8_t traffic_class;
-	uint8_t mtu_discover; /* IP_PMTUDISC_*: DO and PROBE set dont_fragment */
-	struct path path;     /* to the last destination */
+	uint8_t mtu_discover;       /* IP_PMTUDISC_*: DO and PROBE set dont_fragment, WANT atomic */
+	struct path path;           /* to the last destination */
+	struct udp_headers headers; /* to the same */
 	/* Received and not yet taken. */
 	struct buf *queue_head, *queue_tail; /* through next */
 	uint32_t queue_bytes;                /* of memory, not of payload */

@@ -63,6 +63,7 @@ void udp_unbind(struct udp_socket *socket)
 	socket->next = NULL;
 	socket->local_port = 0;
 	socket->port_chosen = false;
+	socket->headers.generation = 0;
 }
 
 /* Where to begin: for a peer at a secret place of its own, otherwise anywhere. */
@@ -106,6 +107,13 @@ static struct ip_address any_of(const struct udp_socket *socket)
 	return socket->is_v6 ? ip_address_v6_halves(0, 0) : ip_address_v4(0);
 }
 
+/* The headers that were made with the one before are wrong. */
+static void set_local(struct udp_socket *socket, const struct ip_address *address)
+{
+	socket->local = *address;
+	socket->headers.generation = 0;
+}
+
 static bool is_any_group(const struct net *net, const struct ip_address *ip)
 {
 	return ip_address_is_multicast(ip) || ip_address_is_broadcast(ip) ||
@@ -128,11 +136,12 @@ static int check_local(const struct udp_socket *socket, const struct ip_address 
 
 int udp_bind(struct udp_socket *socket, const struct ip_address *address, uint16_t port)
 {
+	const struct ip_address any = any_of(socket);
 	int error = socket->local_port ? -EINVAL : check_local(socket, address);
 
 	if (error)
 		return error;
-	socket->local = *address;
+	set_local(socket, address);
 	if (port == 0)
 		error = udp_autobind(socket, NULL, 0);
 	else if (is_taken(socket, port, true))
@@ -140,7 +149,7 @@ int udp_bind(struct udp_socket *socket, const struct ip_address *address, uint16
 	else
 		enter(socket, port);
 	if (error)
-		socket->local = any_of(socket);
+		set_local(socket, &any);
 	else
 		socket->port_chosen = false;
 	return error;
@@ -204,11 +213,11 @@ int udp_connect(struct udp_socket *socket, const struct ip_address *peer, uint16
 	if (error)
 		return error;
 	chosen = socket->address_chosen || !ip_address_equal(&local, &before);
-	socket->local = local;
+	set_local(socket, &local);
 	if (!socket->local_port)
 		error = udp_autobind(socket, &to, port);
 	if (error) {
-		socket->local = before;
+		set_local(socket, &before);
 		return error;
 	}
 	socket->address_chosen = chosen;
@@ -219,12 +228,14 @@ int udp_connect(struct udp_socket *socket, const struct ip_address *peer, uint16
 
 void udp_disconnect(struct udp_socket *socket)
 {
+	const struct ip_address any = any_of(socket);
+
 	socket->peer_port = 0;
-	socket->peer = any_of(socket);
+	socket->peer = any;
 	if (socket->port_chosen)
 		udp_unbind(socket);
 	if (socket->address_chosen)
-		socket->local = any_of(socket);
+		set_local(socket, &any);
 	socket->address_chosen = false;
 }
 

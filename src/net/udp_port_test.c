@@ -288,6 +288,25 @@ static void udp_disconnect__keeps_what_was_asked_for(void **state)
 	test_socket_fini(&socket);
 }
 
+/* Headers that were made for the next datagram have the old address and port. */
+static void udp_connect__forgets_prepared_headers(void **state)
+{
+	struct test_socket socket;
+
+	(void)state;
+	test_socket_bind(&socket, ANY4, PORT);
+	socket.udp.headers.generation = rig.net.generation;
+	assert_int_equal(connect_to(&socket, V4(127, 0, 0, 1), 53), 0);
+	assert_int_equal(socket.udp.headers.generation, 0);
+	socket.udp.headers.generation = rig.net.generation;
+	udp_disconnect(&socket.udp);
+	assert_int_equal(socket.udp.headers.generation, 0);
+	socket.udp.headers.generation = rig.net.generation;
+	udp_unbind(&socket.udp);
+	assert_int_equal(socket.udp.headers.generation, 0);
+	test_socket_fini(&socket);
+}
+
 static void udp_connect__an_unspecified_peer_is_ourselves(void **state)
 {
 	struct test_socket v4, v6;
@@ -403,6 +422,7 @@ int main(void)
 		rig_test(udp_bind__every_port_and_no_more),
 		rig_test(udp_connect__chooses_address_and_port),
 		rig_test(udp_disconnect__keeps_what_was_asked_for),
+		rig_test(udp_connect__forgets_prepared_headers),
 		rig_test(udp_connect__an_unspecified_peer_is_ourselves),
 		rig_test(udp_connect__mapped_peers),
 		rig_test(udp_connect__errors_change_nothing),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "net/udp.h"
+#include "net/udp_fast.h"
 #include "queue/sga.h"
 #include "wire/ipv4.h"
 #include "wire/udp.h"
@@ -307,8 +308,7 @@ static uint8_t hop_limit_of(const struct udp_socket *socket)
 /* ---- Out ---- */
 
 /* Along socket->path. */
-static int transmit(const struct udp_socket *socket, const struct departure *departure,
-		    bool *waits_out)
+static int transmit(struct udp_socket *socket, const struct departure *departure, bool *waits_out)
 {
 	struct net *net = socket->net;
 	const struct ip_send send = {
@@ -319,6 +319,7 @@ static int transmit(const struct udp_socket *socket, const struct departure *dep
 		.traffic_class = socket->traffic_class,
 		.dont_fragment = socket->mtu_discover == IP_PMTUDISC_DO ||
 				 socket->mtu_discover == IP_PMTUDISC_PROBE,
+		.atomic = socket->mtu_discover != IP_PMTUDISC_DONT,
 		.loop = socket->multicast_loop,
 	};
 	struct buf *first = build(departure), *last = first;
@@ -332,9 +333,12 @@ static int transmit(const struct udp_socket *socket, const struct departure *dep
 		error = send_and_watch(net, &send, first, departure->done, waits_out);
 	else
 		error = ip_tx(net, &send, first);
-	if (likely(!error))
-		net_count_tx(net, NET_LAYER_UDP, departure->header.total_bytes);
-	return error;
+	if (unlikely(error))
+		return error;
+	net_count_tx(net, NET_LAYER_UDP, departure->header.total_bytes);
+	if (departure->length <= net->copy_max)
+		udp_prepare_fast(socket, &departure->source, departure->header.destination_port);
+	return 0;
 }
 
 /* Everything that a datagram needs but its memory. 0 or -errno. */

@@ -8,8 +8,8 @@
  */
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_arp.h>
 #include <linux/sockios.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ static int parse_arguments(struct afxdp *afxdp, const char *arguments,
 	word = strsep(&rest, ",");
 	if (*word == '\0' || strlen(word) >= sizeof(afxdp->interface))
 		goto bad;
-	strcpy(afxdp->interface, word);
+	memcpy(afxdp->interface, word, strlen(word) + 1);
 	snprintf(afxdp->device.name, sizeof(afxdp->device.name), "afxdp:%s", afxdp->interface);
 	while ((word = strsep(&rest, ",")) != NULL) {
 		if (!parse_setting(word, settings))
@@ -105,13 +105,14 @@ bad:
 /* ---- What the interface is ---- */
 
 /* Queues that it receives from, 1 if it does not tell. */
-static uint32_t receive_queues(int socket, struct ifreq *request)
+static uint32_t receive_queues(int socket, const struct afxdp *afxdp)
 {
 	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq request = {.ifr_data = (void *)&channels};
 	uint32_t count = 0;
 
-	request->ifr_data = (void *)&channels;
-	if (ioctl(socket, SIOCETHTOOL, request) == 0)
+	memcpy(request.ifr_name, afxdp->interface, sizeof(request.ifr_name));
+	if (ioctl(socket, SIOCETHTOOL, &request) == 0)
 		count = channels.combined_count + channels.rx_count;
 	return count ? count : 1;
 }
@@ -126,6 +127,9 @@ static int interface_check(struct afxdp *afxdp, int socket, struct ifreq *reques
 {
 	struct netdev_caps *caps = &afxdp->device.caps;
 
+	if (ioctl(socket, SIOCGIFINDEX, request))
+		return refuse_interface(afxdp, "no such interface; see \"ip link\"", -errno);
+	afxdp->interface_index = (unsigned int)request->ifr_ifindex;
 	if (ioctl(socket, SIOCGIFFLAGS, request) || !(request->ifr_flags & IFF_UP))
 		return refuse_interface(afxdp,
 					"the interface is down; \"ip link set dev INTERFACE "
@@ -154,15 +158,12 @@ static int interface_open(struct afxdp *afxdp, const struct afxdp_settings *sett
 	int socket_fd;
 	int error;
 
-	afxdp->interface_index = if_nametoindex(afxdp->interface);
-	if (afxdp->interface_index == 0)
-		return refuse_interface(afxdp, "no such interface; see \"ip link\"", -ENODEV);
 	socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (socket_fd < 0)
 		return refuse_interface(afxdp, strerror(errno), -errno);
-	strcpy(request.ifr_name, afxdp->interface);
+	memcpy(request.ifr_name, afxdp->interface, sizeof(request.ifr_name));
 	error = interface_check(afxdp, socket_fd, &request);
-	queues = receive_queues(socket_fd, &request);
+	queues = receive_queues(socket_fd, afxdp);
 	close(socket_fd);
 	if (!error && queues > settings->queue_count)
 		log_warning(
@@ -422,6 +423,7 @@ int afxdp_open(struct netdev **device_out, const char *arguments,
 	afxdp->device.heap = options->heap;
 	afxdp->device.caps.segments_max = AFXDP_SEGMENTS_MAX;
 	afxdp->device.caps.shares_interface = true;
+	afxdp->device.caps.polls_memory = true;
 	afxdp->steer.link = -1;
 	afxdp->overhear.fd = -1;
 	afxdp->idle_fd = -1;

@@ -10,7 +10,7 @@
 #ifndef DEMI_NETDEV_AFXDP_H
 #define DEMI_NETDEV_AFXDP_H
 
-#include <net/if.h>
+#include <linux/if.h>
 #include <xdp/xsk.h>
 
 #include "netdev/afxdp_overhear.h"
@@ -55,7 +55,7 @@ struct afxdp_chunk {
 
 struct afxdp {
 	struct netdev device;
-	char interface[IF_NAMESIZE];
+	char interface[IFNAMSIZ];
 	unsigned int interface_index;
 	unsigned char *memory; /* of the UMEM */
 	size_t memory_bytes;
@@ -67,7 +67,8 @@ struct afxdp {
 	uint32_t reserve;    /* frames that are left for sending */
 	uint64_t *in_kernel; /* one bit a chunk: in some queue's hands to receive into */
 	bool zero_copy;
-	bool scatter; /* a frame may be sent from several descriptors */
+	bool can_scatter; /* the kernel takes a frame of several descriptors */
+	bool scatter;     /* and it is worth it */
 	bool busy_poll;
 	uint64_t kick_ns;       /* when to ask the kernel again to send; UINT64_MAX: not */
 	uint64_t statistics_ns; /* when to ask for them again */

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "wire/eth.h"
 
-#define SLOT_BYTES 2048u
+#define SLOT_BYTES ((size_t)2048)
 #define SLOTS 64u
 #define BLOCK_BYTES (SLOT_BYTES * 16)
 
@@ -58,9 +58,9 @@ static int attach_filter(int fd)
 static int map_ring(struct overhear *overhear)
 {
 	struct tpacket_req request = {
-		.tp_block_size = BLOCK_BYTES,
-		.tp_block_nr = SLOTS * SLOT_BYTES / BLOCK_BYTES,
-		.tp_frame_size = SLOT_BYTES,
+		.tp_block_size = (unsigned int)BLOCK_BYTES,
+		.tp_block_nr = (unsigned int)(SLOTS * SLOT_BYTES / BLOCK_BYTES),
+		.tp_frame_size = (unsigned int)SLOT_BYTES,
 		.tp_frame_nr = SLOTS,
 	};
 	int version = TPACKET_V2;

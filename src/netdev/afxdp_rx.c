@@ -150,8 +150,10 @@ static void queue_tend(struct afxdp *afxdp, struct afxdp_queue *queue, bool empt
 {
 	if (afxdp->fill_count - queue->held >= FILL_BATCH)
 		afxdp_fill(afxdp, queue);
-	if (empty && (afxdp->busy_poll || xsk_ring_prod__needs_wakeup(&queue->fill)))
+	if (empty && (afxdp->busy_poll || xsk_ring_prod__needs_wakeup(&queue->fill))) {
+		/* cppcheck-suppress nullPointer */
 		recvfrom(queue->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	}
 }
 
 static unsigned int copies_receive(struct afxdp *afxdp, struct buf **frames, unsigned int room)

@@ -162,10 +162,12 @@ static int sockets_bind(struct afxdp *afxdp, const struct afxdp_settings *settin
 		error = sockets_try_patiently(afxdp, ways[i] | XDP_USE_NEED_WAKEUP);
 		if (!error) {
 			afxdp->zero_copy = zero_copy;
-			afxdp->scatter = ways[i] & XDP_USE_SG;
+			afxdp->can_scatter = ways[i] & XDP_USE_SG;
+			/* Who copies anyway is faster with one piece than with a page for each. */
+			afxdp->scatter = afxdp->can_scatter && zero_copy;
 			log_info("%s: queue %u, %s%s, XDP %s", afxdp->device.name, settings->queue,
 				 zero_copy ? "zero-copy" : "copying",
-				 afxdp->scatter ? ", several descriptors a frame" : "",
+				 afxdp->can_scatter ? ", several descriptors a frame" : "",
 				 afxdp->steer.generic ? "above the driver" : "in the driver");
 			return 0;
 		}

@@ -10,12 +10,15 @@
 #ifndef DEMI_NETDEV_AFXDP_TESTING_H
 #define DEMI_NETDEV_AFXDP_TESTING_H
 
+#include "netdev/afxdp.h"
 #include "netdev/kinds.h"
 #include "netdev/link_testing.h"
 
 #define US 2, 0, 0, 0, 0, 0x0a
 #define PEER 2, 0, 0, 0, 0, 0x0b
 #define IPV4_BYTES 20
+#define OUR_IPV4 0x0a000002
+#define HEADERS (ETH_HEADER_BYTES + IPV4_BYTES)
 
 struct link {
 	int here; /* the namespaces */
@@ -144,6 +147,90 @@ static inline size_t frame_ipv4(uint8_t *frame, uint32_t destination, uint8_t fi
 static inline bool peer_send(const struct link *link, const uint8_t *frame, size_t length)
 {
 	return send(link->peer, frame, length, 0) == (ssize_t)length;
+}
+
+/* ---- Fixtures and steps of tests; cmocka is included before ---- */
+
+static inline int pair_setup(void **state)
+{
+	*state = link_make(1);
+	return *state ? 0 : -1;
+}
+
+static inline int device_setup(void **state)
+{
+	if (pair_setup(state))
+		return -1;
+	return link_device_open(*state, "veth0");
+}
+
+static inline int device_teardown(void **state)
+{
+	link_remove(*state);
+	return 0;
+}
+
+/* Frames that the kernel has to receive into. */
+static inline uint32_t held(const struct link *link)
+{
+	const struct afxdp *afxdp = afxdp_of(link->device);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < afxdp->queue_count; i++)
+		count += afxdp->queues[i].held;
+	return count;
+}
+
+/* One frame, sent by the other end. */
+static inline struct buf *receive(struct link *link, uint8_t fill, size_t payload_bytes)
+{
+	uint8_t frame[1514];
+	size_t length = frame_ipv4(frame, OUR_IPV4, fill, payload_bytes);
+	struct buf *buf = NULL;
+
+	assert_true(peer_send(link, frame, length));
+	assert_int_equal(link_rx(link->device, &buf, 1), 1);
+	assert_int_equal(buf->length, length);
+	assert_memory_equal(buf->data, frame, length);
+	return buf;
+}
+
+/* A frame to be sent, of headers alone; @payload_bytes are said to follow. */
+static inline struct buf *make_head(struct link *link, size_t payload_bytes)
+{
+	uint8_t frame[1514];
+	struct buf *head = netdev_alloc(link->device);
+
+	assert_non_null(head);
+	frame_ipv4(frame, 0x0a000063, 0, payload_bytes);
+	head->data -= HEADERS;
+	head->length = HEADERS;
+	memcpy(head->data, frame, HEADERS);
+	return head;
+}
+
+static inline void transmit(struct link *link, struct buf *frame)
+{
+	assert_int_equal(link->device->ops->tx_burst(link->device, &frame, 1, link_now_ns()), 1);
+}
+
+/* The other end gets headers and @length bytes of payload. */
+static inline void peer_gets(struct link *link, const void *payload, size_t length)
+{
+	uint8_t frame[2048];
+
+	do {
+		ssize_t received = link_receive(link->peer, frame, sizeof(frame));
+
+		assert_true(received >= ETH_HEADER_BYTES);
+		/* Not what the kernel has to say. */
+		if (load_be16(frame + 12) != ETH_TYPE_IPV4)
+			continue;
+		assert_int_equal(received, HEADERS + length);
+		assert_int_equal(load_be32(frame + ETH_HEADER_BYTES + 16), 0x0a000063);
+		assert_memory_equal(frame + HEADERS, payload, length);
+		return;
+	} while (true);
 }
 
 #endif /* DEMI_NETDEV_AFXDP_TESTING_H */

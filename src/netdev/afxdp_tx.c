@@ -107,6 +107,7 @@ void afxdp_kick(struct afxdp *afxdp, uint64_t now_ns)
 	if (!xsk_ring_prod__needs_wakeup(&queue->tx))
 		return;
 	for (unsigned int i = 0; i < KICKS_MAX; i++) {
+		/* cppcheck-suppress nullPointer */
 		if (sendto(queue->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
 			return;
 		if (errno != EAGAIN)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of the device over DPDK: the EAL and what it says (dpdk_eal.c, dpdk_log.c), frames of
- * the heap as mbufs (dpdk_pool.c), the port (dpdk_port.c), the path of a packet (dpdk.c).
+ * The parts of the device over DPDK: its environment, the EAL (dpdk_eal.c), what that is started
+ * with and what it says (dpdk_args.c, dpdk_log.c), frames of the heap as mbufs (dpdk_pool.c), the
+ * port (dpdk_port.c), the path of a packet (dpdk.c).
  *
  * A frame and its mbuf are one object, so that either is found from the other by adding:
  *
@@ -63,6 +64,7 @@ struct dpdk_device {
 	bool knows_heap; /* registered as @registrar; and the EAL knows the range */
 	bool knows_range;
 	unsigned int registrar;
+	bool told_of_memory; /* that it did not get some */
 
 	bool takes_all_groups;
 	uint32_t group_count;
@@ -106,6 +108,28 @@ int dpdk_eal_attach(struct dpdk_device *device, const char *arguments, const str
 
 /** dpdk_eal_detach - close the port and remove its device; the EAL stays, it can start only once */
 void dpdk_eal_detach(struct dpdk_device *device);
+
+/* ---- what the EAL is started with (dpdk_args.c) ---- */
+
+#define DPDK_ARGUMENTS_MAX 64u
+
+struct dpdk_arguments {
+	unsigned int count;
+	char *words[DPDK_ARGUMENTS_MAX + 1]; /* they lie in text */
+	size_t used;
+	char text[4096];
+};
+
+/**
+ * dpdk_arguments_make - ours, and those of dpdk.args, which win
+ * @pci: the address of the first device; NULL: it is a virtual one
+ *
+ * Return: 0; -E2BIG.
+ */
+int dpdk_arguments_make(struct dpdk_arguments *line, const struct config *config, const char *pci);
+
+/** dpdk_arguments_have - whether @args has one of @options, "--no-huge -m"; "-m64" is -m too */
+bool dpdk_arguments_have(const char *args, const char *options);
 
 /* ---- what DPDK says (dpdk_log.c) ---- */
 

@@ -10,6 +10,7 @@
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_pci.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,28 +21,11 @@
 #include "base/log.h"
 #include "netdev/dpdk.h"
 
-/* Memory of the EAL's own, for rings and drivers, MiB. */
-#define HUGE_MIB 64u
-#define ORDINARY_MIB 96u
-#define HUGE_PAGE_MIB 2u
-#define FREE_HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
-
-#define WORDS_MAX 64u
-
-/* What the EAL is started with. It keeps pointers into it. */
-struct command_line {
-	unsigned int count;
-	unsigned int given; /* of these: by us, so far; the operator's follow */
-	char *words[WORDS_MAX + 1];
-	size_t used;
-	char text[4096];
-};
-
 static struct {
 	pthread_mutex_t lock;
 	pid_t started_by; /* 0: not started */
 	bool has_pci;
-	struct command_line line;
+	struct dpdk_arguments arguments; /* the EAL keeps pointers into them */
 } eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void dpdk_eal_lock(void)
@@ -52,160 +36,6 @@ void dpdk_eal_lock(void)
 void dpdk_eal_unlock(void)
 {
 	pthread_mutex_unlock(&eal.lock);
-}
-
-/* ---- the command line ---- */
-
-static __attribute__((format(printf, 2, 3))) void add_word(struct command_line *line,
-							   const char *format, ...)
-{
-	size_t room = sizeof(line->text) - line->used;
-	va_list arguments;
-	int length;
-
-	if (line->count == WORDS_MAX)
-		return;
-	va_start(arguments, format);
-	length = vsnprintf(line->text + line->used, room, format, arguments);
-	va_end(arguments);
-	if (length < 0 || (size_t)length >= room)
-		return;
-	line->words[line->count++] = line->text + line->used;
-	line->used += (size_t)length + 1;
-}
-
-/* Whether @word is @option, with its value joined to it or not. */
-static bool word_is(const char *word, const char *option)
-{
-	size_t length = strlen(option);
-	bool is_short = option[1] != '-';
-
-	return strncmp(word, option, length) == 0 &&
-	       (is_short || word[length] == '\0' || word[length] == '=');
-}
-
-/* Whether the operator gave one of @options, which have blanks between them. */
-static bool is_given(const char *args, const char *options)
-{
-	char args_copy[sizeof(((struct config *)0)->dpdk.args)];
-	char options_copy[160];
-	char *args_rest, *options_rest;
-
-	snprintf(options_copy, sizeof(options_copy), "%s", options);
-	for (char *option = strtok_r(options_copy, " ", &options_rest); option;
-	     option = strtok_r(NULL, " ", &options_rest)) {
-		snprintf(args_copy, sizeof(args_copy), "%s", args);
-		for (char *word = strtok_r(args_copy, " \t", &args_rest); word;
-		     word = strtok_r(NULL, " \t", &args_rest)) {
-			if (word_is(word, option))
-				return true;
-		}
-	}
-	return false;
-}
-
-static unsigned int free_huge_mib(void)
-{
-	FILE *file = fopen(FREE_HUGE_PAGES, "re");
-	unsigned int pages = 0;
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%u", &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return pages * HUGE_PAGE_MIB;
-}
-
-/*
- * Nothing of it is shared with other processes, nor named in a file system: --in-memory says so for
- * huge pages, --no-shconf for ordinary ones, with which DPDK refuses the former.
- */
-static void add_memory_words(struct command_line *line, const struct config *config)
-{
-	const char *args = config->dpdk.args;
-	bool is_chosen = is_given(args, "--no-huge --in-memory --huge-dir --legacy-mem "
-					"--single-file-segments --huge-unlink --proc-type");
-	bool is_huge = is_chosen ? !is_given(args, "--no-huge")
-				 : config->heap.huge_pages != CONFIG_HUGE_PAGES_OFF &&
-					   free_huge_mib() >= HUGE_MIB;
-
-	if (!is_chosen)
-		add_word(line, "%s", is_huge ? "--in-memory" : "--no-huge");
-	if (!is_huge && !is_given(args, "--no-shconf --file-prefix --proc-type"))
-		add_word(line, "--no-shconf");
-	if (!is_given(args, "-m --socket-mem")) {
-		add_word(line, "-m");
-		add_word(line, "%u", is_huge ? HUGE_MIB : ORDINARY_MIB);
-	}
-	if (!is_given(args, "--file-prefix"))
-		add_word(line, "--file-prefix=demi-%d", (int)getpid());
-}
-
-/* One lcore, the calling thread, on all processors that it may use: the EAL makes no workers. */
-static void add_lcore_word(struct command_line *line)
-{
-	char list[2048] = "";
-	size_t used = 0;
-	cpu_set_t allowed;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return;
-	for (int first = 0; first < CPU_SETSIZE && used < sizeof(list) - 32; first++) {
-		int last = first;
-
-		if (!CPU_ISSET(first, &allowed))
-			continue;
-		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &allowed))
-			last++;
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%d-%d",
-					 used > 0 ? "," : "", first, last);
-		first = last;
-	}
-	add_word(line, "--lcores=0@(%s)", list);
-}
-
-/* Returns: 0; -E2BIG. */
-static int add_operators_words(struct command_line *line, const char *args)
-{
-	char copy[sizeof(((struct config *)0)->dpdk.args)];
-	char *rest;
-
-	snprintf(copy, sizeof(copy), "%s", args);
-	for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
-		unsigned int before = line->count;
-
-		add_word(line, "%s", word);
-		if (line->count == before)
-			return -E2BIG;
-	}
-	return 0;
-}
-
-/* What the operator gives wins. @pci: the address of the device; NULL: it is a virtual one. */
-static int make_command_line(struct command_line *line, const struct config *config,
-			     const char *pci)
-{
-	const char *args = config->dpdk.args;
-	bool has_devices = is_given(args, "-a --allow -b --block --no-pci");
-
-	*line = (struct command_line){0};
-	add_word(line, "demi");
-	add_memory_words(line, config);
-	if (!is_given(args, "--lcores -l -c"))
-		add_lcore_word(line);
-	if (!is_given(args, "--iova-mode"))
-		add_word(line, "--iova-mode=va");
-	if (!is_given(args, "--telemetry --no-telemetry"))
-		add_word(line, "--no-telemetry");
-	if (!is_given(args, "--log-level"))
-		add_word(line, "--log-level=%s",
-			 config->log.level == CONFIG_LOG_DEBUG ? "*:debug" : "error");
-	if (pci)
-		add_word(line, "--allow=%s", pci);
-	else if (!has_devices)
-		add_word(line, "--no-pci");
-	return add_operators_words(line, args);
 }
 
 /* ---- starting it ---- */
@@ -271,10 +101,10 @@ static int eal_init(const struct dpdk_device *device, const struct config *confi
 {
 	struct thread_state thread;
 	/* With a level of his own the operator wants to read DPDK's messages as they are. */
-	int error = is_given(config->dpdk.args, "--log-level") ? 0 : dpdk_log_open();
+	int error = dpdk_arguments_have(config->dpdk.args, "--log-level") ? 0 : dpdk_log_open();
 
 	if (!error)
-		error = make_command_line(&eal.line, config, pci);
+		error = dpdk_arguments_make(&eal.arguments, config, pci);
 	if (error) {
 		log_error("%s: too many words in dpdk.args, or no memory: %s", device->netdev.name,
 			  strerror(-error));
@@ -282,7 +112,7 @@ static int eal_init(const struct dpdk_device *device, const struct config *confi
 	}
 	dpdk_log_collect();
 	thread_save(&thread);
-	error = rte_eal_init((int)eal.line.count, eal.line.words);
+	error = rte_eal_init((int)eal.arguments.count, eal.arguments.words);
 	if (error < 0)
 		error = rte_errno > 0 ? -rte_errno : -EINVAL;
 	thread_restore(&thread);
@@ -332,22 +162,19 @@ static int eal_require(const struct dpdk_device *device, const struct config *co
 
 /* ---- devices ---- */
 
-/* "0000:01:00.0" of "01:00.0,key=value", "net_memif0" of "net_memif0,role=client". */
+/*
+ * "0000:01:00.0" of "01:00.0,key=value", "net_memif0" of "net_memif0,role=client". Returns whether
+ * it is the address of a PCI device.
+ */
 static bool device_name(const char *arguments, char *name, size_t size)
 {
-	unsigned int domain = 0, bus, slot, function;
-	int used = 0;
+	struct rte_pci_addr address;
 
-	if ((sscanf(arguments, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) == 4 &&
-	     (arguments[used] == '\0' || arguments[used] == ',')) ||
-	    ((domain = 0, used = 0,
-	      sscanf(arguments, "%2x:%2x.%1x%n", &bus, &slot, &function, &used)) == 3 &&
-	     (arguments[used] == '\0' || arguments[used] == ','))) {
-		snprintf(name, size, "%04x:%02x:%02x.%x", domain, bus, slot, function);
-		return true;
-	}
 	snprintf(name, size, "%.*s", (int)strcspn(arguments, ","), arguments);
-	return false;
+	if (rte_pci_addr_parse(name, &address) != 0)
+		return false;
+	rte_pci_device_name(&address, name, size);
+	return true;
 }
 
 /* Whoever has it. */

@@ -219,13 +219,19 @@ void dpdk_pool_close(struct dpdk_device *device)
 /* A device without a way to map memory needs none: it copies, as memif does. */
 static int memory_add(void *context, void *start, size_t bytes, uint64_t *handle_out)
 {
-	const struct dpdk_device *device = context;
+	struct dpdk_device *device = context;
 
 	*handle_out = 0;
 	if (rte_dev_dma_map(device->rte_device, start, (uintptr_t)start, bytes) == 0)
 		return 0;
 	if (rte_errno == ENOTSUP && device->is_vdev)
 		return 0;
+	/* While it is being opened, dpdk_memory_open says so; later the heap only gets no larger. */
+	if (device->knows_heap && !device->told_of_memory)
+		log_warning("%s: the heap cannot grow, since the device does not take more memory: "
+			    "%s; raise the limit of locked memory (ulimit -l)",
+			    device->netdev.name, rte_strerror(rte_errno));
+	device->told_of_memory |= device->knows_heap;
 	return rte_errno > 0 ? -rte_errno : -EIO;
 }
 

@@ -80,6 +80,21 @@ static int plan_error(const struct dpdk_device *device, const char *what, int er
 	return error;
 }
 
+/* Virtual devices over the kernel's own look by system calls; these, and all cards, do not. */
+static bool polls_memory(const struct dpdk_device *device, const char *driver)
+{
+	static const char *const drivers[] = {"net_memif", "net_ring", "net_null", "net_vhost",
+					      "net_virtio_user"};
+
+	if (!device->is_vdev)
+		return true;
+	for (size_t i = 0; i < RTE_DIM(drivers); i++) {
+		if (strcmp(driver, drivers[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 		   const struct netdev_options *options)
 {
@@ -97,6 +112,7 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 	plan_offloads(plan);
 	caps->mtu = plan_mtu(device, &plan->info, options->config->net.mtu);
 	caps->segments_max = segments_max_of(&plan->info);
+	caps->polls_memory = polls_memory(device, plan->info.driver_name);
 	caps->checksum_v4 = (plan->conf.txmode.offloads & L4_TX_OFFLOADS) != 0;
 	caps->checksum_v6 = caps->checksum_v4;
 	device->checks_frames = caps->checksum_v4;

@@ -5,13 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,14 +64,17 @@ static inline int link_packet_socket(const char *interface)
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
 		.sll_protocol = htobe16(0x0003),
-		.sll_ifindex = (int)if_nametoindex(interface),
 	};
 	int ignore = 1;
 	int bytes = 8 << 20;
+	struct ifreq request = {0};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
+	strncpy(request.ifr_name, interface, sizeof(request.ifr_name) - 1);
+	if (ioctl(fd, SIOCGIFINDEX, &request) == 0)
+		address.sll_ifindex = request.ifr_ifindex;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	if (setsockopt(fd, SOL_PACKET, 23 /* PACKET_IGNORE_OUTGOING */, &ignore, sizeof(ignore)) ||
 	    bind(fd, (struct sockaddr *)&address, sizeof(address))) {

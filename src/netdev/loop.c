@@ -400,6 +400,7 @@ static void caps_init(struct loop *loop, const struct netdev_options *options)
 	struct netdev_caps *caps = &loop->netdev.caps;
 
 	caps->segments_max = SEGMENTS_MAX;
+	caps->polls_memory = true;
 	caps->checksum_v4 = true;
 	caps->checksum_v6 = true;
 	caps->mac = options->mac;

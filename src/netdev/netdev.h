@@ -97,6 +97,7 @@ struct netdev_caps {
 	bool checksum_v4;      /* serves BUF_CHECKSUM, for UDP and TCP over IPv4 */
 	bool checksum_v6;
 	bool shares_interface; /* with the kernel, which has the other addresses of it */
+	bool polls_memory;     /* finding nothing costs rx_burst a look at memory, no system call */
 };
 
 /** Counters of a device; each is written by the device alone. */

@@ -131,6 +131,7 @@ static __always_inline int frame_is_ours(const __u8 *frame, const __u8 *end)
 	return station_is_ours(frame);
 }
 
+/* cppcheck-suppress unknownMacro */
 SEC("xdp")
 int steer(struct xdp_md *context)
 {

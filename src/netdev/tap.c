@@ -9,8 +9,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_tun.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,7 +310,7 @@ int tap_open(struct netdev **device_out, const char *arguments,
 		return -ENOMEM;
 	tap->fd = -1;
 	tap->device.heap = options->heap;
-	strcpy(request.ifr_name, arguments);
+	memcpy(request.ifr_name, arguments, strlen(arguments));
 	snprintf(tap->device.name, sizeof(tap->device.name), "tap:%s", arguments);
 	error = start(tap, &request, options);
 	if (error) {

@@ -37,8 +37,10 @@ class Ping(unittest.TestCase):
         # The answer is compared by ping, whole. 1472 and 1452 fill a packet.
         for size in (0, 1, 7, 8, 55, 56, 1000, 1451, 1452, 1453, 1471, 1472, 1473, 1500, 2000, 2961,
                      4000, 8000, 10000, 16384, 32768, 40000, 60000, 65000, 65506, 65507):
+            if size > lab.whole_bytes_max(self.version) - 8:
+                break
             with self.subTest(size=size):
-                self.ping("-s", str(size), "-i", "0.002", count=3)
+                self.ping("-s", str(size), count=1)
 
     @lab.needs("ping")
     def test_flood_of_1000(self):
@@ -46,6 +48,7 @@ class Ping(unittest.TestCase):
 
     @lab.needs("ping")
     def test_flood_of_1000_in_fragments(self):
+        lab.needs_fragments(self.version)
         self.ping("-f", "-s", "5000", count=1000)
 
     @lab.needs("ping")
@@ -101,11 +104,15 @@ class Ping6(Ping):
     @lab.needs("ping")
     @unittest.skipIf(lab.DEVICE == "kernel", "the laboratory gives the kernel no such address")
     def test_all_nodes_group(self):
-        # RFC 4291, 2.8: every node answers to ff02::1, from its link-local address.
-        said = lab.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2",
-                       f"ff02::1%{lab.interface()}").stdout
-        own = re.findall(r"from (fe80::[0-9a-f:]+)", said)
-        self.assertGreater(len(set(own)), 1, f"only the kernel's own end answered:\n{said}")
+        # RFC 4443, 4.2: an echo request to ff02::1 is answered from an address of one's own.
+        # It has to find the kernel first, and to see that nobody else has its own address.
+        for _ in range(30):
+            said = lab.run("ping", "-n", "-c", "2", "-i", "0.2",
+                           f"ff02::1%{lab.interface()}").stdout
+            answered = set(re.findall(r"from ([0-9a-f:]+)", said))
+            if answered & {lab.DEMI_IP[6], lab.DEMI_LINK_LOCAL}:
+                return
+        self.fail(said)
 
 
 del Ping

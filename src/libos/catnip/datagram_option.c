@@ -10,6 +10,7 @@
 
 #include "base/container.h"
 #include "libos/catnip/datagram.h"
+#include "net/udp_fast.h"
 
 #define HOP_LIMIT_DEFAULT 64
 #define RECEIVE_BYTES_MIN 4096
@@ -293,6 +294,8 @@ int datagram_set_option(struct queue *queue, int level, int name, const void *va
 	if (value_load(level, value, length, &number) < 0 || number < option->minimum ||
 	    number > option->maximum)
 		return -EINVAL;
+	/* It may show in the headers that the socket has ready. */
+	udp_forget_fast(&datagram->udp);
 	return option->set(datagram, number);
 }
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The common datagram, foretold: what nearly every packet looks like is compared with it in a few
+ * words, and what does not match goes the way of all packets (after Jacobson's header prediction
+ * for TCP). Nothing is decided here otherwise than there; it is the same outcome sooner.
+ */
+#ifndef DEMI_NET_UDP_FAST_H
+#define DEMI_NET_UDP_FAST_H
+
+#include "net/udp.h"
+
+/**
+ * udp_rx_fast - take a frame that is a whole IPv4 datagram without options, to our only IPv4
+ * address and the only socket of its port
+ *
+ * Return: whether it was taken; if not, nothing has changed, and it is eth_rx's.
+ */
+bool udp_rx_fast(struct net *net, struct buf *buf);
+
+/**
+ * udp_tx_fast - udp_tx for a datagram of one segment, up to copy_max bytes, to where the socket sent
+ * the one before, with a neighbour that is known to be there
+ *
+ * Return: whether it was sent; if not, nothing has changed, and it is udp_tx's.
+ */
+bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length,
+		 const struct ip_address *peer, uint16_t port);
+
+/** udp_prepare_fast - after udp_tx has sent to @port along socket->path: the headers for the next */
+void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source, uint16_t port);
+
+/** udp_forget_fast - an option that shows in headers has changed */
+static inline void udp_forget_fast(struct udp_socket *socket)
+{
+	socket->headers.generation = 0;
+	socket->path.generation = 0;
+}
+
+/** udp_give - a datagram to a socket: @buf is a frame, its data and length the payload */
+void udp_give(struct udp_socket *socket, struct buf *buf, const struct sockaddr_in *source);
+
+#endif /* DEMI_NET_UDP_FAST_H */
