@@ -151,6 +151,19 @@ static void group_join__the_device_refuses(void **state)
 	rig_join(GROUP);
 }
 
+static void group_join__a_device_that_does_not_filter(void **state)
+{
+	const struct netdev_ops plain = {.kind = "plain"};
+	const struct ip_address group = GROUP;
+
+	(void)state;
+	rig.device.ops = &plain;
+	rig_join(GROUP);
+	assert_true(group_is_member(&rig.net, &group));
+	rig_leave(GROUP);
+	rig.device.ops = &rig_ops;
+}
+
 /* ---- What is told: RFC 3376, 5.1; RFC 3810, 6.1 ---- */
 
 static void group_join__is_told_twice_within_a_second(void **state)
@@ -185,6 +198,19 @@ static void group_join__while_the_leave_is_repeated(void **state)
 	assert_int_equal(rig.sent_count, 4);
 	assert_int_equal(record_of(&rig.sent[1]), 3);
 	assert_int_equal(record_of(&rig.sent[3]), 4);
+}
+
+/* As long as there are other places, that of a group that we are leaving is not taken. */
+static void group_leave__is_repeated_whatever_is_joined(void **state)
+{
+	(void)state;
+	rig_join(V4(239, 1, 0, 1));
+	rig_settle();
+	rig_leave(V4(239, 1, 0, 1));
+	rig_join(V4(239, 1, 0, 2));
+	rig_advance(2 * SECOND);
+	assert_int_equal(rig.sent_count, 4);
+	assert_int_equal((record_of(&rig.sent[2]) == 3) + (record_of(&rig.sent[3]) == 3), 1);
 }
 
 static void group_join__at_a_random_time(void **state)
@@ -435,6 +461,14 @@ static void group_destroy__leaves_them_all(void **state)
 	assert_int_equal(rig.filter_count, 0);
 }
 
+static void group_destroy__with_none_says_nothing(void **state)
+{
+	(void)state;
+	rig_join(V4(224, 0, 0, 1));
+	group_destroy(&rig.net);
+	assert_int_equal(rig.sent_count, 0);
+}
+
 static void group_tx__no_frame(void **state)
 {
 	struct buf *frames[RIG_FRAMES];
@@ -462,8 +496,10 @@ int main(void)
 		rig_test(group_has_link__of_members_alone),
 		rig_test(group_join__tells_the_device_each_address_once),
 		rig_test(group_join__the_device_refuses),
+		rig_test(group_join__a_device_that_does_not_filter),
 		rig_test(group_join__is_told_twice_within_a_second),
 		rig_test(group_join__while_the_leave_is_repeated),
+		rig_test(group_leave__is_repeated_whatever_is_joined),
 		rig_test(group_join__at_a_random_time),
 		rig_test(group_join__of_some_nobody_is_told),
 		rig_test(group_query__one_answer_for_all),
@@ -477,6 +513,7 @@ int main(void)
 		rig_test(group_query__a_change_of_version_cancels),
 		rig_test(group_query__versions_of_ip_do_not_mix),
 		rig_test(group_destroy__leaves_them_all),
+		rig_test(group_destroy__with_none_says_nothing),
 		rig_test(group_tx__no_frame),
 	};
 

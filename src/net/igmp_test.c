@@ -82,6 +82,13 @@ static void igmp_report__of_64_groups(void **state)
 	assert_int_equal(rig.sent[1].length, 8 + 33 * 8);
 	assert_int_equal(rig.sent[2].length, 8 + 31 * 8);
 	check_common(&rig.sent[2], V4(224, 0, 0, 22));
+	for (unsigned int i = 0; i < 31; i++)
+		assert_int_equal(rig.sent[2].bytes[15 + 8 * i], 33 + i);
+	/* Just one: 24 + 8 + 64 * 8. */
+	rig.net.mtu = 544;
+	arrive(query, sizeof(query), 1);
+	rig_advance(SECOND);
+	assert_int_equal(rig.sent_count, 4);
 }
 
 /* RFC 2236, section 2 and 3: the report to the group, the leave to all routers. */

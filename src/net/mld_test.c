@@ -101,6 +101,13 @@ static void mld_report__of_more_than_a_packet_holds(void **state)
 	for (unsigned int i = 0; i < 2; i++)
 		check_common(&rig.sent[i], ip_address_v6_halves(0xff02000000000000, 0x16));
 	assert_int_equal(rig.sent[0].bytes[8], 2);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(rig.sent[1].bytes[27 + 20 * i], 61 + i);
+	/* Just one: 48 + 8 + 64 * 20. */
+	rig.net.mtu = 1336;
+	arrive(query, sizeof(query), &packet);
+	rig_advance(SECOND);
+	assert_int_equal(rig.sent_count, 3);
 }
 
 /* RFC 2710, section 3 and 4. */

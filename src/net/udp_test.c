@@ -295,17 +295,24 @@ static void udp_rx__no_port(void **state)
 	assert_int_equal(rig_drops(NET_DROP_NO_PORT), 3);
 }
 
+/* Which goes to one socket, as any packet to us alone. */
 static void udp_rx__a_frame_to_all_with_a_packet_to_us(void **state)
 {
+	const struct ip_address own = V4(10, 0, 0, 2);
 	struct arrival arrival = from_peer(4);
-	struct test_socket socket;
+	struct test_socket sockets[2];
 
 	(void)state;
-	test_socket_bind(&socket, V4(10, 0, 0, 2), PORT);
+	for (unsigned int i = 0; i < 2; i++) {
+		test_socket_init(&sockets[i], false);
+		sockets[i].udp.reuse_address = true;
+		assert_int_equal(udp_bind(&sockets[i].udp, &own, PORT), 0);
+	}
 	arrival.to_group = true;
 	arrive(&arrival);
-	assert_int_equal(socket.received, 1);
-	test_socket_fini(&socket);
+	assert_int_equal(sockets[0].received + sockets[1].received, 1);
+	test_socket_fini(&sockets[0]);
+	test_socket_fini(&sockets[1]);
 }
 
 /* ---- Which socket ---- */
@@ -388,11 +395,15 @@ static void udp_rx__ipv4_goes_to_the_ipv4_socket_first(void **state)
 
 static void udp_rx__reuse_port_shares_by_source(void **state)
 {
-	const struct ip_address any = ANY4;
-	struct test_socket sockets[4];
+	const struct ip_address any = ANY4, other = V4(10, 0, 0, 3);
+	struct test_socket sockets[4], elsewhere;
 	unsigned int counts[4];
 
 	(void)state;
+	/* One that shares the port, but not the address. */
+	test_socket_init(&elsewhere, false);
+	elsewhere.udp.reuse_port = true;
+	assert_int_equal(udp_bind(&elsewhere.udp, &other, PORT), 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		test_socket_init(&sockets[i], false);
 		sockets[i].udp.reuse_port = true;
@@ -414,6 +425,8 @@ static void udp_rx__reuse_port_shares_by_source(void **state)
 		assert_int_equal(sockets[i].received, 2 * counts[i]);
 		test_socket_fini(&sockets[i]);
 	}
+	assert_int_equal(elsewhere.received, 0);
+	test_socket_fini(&elsewhere);
 }
 
 /* ---- Groups: RFC 1122, 4.1.3.5 ---- */
@@ -567,6 +580,10 @@ static void udp_queue__keeps_the_order(void **state)
 	assert_int_equal(rig.net.udp->queue_bytes, 0);
 	arrive_from_peer(3);
 	assert_int_equal(socket.received, 1);
+	/* And once more from the start. */
+	socket.wants = false;
+	arrive_from_peer(4);
+	assert_int_equal(socket.udp.queue_head->length, 4);
 	test_socket_fini(&socket);
 }
 
@@ -631,6 +648,11 @@ static void udp_queue__all_sockets_are_bounded_together(void **state)
 	}
 	assert_int_equal(a.udp.queue_drops, 0);
 	assert_int_equal(b.udp.queue_drops, 1);
+	/* One byte more is enough. */
+	rig.net.udp->queue_bytes_max++;
+	arrive_from_peer(1000);
+	assert_int_equal(a.udp.queue_drops, 0);
+	assert_int_equal(rig.net.udp->queue_bytes, 2 * 2048);
 	test_socket_fini(&a);
 	assert_int_equal(rig.net.udp->queue_bytes, 0);
 	test_socket_fini(&b);

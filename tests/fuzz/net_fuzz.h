@@ -60,6 +60,11 @@ static struct rig {
 
 /* ---- What the stack may send ---- */
 
+static inline uint32_t rig_link_bytes(void)
+{
+	return rig.options.vlan ? ETH_HEADER_BYTES_MAX : ETH_HEADER_BYTES;
+}
+
 static inline void rig_check_udp(const struct buf *frame, const struct ip_address *source,
 				 const struct ip_address *destination, const uint8_t *data,
 				 size_t length)
@@ -84,8 +89,8 @@ static inline void rig_check_v4(const struct buf *frame, const uint8_t *data, si
 	size_t left;
 	int at = ipv4_parse(&header, data, length);
 
-	must(at > 0 && header.total_bytes <= rig.net->mtu);
-	must(length == header.total_bytes || length + rig.net->link_bytes == ETH_FRAME_BYTES_MIN);
+	must(at > 0 && header.total_bytes <= RIG_MTU);
+	must(length == header.total_bytes || length + rig_link_bytes() == ETH_FRAME_BYTES_MIN);
 	data += at;
 	left = header.total_bytes - (size_t)at;
 	if (ipv4_is_fragment(&header))
@@ -99,9 +104,27 @@ static inline void rig_check_v4(const struct buf *frame, const uint8_t *data, si
 		     checksum_is_valid(checksum_add(0, data, left)));
 }
 
-static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, size_t length)
+/* No host parses what others report of their groups. */
+static inline bool rig_is_report(uint8_t type)
+{
+	return type == ICMP6_TYPE_LISTENER_REPORT || type == 131 || type == 132;
+}
+
+static inline void rig_check_icmp6(const struct ipv6_header *header, uint8_t protocol,
+				   const uint8_t *data, size_t length)
 {
 	struct icmp6_message message;
+
+	must(protocol == IPPROTO_ICMPV6 && length >= 4);
+	must(checksum_is_valid(checksum_add(checksum_pseudo(&header->source, &header->destination,
+							    protocol, (uint32_t)length),
+					    data, length)));
+	must(rig_is_report(data[0]) || icmp6_parse(&message, &header->source, &header->destination,
+						   data, length) >= 0);
+}
+
+static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, size_t length)
+{
 	struct ipv6_header header;
 	struct ipv6_chain chain;
 	size_t end;
@@ -109,8 +132,8 @@ static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, si
 
 	must(ipv6_parse(&header, data, length) > 0);
 	end = IPV6_HEADER_BYTES + (size_t)header.payload_bytes;
-	must(end <= rig.net->mtu);
-	must(length == end || length + rig.net->link_bytes == ETH_FRAME_BYTES_MIN);
+	must(end <= RIG_MTU);
+	must(length == end || length + rig_link_bytes() == ETH_FRAME_BYTES_MIN);
 	at = ipv6_chain_parse(&chain, &header, data, length);
 	must(at > 0);
 	if (chain.is_fragment)
@@ -119,14 +142,13 @@ static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, si
 		rig_check_udp(frame, &header.source, &header.destination, data + at,
 			      end - (size_t)at);
 	else
-		must(chain.protocol == IPPROTO_ICMPV6 &&
-		     icmp6_parse(&message, &header.source, &header.destination, data + at,
-				 end - (size_t)at) >= 0);
+		rig_check_icmp6(&header, chain.protocol, data + at, end - (size_t)at);
 }
 
 static inline void rig_check_sent(const struct buf *frame)
 {
 	static uint8_t bytes[RIG_MTU + ETH_HEADER_BYTES_MAX];
+	const struct eth_address *mac = &rig.device.caps.mac;
 	struct eth_header eth;
 	struct arp_packet arp;
 	size_t length = 0;
@@ -138,13 +160,13 @@ static inline void rig_check_sent(const struct buf *frame)
 		length += buf->length;
 	}
 	at = eth_parse(&eth, bytes, length);
-	must(at == rig.net->link_bytes && eth_vlan(&eth) == rig.net->vlan);
-	must(eth_address_equal(&eth.source, &rig.net->mac));
-	must(!eth_address_equal(&eth.destination, &rig.net->mac));
+	must(at == (int)rig_link_bytes() && eth_vlan(&eth) == rig.options.vlan);
+	must(eth_address_equal(&eth.source, mac));
+	must(!eth_address_equal(&eth.destination, mac));
 	length -= (size_t)at;
 	if (eth.type == ETH_TYPE_ARP) {
 		must(arp_parse(&arp, bytes + at, length) > 0);
-		must(eth_address_equal(&arp.sender, &rig.net->mac));
+		must(eth_address_equal(&arp.sender, mac));
 		return;
 	}
 	must(eth.type == ETH_TYPE_IPV4 || eth.type == ETH_TYPE_IPV6);

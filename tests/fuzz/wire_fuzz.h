@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +18,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static inline void must(int condition)
+#define must(condition) ((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
+
+static inline _Noreturn void fuzz_fail(const char *condition, const char *file, int line)
 {
-	if (!condition)
-		abort();
+	fprintf(stderr, "%s:%d: not so: %s\n", file, line, condition);
+	abort();
 }
 
 /* What every parser returns: a length within what it was given, or an error that has a name. */

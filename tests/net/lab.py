@@ -105,6 +105,12 @@ def udp_socket(version, connect_to=None, port=0):
     return result
 
 
+def without_dad(name):
+    """Addresses of an interface of the kernel's can be used at once."""
+    with open(f"/proc/sys/net/ipv6/conf/{name}/accept_dad", "w", encoding="ascii") as file:
+        file.write("0")
+
+
 def know_demi(known=True):
     """The kernel needs not ask where Demi is, however long it has been away."""
     for version in (4, 6):
@@ -187,8 +193,7 @@ def prepare_device():
         run("ip", "link", "delete", "linux0")
         run("ip", "tuntap", "add", "demitap", "mode", "tap")
         run("ip", "link", "set", "demitap", "address", LINUX_MAC)
-        with open("/proc/sys/net/ipv6/conf/demitap/accept_dad", "w", encoding="ascii") as file:
-            file.write("0")
+        without_dad("demitap")
         for version in (4, 6):
             run("ip", "address", "add", f"{LINUX_IP[version]}/{PREFIX[version]}", "dev", "demitap",
                 *(["nodad"] if version == 6 else []))

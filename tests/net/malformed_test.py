@@ -45,11 +45,17 @@ class Malformed(unittest.TestCase):
         message = b"good datagram %d" % self.serial
         self.send_in_spite_of_errors(message)
         for expected in (*before, message):
+            self.assertEqual(self.receive(), expected)
+
+    def receive(self):
+        """The next datagram on our socket, which may be told of errors in between."""
+        while True:
             try:
-                answer = self.sock.recv(70000)
+                return self.sock.recv(70000)
             except socket.timeout:
                 self.fail("the server answers no more")
-            self.assertEqual(answer, expected)
+            except OSError:
+                pass  # an ICMP message about what was bad
 
     def send(self, frames):
         """In bursts that fit in the device, each followed by a good datagram."""
@@ -174,14 +180,8 @@ class Malformed(unittest.TestCase):
         type(self).serial += 1
         message = b"settle %d" % self.serial
         self.send_in_spite_of_errors(message)
-        answer = b""
-        while answer != message:
-            try:
-                answer = self.sock.recv(70000)
-            except socket.timeout:
-                self.fail("the server answers no more")
-            except OSError:
-                pass  # an ICMP message about what was bad
+        while self.receive() != message:
+            pass
 
     def send_in_spite_of_errors(self, message):
         """A socket tells of an ICMP message about what was sent before, and then sends nothing."""
@@ -266,9 +266,9 @@ class Malformed(unittest.TestCase):
             return
         # Over IPv4 one may leave out the bytes too many, or the whole.
         self.send_in_spite_of_errors(b"after")
-        answers = [self.sock.recv(70000)]
+        answers = [self.receive()]
         if answers[0] != b"after":
-            answers.append(self.sock.recv(70000))
+            answers.append(self.receive())
         self.assertIn(answers, ([b"after"], [payload, b"after"]))
 
     def test_empty_fragments(self):
