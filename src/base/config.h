@@ -64,7 +64,7 @@ struct config {
 		uint32_t frames;             /* net.frames: of the device; 4096 */
 		uint64_t copy_max; /* net.copy_max: payload that is copied, not referred to; 1K */
 		uint32_t neighbours_max;        /* net.neighbours_max: 1024 */
-		uint32_t neighbour_pending_max; /* net.neighbour_pending_max: packets; 16 */
+		uint32_t neighbour_pending_max; /* net.neighbour_pending_max: packets; 64 */
 		uint64_t reassembly_bytes_max;  /* net.reassembly_bytes_max: 4M */
 		uint32_t icmp_rate;             /* net.icmp_rate: a second; 1000 */
 		uint64_t socket_bytes_max;      /* net.socket_bytes_max: 1M */

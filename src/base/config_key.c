@@ -66,7 +66,7 @@ const struct config_key config_keys[] = {
 	INTEGER(net.frames, "4096", "256", "262144", "frames that the device has to receive and send"),
 	SIZE(net.copy_max, "1K", "0", "16K", "payload that is copied into a frame, not referred to"),
 	INTEGER(net.neighbours_max, "1024", "16", "65536", "neighbours known at a time"),
-	INTEGER(net.neighbour_pending_max, "16", "1", "256",
+	INTEGER(net.neighbour_pending_max, "64", "1", "256",
 		"packets that wait for the address of one neighbour"),
 	SIZE(net.reassembly_bytes_max, "4M", "128K", "1G", "memory of fragments that wait for others"),
 	INTEGER(net.icmp_rate, "1000", "0", "1000000",

@@ -223,7 +223,7 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.net.frames, 4096);
 	assert_int_equal(config.net.copy_max, 1024);
 	assert_int_equal(config.net.neighbours_max, 1024);
-	assert_int_equal(config.net.neighbour_pending_max, 16);
+	assert_int_equal(config.net.neighbour_pending_max, 64);
 	assert_int_equal(config.net.reassembly_bytes_max, 4 << 20);
 	assert_int_equal(config.net.icmp_rate, 1000);
 	assert_int_equal(config.net.socket_bytes_max, 1 << 20);

@@ -87,12 +87,20 @@ static inline void frame_release(struct heap *heap, void *object)
 		heap_release(heap, object);
 }
 
-/** frame_give - the application becomes the owner, as of heap_alloc_buf, in place of one hold */
+/**
+ * frame_give - the application becomes the owner, as of heap_alloc_buf, in place of one hold
+ * @frame: or any other object, given by its start, that nobody owns
+ */
 static inline void frame_give(struct heap *heap, void *frame)
 {
 	struct unit *unit = unit_at(heap, frame);
-	uint32_t *state = &unit->states[object_index_exact(unit, frame)];
+	uint32_t *state;
 
+	if (unlikely(!unit_has_frames(unit))) {
+		heap_own(heap, frame);
+		return;
+	}
+	state = &unit->states[object_index_exact(unit, frame)];
 	*state = (*state - 1) | STATE_OWNED | STATE_BUF;
 }
 

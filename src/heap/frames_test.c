@@ -353,6 +353,26 @@ static void frame_give__the_application_frees_it_as_a_buffer(void **state)
 	assert_true(heap_is_empty(heap));
 }
 
+/* What was put together in the heap is handed on as a frame is. */
+static void frame_give__of_another_object_counts_its_owner(void **state)
+{
+	struct heap *heap = *state;
+	struct buf *buf = buf_alloc(heap, 70000);
+
+	assert_non_null(buf);
+	heap_hold(heap, buf);
+	assert_int_equal(heap_free_buf(heap, buf), 0);
+	assert_true(stats_of(heap).bytes_held_only > 0);
+	frame_give(heap, buf);
+	assert_int_equal(stats_of(heap).bytes_held_only, 0);
+	assert_int_equal(stats_of(heap).objects, 1);
+	assert_true(heap_is_buf(heap, buf));
+	assert_false(heap_is_held(heap, buf));
+	assert_int_equal(buf_free(heap, buf), 0);
+	assert_int_equal(stats_of(heap).objects, 0);
+	assert_true(heap_is_empty(heap));
+}
+
 static void frame_give__other_holders_keep_it(void **state)
 {
 	struct heap *heap = *state;
@@ -648,6 +668,7 @@ int main(void)
 		each_heap(frame_release__serves_ordinary_objects),
 		each_heap(frame_take__does_not_mix_with_ordinary_objects),
 		each_heap(frame_give__the_application_frees_it_as_a_buffer),
+		each_heap(frame_give__of_another_object_counts_its_owner),
 		each_heap(frame_give__other_holders_keep_it),
 		each_heap(heap_object__finds_a_frame_from_within),
 		each_heap(buf_free_all__takes_what_the_application_has_and_no_more),

@@ -391,6 +391,16 @@ void heap_release(struct heap *heap, void *ptr)
 	state_give(heap, unit, state);
 }
 
+void heap_own(struct heap *heap, void *object)
+{
+	struct unit *unit;
+	uint32_t *state = live_state(heap, object, &unit);
+
+	assert(state && (*state & STATE_HOLDS) > 0 && !(*state & STATE_OWNED));
+	count_held_only(heap, unit, -1);
+	*state = (*state - 1) | STATE_OWNED | STATE_BUF;
+}
+
 bool heap_is_held(const struct heap *heap, const void *ptr)
 {
 	struct unit *unit;

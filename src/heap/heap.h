@@ -122,6 +122,12 @@ int heap_drop(struct heap *heap, void *object);
 /** heap_free_buf - heap_free for objects of heap_alloc_buf; -EINVAL for others */
 int heap_free_buf(struct heap *heap, void *object);
 
+/**
+ * heap_own - make a live object that nobody owns the application's, as of heap_alloc_buf, in place
+ * of one hold
+ */
+void heap_own(struct heap *heap, void *object);
+
 /** heap_is_buf - whether an object of heap_alloc_buf starts here that its owner has not freed */
 bool heap_is_buf(const struct heap *heap, const void *object);
 

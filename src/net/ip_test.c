@@ -271,6 +271,24 @@ static void ip_tx__writes_an_ipv4_header(void **state)
 	assert_int_equal(rig.net.counters.layers[NET_LAYER_IPV4].tx_bytes, 24);
 }
 
+/* RFC 1191, section 3: what fits goes in one piece, what does not is cut here and not refused. */
+static void ip_tx__asks_routers_not_to_fragment_what_fits(void **state)
+{
+	struct buf *large;
+
+	(void)state;
+	use(false);
+	send_data.atomic = true;
+	assert_int_equal(send_bytes("data"), 0);
+	assert_int_equal(load_be16(called.buf->data + 4), 0);
+	assert_int_equal(load_be16(called.buf->data + 6), 0x4000);
+	netdev_release_chain(&rig.device, called.buf);
+	large = netdev_alloc(&rig.device);
+	large->length = 1481;
+	assert_int_equal(ip_tx(&rig.net, &send_data, large), 0);
+	assert_int_equal(called.who, FRAGMENTS);
+}
+
 /* RFC 8200, section 3. */
 static void ip_tx__writes_an_ipv6_header(void **state)
 {
@@ -551,6 +569,7 @@ int main(void)
 		TEST(ip_free__lets_go_of_frames_and_copies),
 		TEST(ip_linearise__joins_what_a_device_has_scattered),
 		TEST(ip_tx__writes_an_ipv4_header),
+		TEST(ip_tx__asks_routers_not_to_fragment_what_fits),
 		TEST(ip_tx__writes_an_ipv6_header),
 		TEST(ip_tx__writes_the_router_alert),
 		TEST(ip_tx__has_default_hop_limits),

@@ -226,6 +226,8 @@ share(const struct net *net, struct udp_socket *first, const struct arrival *arr
 
 	for (struct udp_socket *socket = first; socket; socket = socket->next)
 		count += socket->reuse_port && fit_of(socket, arrival) == fit;
+	if (count < 2)
+		return first;
 	chosen = (unsigned int)(net_hash(net, &key, sizeof(key)) % count);
 	for (struct udp_socket *socket = first;; socket = socket->next) {
 		if (socket->reuse_port && fit_of(socket, arrival) == fit && chosen-- == 0)

@@ -762,11 +762,13 @@ static void udp_tx__dont_fragment(void **state)
 {
 	(void)state;
 	open_socket(ANY4);
+	sender.udp.mtu_discover = IP_PMTUDISC_DONT;
 	assert_int_equal(send_bytes(&sender, 1473), 0);
-	assert_false(rig.send.dont_fragment);
+	assert_false(rig.send.dont_fragment || rig.send.atomic);
 	sender.udp.mtu_discover = IP_PMTUDISC_WANT;
 	assert_int_equal(send_bytes(&sender, 1473), 0);
 	assert_false(rig.send.dont_fragment);
+	assert_true(rig.send.atomic);
 	sender.udp.mtu_discover = IP_PMTUDISC_DO;
 	assert_int_equal(send_bytes(&sender, 1473), -EMSGSIZE);
 	assert_int_equal(send_bytes(&sender, 1472), 0);

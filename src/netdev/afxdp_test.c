@@ -104,7 +104,7 @@ static void afxdp_open__waits_for_a_queue_that_is_being_let_go(void **state)
 	pid_t child;
 
 	assert_int_equal(pipe(pipe_fds), 0);
-	child = fork();
+	child = link_fork();
 	if (child == 0) {
 		byte = link_device_open(link, "veth0") == 0 ? 'y' : 'n';
 		steer_close(&afxdp_of(link->device)->steer);
@@ -130,7 +130,7 @@ static void afxdp_open__leaves_no_program_when_killed(void **state)
 	pid_t child;
 
 	assert_int_equal(pipe(pipe_fds), 0);
-	child = fork();
+	child = link_fork();
 	if (child == 0) {
 		byte = link_device_open(link, "veth0") == 0 ? 'y' : 'n';
 		if (write(pipe_fds[1], &byte, 1) == 1)
@@ -157,7 +157,7 @@ static void afxdp_forget__leaves_the_device_to_the_parent(void **state)
 	pid_t child;
 
 	assert_int_equal(pipe(pipe_fds), 0);
-	child = fork();
+	child = link_fork();
 	if (child == 0) {
 		link->device->ops->forget(link->device);
 		if (write(pipe_fds[1], "y", 1) == 1)

@@ -9,10 +9,12 @@
 #include <linux/if_packet.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,6 +52,16 @@ static inline const char *link_enter(void)
 		fprintf(stderr, "IPv6 of the kernel stays on\n");
 	close(file);
 	return NULL;
+}
+
+/* fork; the child does not outlive a test that fails. */
+static inline pid_t link_fork(void)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return child;
 }
 
 static inline int link_skip(const char *why)

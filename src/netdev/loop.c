@@ -242,6 +242,7 @@ static bool lane_init(struct lane *lane, size_t bytes)
 
 	lane->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	lane->slots = slots == MAP_FAILED ? NULL : slots;
+	/* cppcheck-suppress memleak */
 	return lane->slots && lane->wake_fd >= 0;
 }
 

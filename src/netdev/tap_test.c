@@ -309,7 +309,7 @@ static void tap_forget__leaves_the_device_to_the_parent(void **state)
 	uint8_t frame[1514];
 	size_t length = experiment(frame, 46, 7);
 	int status = 0;
-	pid_t child = fork();
+	pid_t child = link_fork();
 
 	if (child == 0) {
 		bool sleep;

@@ -35,8 +35,8 @@ static struct ip_address group_of(unsigned int number)
 /* The solicited-node groups of our addresses, and the one of all nodes: the stack's own. */
 static bool is_of_stack(const struct ip_address *group)
 {
-	return load_be64(group->bytes) == 0xff02000000000000 &&
-	       load_be32(group->bytes + 8) == 1 && group->bytes[12] == 0xff;
+	return load_be64(group->bytes) == 0xff02000000000000 && load_be32(group->bytes + 8) == 1 &&
+	       group->bytes[12] == 0xff;
 }
 
 static void must_be_ours(const struct ip_address *group)
@@ -113,7 +113,8 @@ static void check_sent(const uint8_t *data, size_t length)
 	    (data[at] == ICMP6_TYPE_LISTENER_REPORT || data[at] == MLD_V1_REPORT ||
 	     data[at] == MLD_V1_DONE)) {
 		must(header6.hop_limit == 1);
-		check_mld(data + at, IPV6_HEADER_BYTES + (size_t)header6.payload_bytes - (size_t)at);
+		check_mld(data + at,
+			  IPV6_HEADER_BYTES + (size_t)header6.payload_bytes - (size_t)at);
 	}
 }
 

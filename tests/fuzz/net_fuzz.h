@@ -36,10 +36,11 @@
 struct rig_options {
 	uint16_t vlan;
 	bool autoconf;
-	bool sends_later;   /* the device keeps what it sends for a while */
-	bool is_full;       /* it takes every other frame only */
-	bool checksum;      /* it completes checksums */
-	bool without_chain; /* it takes no chains */
+	bool sends_later;              /* the device keeps what it sends for a while */
+	bool is_full;                  /* it takes every other frame only */
+	bool checksum;                 /* it completes checksums */
+	bool without_chain;            /* it takes no chains */
+	uint32_t reassembly_bytes_max; /* 0: RIG_REASSEMBLY_BYTES */
 };
 
 static struct rig {
@@ -76,8 +77,8 @@ static inline void rig_check_udp(const struct buf *frame, const struct ip_addres
 	must(header.total_bytes == length);
 	if (frame->flags & BUF_CHECKSUM)
 		must(header.checksum ==
-		     checksum_partial(checksum_pseudo(source, destination, IPPROTO_UDP,
-						      (uint32_t)length)));
+		     checksum_partial(
+			     checksum_pseudo(source, destination, IPPROTO_UDP, (uint32_t)length)));
 	else
 		must(udp_verify(&header, source, destination, data) == 0);
 }
@@ -116,11 +117,11 @@ static inline void rig_check_icmp6(const struct ipv6_header *header, uint8_t pro
 	struct icmp6_message message;
 
 	must(protocol == IPPROTO_ICMPV6 && length >= 4);
-	must(checksum_is_valid(checksum_add(checksum_pseudo(&header->source, &header->destination,
-							    protocol, (uint32_t)length),
-					    data, length)));
-	must(rig_is_report(data[0]) || icmp6_parse(&message, &header->source, &header->destination,
-						   data, length) >= 0);
+	must(checksum_is_valid(checksum_add(
+		checksum_pseudo(&header->source, &header->destination, protocol, (uint32_t)length),
+		data, length)));
+	must(rig_is_report(data[0]) ||
+	     icmp6_parse(&message, &header->source, &header->destination, data, length) >= 0);
 }
 
 static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, size_t length)
@@ -235,16 +236,18 @@ static const struct netdev_ops rig_ops = {
 
 /* ---- Birth and death ---- */
 
-/* One heap for all inputs: it is empty between them. */
+/* One heap and scheduler for all inputs, as they are slow to make: empty between them. */
 static inline void rig_begin(const struct rig_options *options)
 {
-	if (!rig.heap)
+	if (!rig.heap) {
 		must(heap_create(&rig.heap, &(struct heap_options){.bytes_max = 64u << 20}) == 0);
+		must(sched_init(&rig.sched, SECOND_NS) == 0);
+	}
 	rig.options = *options;
 	rig.bursts = 0;
 	rig.sent = 0;
 	rig.now_ns = SECOND_NS;
-	must(sched_init(&rig.sched, rig.now_ns) == 0);
+	timer_wheel_init(&rig.sched.timers, rig.now_ns);
 	must(netdev_init(&rig.device, &rig_ops, rig.heap,
 			 64 + NETDEV_HEAD_ROOM + ETH_HEADER_BYTES_MAX + RIG_MTU, 64, RIG_FRAMES, 64,
 			 64 + NETDEV_HEAD_ROOM) == 0);
@@ -270,7 +273,9 @@ static inline struct net_options rig_net_options(void)
 		.copy_max = 256,
 		.neighbours_max = RIG_NEIGHBOURS,
 		.neighbour_pending_max = RIG_PENDING,
-		.reassembly_bytes_max = RIG_REASSEMBLY_BYTES,
+		.reassembly_bytes_max = rig.options.reassembly_bytes_max
+						? rig.options.reassembly_bytes_max
+						: RIG_REASSEMBLY_BYTES,
 		.icmp_rate = 1000,
 		.socket_bytes_max = 64u << 10,
 	};
@@ -302,7 +307,6 @@ static inline void rig_end(void)
 	must(heap_frames_free(rig.device.shells) == RIG_FRAMES);
 	netdev_fini(&rig.device);
 	must(heap_is_empty(rig.heap));
-	sched_fini(&rig.sched);
 }
 
 /* ---- Time, and what holds at any time ---- */

@@ -15,12 +15,12 @@
 #define CONGESTED 3u
 
 enum flag { /* above the packet's two bits */
-	FLAG_LAST = 4,
-	FLAG_OTHER_BYTES = 8, /* not those that the packet has there */
-	FLAG_CONGESTED = 16,
-	FLAG_ODD = 32, /* a length that is no multiple of eight */
-	FLAG_FAR = 64, /* offsets up to the end of the longest packet */
-	FLAG_SKIP = 128,
+	    FLAG_LAST = 4,
+	    FLAG_OTHER_BYTES = 8, /* not those that the packet has there */
+	    FLAG_CONGESTED = 16,
+	    FLAG_ODD = 32, /* a length that is no multiple of eight */
+	    FLAG_FAR = 64, /* offsets up to the end of the longest packet */
+	    FLAG_SKIP = 128,
 };
 
 struct piece {
@@ -165,16 +165,16 @@ static void add(const struct input *input)
 	bool v6 = is_v6(input->packet), whole_expected = model_add(input, rig.now_ns);
 	struct buf *buf = frame_of(input), *got;
 	struct ip_packet whole, packet = {
-		.source = v6 ? V6(1) : V4(10, 0, 0, 1),
-		.destination = v6 ? V6(2) : V4(10, 0, 0, 2),
-		.protocol = (uint8_t)(17 + input->packet),
-		.traffic_class = input->congested ? CONGESTED : 0,
-		.is_v6 = v6,
-		.is_frame = true,
-		.header = buf->data,
-		.header_bytes = HEADER_BYTES,
-		.total_bytes = buf->length,
-	};
+					.source = v6 ? V6(1) : V4(10, 0, 0, 1),
+					.destination = v6 ? V6(2) : V4(10, 0, 0, 2),
+					.protocol = (uint8_t)(17 + input->packet),
+					.traffic_class = input->congested ? CONGESTED : 0,
+					.is_v6 = v6,
+					.is_frame = true,
+					.header = buf->data,
+					.header_bytes = HEADER_BYTES,
+					.total_bytes = buf->length,
+				};
 	const struct fragment fragment = {
 		.source = packet.source,
 		.destination = packet.destination,
@@ -224,7 +224,8 @@ static struct input input_of(const uint8_t record[4])
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	memset(models, 0, sizeof(models));
-	rig_begin(&(struct rig_options){0});
+	/* As much as no packet has to go for. */
+	rig_begin(&(struct rig_options){.reassembly_bytes_max = 4u << 20});
 	rig_create_net();
 	for (unsigned int i = 0; i < RECORDS_MAX && size >= 4; i++, data += 4, size -= 4) {
 		struct input input = input_of(data);

@@ -95,11 +95,11 @@ def needs(*tools):
     return unittest.skipIf(missing, f"no {', '.join(missing)} here")
 
 
-def udp_socket(version, connect_to=None, port=0):
+def udp_socket(version, connect_to=None, port=0, source=None):
     result = socket.socket(FAMILY[version], socket.SOCK_DGRAM)
     result.settimeout(ANSWER_S)
     result.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
-    result.bind((LINUX_IP[version], port))
+    result.bind((source or LINUX_IP[version], port))
     if connect_to:
         result.connect(connect_to)
     return result
@@ -133,10 +133,10 @@ def pattern(size, seed=0):
     return pattern.table[start:start + size]
 
 
-def echo_works(version, size=100, port=PORT, address=None):
+def echo_works(version, size=100, port=PORT, address=None, source=None):
     """Whether the server answers one datagram; raises if it answers with anything else."""
     peer = (address or DEMI_IP[version], port)
-    with udp_socket(version, peer) as sock:
+    with udp_socket(version, peer, source=source) as sock:
         sock.send(pattern(size, 77))
         try:
             answer = sock.recv(70000)
@@ -532,6 +532,7 @@ def main(lab_options=(), needs_lab=True):
     make_executable_paths(arguments)
     if needs_lab:
         enter_lab(lab_options)
+    pin(0)
     sys.exit(run_tests(chosen))
 
 
@@ -541,7 +542,6 @@ def enter_lab(lab_options):
     if "LAB_NAME" not in os.environ:
         os.execv(LAB_SH, [LAB_SH, "run", *lab_options, "--", sys.executable, *sys.argv])
     enter_namespace(os.environ["LAB_LINUX"])
-    pin(0)
     prepare_device()
 
 

@@ -74,7 +74,7 @@ class Router(unittest.TestCase):
             frames.send(advertisement(f"{NET}::"))
             address = self.tentative(frames)
             lab.run("ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "3", address)
-            self.assertTrue(lab.echo_works(6, address=address))
+            self.assertTrue(lab.echo_works(6, address=address, source=f"{NET}::1"))
 
     def test_router_becomes_the_gateway(self):
         # An address behind the router, which has been given to Demi by nobody else.

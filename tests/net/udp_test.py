@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """UDP between Demi and plain kernel sockets: every size, both directions, errors, checksums."""
 
+import collections
 import contextlib
 import os
 import socket
@@ -69,18 +70,29 @@ class Server(unittest.TestCase):
 
     def test_every_size(self):
         with lab.udp_socket(self.version, (lab.DEMI_IP[self.version], lab.PORT)) as sock:
-            send, receive = sock.send, sock.recv
             view = memoryview(lab.pattern(lab.UDP_BYTES_MAX + 4093))
+
+            def message(size):
+                return view[size % 4093:size % 4093 + size]
+
+            # Some are on the way at a time: both ends work. Linux would lose some.
+            window = 1 if lab.DEVICE == "kernel" else 4
+            under_way = collections.deque()
             for size in sizes(self.version):
-                at = size % 4093
-                message = view[at:at + size]
-                send(message)
-                try:
-                    answer = receive(70000)
-                except socket.timeout:
-                    self.fail(f"no answer to {size} bytes")
-                if answer != message:
-                    self.fail(f"{size} bytes came back as {len(answer)}, or changed")
+                sock.send(message(size))
+                under_way.append(size)
+                if len(under_way) == window:
+                    self.take(sock, message(under_way.popleft()))
+            while under_way:
+                self.take(sock, message(under_way.popleft()))
+
+    def take(self, sock, message):
+        try:
+            answer = sock.recv(70000)
+        except socket.timeout:
+            self.fail(f"no answer to {len(message)} bytes")
+        if answer != message:
+            self.fail(f"{len(message)} bytes came back as {len(answer)}, or changed")
 
     def test_empty_datagram_is_not_answered(self):
         # An empty array cannot be pushed, so that the program has no answer.
@@ -136,7 +148,7 @@ class Server(unittest.TestCase):
                     sock.recv(100)
             lab.run("ping", "-n", "-c", "2", "-i", "0.1", "-s", "1000", peer[0])
         source = f"ip.src == {peer[0]}" if self.version == 4 else f"ipv6.src == {peer[0]}"
-        self.assertGreater(len(capture.packets(source, "frame.number")), 100)
+        self.assertGreater(len(capture.packets(source, "frame.number")), 64)
         self.assertEqual(capture.bad_checksums(), [])
 
     def test_checksum_of_zero_is_sent_as_ones(self):
@@ -280,6 +292,8 @@ class Sockperf(unittest.TestCase):
 
 
 del Server
+if lab.DEVICE not in ("afxdp", "kernel"):
+    del Sockperf  # takes its time, and shows the same
 
 if __name__ == "__main__":
     lab.main()

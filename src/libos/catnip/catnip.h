@@ -24,7 +24,7 @@ struct catnip {
 	struct coroutine fast_path;
 	struct netdev *device;
 	struct net *net;
-	unsigned int looks; /* at the device in one turn, when it has nothing */
+	unsigned int looks;      /* at the device in one turn, when it has nothing */
 	struct capture *capture; /* NULL: none */
 	/* Requests of pushes that wait for the device; see push.h. */
 	struct push *pushes;

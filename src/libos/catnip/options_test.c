@@ -254,7 +254,7 @@ static void options_fill__hands_on_what_is_configured(void **state)
 	assert_int_equal(net_options.mtu, 1400);
 	assert_int_equal(net_options.copy_max, 16384);
 	assert_int_equal(net_options.neighbours_max, 1024);
-	assert_int_equal(net_options.neighbour_pending_max, 16);
+	assert_int_equal(net_options.neighbour_pending_max, 64);
 	assert_int_equal(net_options.reassembly_bytes_max, 1u << 30);
 	assert_int_equal(net_options.icmp_rate, 1000);
 	assert_int_equal(net_options.socket_bytes_max, 1u << 20);
