@@ -11,6 +11,7 @@ help:
 	@echo 'make test     install what is missing, then every check and every test'
 	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
 	@echo '                SEEDS=N            how many seeds each randomised test tries'
+	@echo '                FUZZ_SECONDS=N     how long each fuzzer runs; 60'
 	@echo 'make bench    build, and measure; BENCH_ARGS="..." goes to the program'
 	@echo 'make lint     the checks of the sources alone'
 	@echo 'make fmt      format the C sources in place'

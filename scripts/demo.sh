@@ -3,13 +3,21 @@
 #
 # Shows what Demi does in half a minute: the echo server and its verifying client on Catnap over
 # loopback, TCP and UDP, with and without a durable log, and beside each run the same over plain
-# epoll sockets. Ends with one table. Called by `make demo`.
+# epoll sockets. Then UDP without the kernel: as root a plain client of Linux's to Catnip over AF_XDP,
+# beside the same to the kernel's own stack; otherwise two Catnips over shared memory. Each ends with
+# a table. Called by `make demo`.
 #
 # usage: scripts/demo.sh BUILD_DIRECTORY
 # DEMO_SECONDS sets the length of each run (default 2).
+#        scripts/demo.sh --in-lab BUILD_DIRECTORY WORK_DIRECTORY     the part within scripts/lab.sh
 
 set -u
 
+in_lab=no
+if [ "${1:-}" = --in-lab ]; then
+	in_lab=yes
+	shift
+fi
 build=${1:?usage: scripts/demo.sh BUILD_DIRECTORY}
 seconds=${DEMO_SECONDS:-2}
 demi="$build/apps/echo/demi-echo"
@@ -28,7 +36,11 @@ if ! command -v python3 >/dev/null; then
 fi
 
 # On a disk, where a durable append costs what it costs, rather than in a memory file system.
-work=$(mktemp -d "${DEMO_TMPDIR:-/var/tmp}/demi-demo.XXXXXX") || exit 1
+if [ $in_lab = yes ]; then
+	work=${2:?usage: scripts/demo.sh --in-lab BUILD_DIRECTORY WORK_DIRECTORY}
+else
+	work=$(mktemp -d "${DEMO_TMPDIR:-/var/tmp}/demi-demo.XXXXXX") || exit 1
+fi
 server=
 
 clean_up() {
@@ -36,7 +48,7 @@ clean_up() {
 		kill "$server" 2>/dev/null
 		wait "$server" 2>/dev/null
 	fi
-	rm -rf "$work"
+	[ $in_lab = yes ] || rm -rf "$work"
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -57,6 +69,18 @@ if command -v taskset >/dev/null; then
 	esac
 fi
 
+# wait_for_server: until it listens; sets $address
+wait_for_server() {
+	address=
+	tries=0
+	while [ -z "$address" ] && [ $tries -lt 100 ] && kill -0 "$server" 2>/dev/null; do
+		sleep 0.05
+		address=$(sed -n 's/^listening on //p' "$work/server")
+		tries=$((tries + 1))
+	done
+	[ -n "$address" ]
+}
+
 # run NAME PROGRAM PROTOCOL LOG(yes|no) OPTION...: server, client, results in $work/NAME.json
 run() {
 	name=$1
@@ -75,14 +99,7 @@ run() {
 			>"$work/server" 2>"$work/server.errors" &
 	fi
 	server=$!
-	address=
-	tries=0
-	while [ -z "$address" ] && [ $tries -lt 100 ] && kill -0 "$server" 2>/dev/null; do
-		sleep 0.05
-		address=$(sed -n 's/^listening on //p' "$work/server")
-		tries=$((tries + 1))
-	done
-	if [ -z "$address" ]; then
+	if ! wait_for_server; then
 		echo "demo: the server of '$name' did not start:" >&2
 		cat "$work/server.errors" >&2
 		exit 1
@@ -106,6 +123,126 @@ run() {
 	fi
 	rm -f "$work/log"
 }
+
+# skip REASON: exit status 2 says that a part could not be shown here.
+skip() {
+	echo "  skipped: $1"
+	return 2
+}
+
+# serve NAME IN ADDRESS OPTION...: a UDP server of demi-echo, started with the words of IN in front
+# (one string, may be empty). Fails with 2, having said why, when this machine cannot run it.
+serve() {
+	name=$1
+	in=$2
+	listen=$3
+	shift 3
+	# shellcheck disable=SC2086 # the words of $in and $server_cpu
+	$in $server_cpu "$demi" server --proto udp --addr "$listen" "$@" \
+		>"$work/server" 2>"$work/server.errors" &
+	server=$!
+	wait_for_server && return
+	wait "$server" 2>/dev/null
+	server=
+	skip "$name: $(grep -m 1 -o 'error: .*' "$work/server.errors" || tail -n 1 "$work/server.errors")"
+}
+
+# measure NAME IN OPTION...: a client of that server
+measure() {
+	name=$1
+	in=$2
+	shift 2
+	# shellcheck disable=SC2086 # the words of $in and $client_cpu
+	if ! $in $client_cpu "$demi" client --proto udp --addr "$address" --size $size --quiet \
+		--duration "$seconds" --json "$work/$name.json" "$@" >"$work/client" 2>&1; then
+		echo "demo: the client of '$name' failed:" >&2
+		cat "$work/client" "$work/server.errors" >&2
+		exit 1
+	fi
+}
+
+# In the laboratory, by turns: the client is the same, what it asks lies on the same link.
+show_afxdp() {
+	in_demi="ip netns exec $LAB_DEMI"
+	in_linux="ip netns exec $LAB_LINUX"
+	kernel_ip=10.77.0.3
+
+	ip -n "$LAB_DEMI" address add $kernel_ip/24 dev "$LAB_DEV"
+	for turn in 1 2 3; do
+		serve 'Catnip over AF_XDP' "$in_demi" "$LAB_DEMI_IP:7000" --libos catnip \
+			--dev "afxdp:$LAB_DEV" --ip "$LAB_DEMI_IP/$LAB_PREFIX" || return
+		measure "catnip $turn" "$in_linux" --libos catnap
+		end_server
+		serve 'the kernel' "$in_demi" "$kernel_ip:7000" --libos catnap || return
+		measure "kernel $turn" "$in_linux" --libos catnap
+		end_server
+	done
+	network_table catnip 'Catnip over AF_XDP' kernel "the kernel's UDP sockets"
+	cat <<-'END'
+
+		Both servers spin and the client is the same: kernel sockets that spin, at the other end of
+		a veth. So the difference is the server's stack alone, half of each figure is the client's
+		kernel, and AF_XDP copies here, since a veth cannot do without.
+	END
+}
+
+end_server() {
+	kill -TERM "$server"
+	wait "$server"
+	server=
+}
+
+# Two processes of this user, which share memory. The server is ended for good: DPDK's driver may
+# crash it when its client has left.
+show_memif() {
+	socket=demi-demo-$$
+	for role in server client; do
+		mkdir -p "$work/$role" && chmod 700 "$work/$role"
+	done
+	serve 'Catnip over memif' "env XDG_RUNTIME_DIR=$work/server" 10.76.0.1:7000 --libos catnip \
+		--dev "dpdk:net_memif0,role=server,id=0,socket=$socket" --ip 10.76.0.1/24 || return
+	measure 'memif 1' "env XDG_RUNTIME_DIR=$work/client" --libos catnip \
+		--dev "dpdk:net_memif0,role=client,id=0,socket=$socket" --ip 10.76.0.2/24
+	kill -KILL "$server"
+	wait "$server" 2>/dev/null
+	server=
+	network_table memif 'two Catnips over memif'
+}
+
+# network_table NAME TITLE...: medians of the runs "NAME 1", "NAME 2", ...
+network_table() {
+	python3 - "$work" "$@" <<'PYTHON'
+import glob, json, os, statistics, sys
+
+work, pairs = sys.argv[1], sys.argv[2:]
+line = "{:<26} {:>9} {:>9} {:>11}"
+print()
+print(line.format("UDP echo, round trip", "p50 us", "p99 us", "messages/s"))
+verified = 0
+medians = []
+for name, title in zip(pairs[::2], pairs[1::2]):
+    runs = []
+    for path in glob.glob(os.path.join(work, f"{name} [0-9].json")):
+        with open(path) as file:
+            runs.append(json.load(file))
+    if not runs or any(run["errors"] or not run["latency_us"] for run in runs):
+        sys.exit(f"demo: the runs of '{name}' verified nothing")
+    verified += sum(run["verified"] for run in runs)
+    medians.append(statistics.median(run["latency_us"]["p50"] for run in runs))
+    p99 = statistics.median(run["latency_us"]["p99"] for run in runs)
+    rate = statistics.median(run["throughput"]["messages_per_s"] for run in runs)
+    print(line.format(title, f"{medians[-1]:.1f}", f"{p99:.1f}", f"{rate:,.0f}"))
+if len(medians) == 2:
+    print(f"\nratio of the medians: {medians[1] / medians[0]:.2f}; above 1, Catnip is faster.")
+print(f"Shown: {verified:,} messages echoed, every byte verified.")
+PYTHON
+}
+
+if [ $in_lab = yes ]; then
+	seconds=$(python3 -c "print(max(0.1, $seconds / 2))")
+	show_afxdp
+	exit
+fi
 
 echo "Echo of $size-byte messages over loopback, one at a time, $seconds s each:"
 for protocol in tcp udp; do
@@ -148,8 +285,30 @@ print(f"Shown: {verified:,} messages echoed through Demi's library OS Catnap and
       "sockets, every byte verified; the logged ones were on disk before they were answered.")
 PYTHON
 
+echo "UDP past the kernel:"
+shown=no
+if [ "$(id -u)" != 0 ]; then
+	skip 'Catnip over AF_XDP beside the kernel: only root can make its network namespaces'
+else
+	"$(dirname "$0")/lab.sh" run -- "$0" --in-lab "$build" "$work"
+	case $? in
+	0) shown=yes ;;
+	1) exit 1 ;;
+	*) skip 'Catnip over AF_XDP beside the kernel: see above' ;;
+	esac
+fi
+if [ $shown = no ]; then
+	show_memif
+	case $? in
+	0 | 2) ;;
+	*) exit 1 ;;
+	esac
+fi
+echo
+
 [ -z "$server_cpu" ] && echo "There is one CPU only: server and client took turns on it."
 echo
 echo "Go on: $demi server --addr 127.0.0.1:7000"
 echo "       $demi client --addr 127.0.0.1:7000 --size 1024 --connections 64 --inflight 8"
+echo "       scripts/lab.sh shell   a link of its own to try Catnip on (docs/lab.md)"
 echo "       and apps/echo/demi_server.c shows how such a server is written."

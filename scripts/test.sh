@@ -106,10 +106,11 @@ add_counts() {
 	skipped=$((skipped + $3))
 }
 
-# test_step NAME REGEX [OPTION...]: the tests of build/NAME, each of their cases counted.
+# test_step NAME REGEX [OPTION...]: the tests of build/NAME, each of their cases counted. Called
+# $label when that is set.
 test_step() {
-	local log=build/logs/tests-$1.log testlog=build/$1/meson-logs/testlog.json
-	local start=${EPOCHREALTIME/[.,]/} name=$1 verdict=ok status counts notes
+	local name=${label:-$1} testlog=build/$1/meson-logs/testlog.json
+	local log=build/logs/tests-${name// /-}.log start=${EPOCHREALTIME/[.,]/} verdict=ok status counts notes
 	run_logged "$log" meson_tests "$@"
 	if [[ ! -s $testlog ]]; then
 		failed=$((failed + 1))
@@ -148,9 +149,16 @@ gcc_tests() {
 	test_step gcc "${TEST_FILTER:-.}"
 }
 
+# The fuzzers run for FUZZ_SECONDS each, two at a time, and apart, so that no other test waits.
 asan_tests() {
+	local filter="(?=.*(?:${TEST_FILTER:-.}))"
 	step 'build: asan, ubsan' build_asan
-	test_step asan "${TEST_FILTER:-.}" --timeout-multiplier 4
+	if [[ -n $(names_matching build/asan "^(?!fuzz/)$filter") ]]; then
+		test_step asan "^(?!fuzz/)$filter" --timeout-multiplier 4
+	fi
+	if [[ -n $(names_matching build/asan "^(?=fuzz/)$filter") ]]; then
+		label='asan fuzz' test_step asan "^(?=fuzz/)$filter" --num-processes 2
+	fi
 }
 
 minimal_tests() {

@@ -37,9 +37,10 @@ static inline bool is_foretold(const struct net *net, const uint8_t *frame)
 	/* The peer's address begins behind ours: a group's has the lowest bit of its first byte. */
 	uint64_t link = load_be64(frame);
 
+	/* No address is foretold as 0.0.0.0, which somebody may send to. */
 	return link >> 16 == net->foretold_link && !(link & 0x100) &&
 	       load_be32(frame + 12) >> 8 == TYPE_AND_VERSION &&
-	       load_be32(frame + IP_OFFSET + 16) == net->foretold_ip;
+	       load_be32(frame + IP_OFFSET + 16) == net->foretold_ip && net->foretold_ip != 0;
 }
 
 static inline bool is_from_us(const struct net *net, const uint8_t *frame)
@@ -186,6 +187,16 @@ void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source
 	headers->generation = net->generation;
 }
 
+/* socket->path may lead elsewhere by now: to where a datagram went, or not, that left no headers. */
+static inline bool are_to(const struct udp_headers *headers, const struct ip_address *peer)
+{
+	const uint8_t *ip_end = headers->bytes + UDP_HEADERS_BYTES - UDP_HEADER_BYTES;
+
+	if (headers->is_v6)
+		return memcmp(ip_end - IP_ADDRESS_BYTES, peer->bytes, IP_ADDRESS_BYTES) == 0;
+	return load_be32(ip_end - 4) == ip_address_low32(peer) && ip_address_is_v4(peer);
+}
+
 /* Whether the headers are those of this datagram, and may be used without asking anybody. */
 static inline bool fits(const struct udp_socket *socket, uint32_t length,
 			const struct ip_address *peer, uint16_t port)
@@ -194,9 +205,11 @@ static inline bool fits(const struct udp_socket *socket, uint32_t length,
 	const struct neighbour *neighbour = socket->path.neighbour;
 	const struct net *net = socket->net;
 
+	/* No bytes are refused: length - 1 is more than any payload then. */
 	return headers->generation == net->generation && headers->port == port &&
-	       ip_address_equal(&socket->path.destination, peer) &&
-	       length <= headers->payload_max && headers->length + length >= ETH_FRAME_BYTES_MIN &&
+	       path_is_valid(net, &socket->path, peer) && are_to(headers, peer) &&
+	       length - 1 < headers->payload_max &&
+	       headers->length + length >= ETH_FRAME_BYTES_MIN &&
 	       neighbour->state == NEIGHBOUR_REACHABLE &&
 	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX;
 }

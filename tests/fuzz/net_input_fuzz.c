@@ -151,12 +151,13 @@ static void echo(struct udp_socket *socket, struct buf *buf)
 		push(socket, buf->data, buf->length, &peer, port);
 }
 
+/* Every byte is read, so that a tool sees those that are not there. */
 static void consume(struct udp_socket *socket, struct buf *buf)
 {
-	volatile unsigned char sum = 0;
+	static volatile uint64_t sum;
 
-	for (uint32_t i = 0; i < buf->length; i++)
-		sum = (unsigned char)(sum + buf->data[i]);
+	sum = checksum_add(0, buf->data, buf->length);
+	(void)sum;
 	if (app.echoes)
 		echo(socket, buf);
 	must(buf_free(rig.heap, buf) == 0);

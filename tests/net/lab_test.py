@@ -10,7 +10,7 @@ import unittest
 
 import lab
 
-NODAD = {4: "", 6: "nodad"}
+OWN = {4: f"{lab.DEMI_IP[4]}/24", 6: f"{lab.DEMI_IP[6]}/64 nodad"}
 
 
 def lab_sh(*arguments, **keywords):
@@ -62,7 +62,7 @@ class Lab(unittest.TestCase):
     def test_link(self):
         for version in (4, 6):
             completed = lab_sh("run", "--mtu", "1400", "--", "sh", "-c", f"""
-                ip -n $LAB_DEMI address add {lab.DEMI_IP[version]}/{lab.PREFIX[version]} dev $LAB_DEV {NODAD[version]} &&
+                ip -n $LAB_DEMI address add {OWN[version]} dev $LAB_DEV &&
                 ip netns exec $LAB_DEMI ping -n -q -c 1 -W 5 {lab.LINUX_IP[version]} &&
                 ip -n $LAB_DEMI link show $LAB_DEV""")
             self.assertEqual(completed.returncode, 0, completed.stderr)
@@ -72,7 +72,7 @@ class Lab(unittest.TestCase):
     def test_router(self):
         for version in (4, 6):
             completed = lab_sh("run", "--router", "--hop-mtu", "1300", "--", "sh", "-c", f"""
-                ip -n $LAB_DEMI address add {lab.DEMI_IP[version]}/{lab.PREFIX[version]} dev $LAB_DEV {NODAD[version]}
+                ip -n $LAB_DEMI address add {OWN[version]} dev $LAB_DEV
                 ip -n $LAB_DEMI route add default via {lab.LINUX_IP[version]}
                 ip netns exec $LAB_DEMI ping -n -c 1 -W 5 -M do -s 1400 {lab.FAR_IP[version]}
                 ip netns exec $LAB_DEMI ping -n -q -c 1 -W 5 {lab.FAR_IP[version]}""")

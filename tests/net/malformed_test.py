@@ -37,7 +37,8 @@ class Malformed(unittest.TestCase):
         self.settle()
 
     def tearDown(self):
-        self.assertTrue(self.server.alive(), self.server.errors() if not self.server.alive() else "")
+        if not self.server.alive():
+            self.fail(self.server.errors())
 
     def good_datagram_comes_back(self, *before):
         """The answers on our socket are @before, in this order, and then that to this one."""

@@ -41,8 +41,10 @@ class Refused(unittest.TestCase):
                 self.says({"DEMI_NET_DEV": kind}, kind.rstrip(":"))
 
     def test_missing_interface(self):
-        self.says({"DEMI_NET_DEV": "afxdp:nonesuch0"}, "nonesuch0", "no such|does not exist|no inter")
-        self.says({"DEMI_NET_DEV": "dpdk:net_af_packet0,iface=nonesuch0"}, "nonesuch0|net_af_packet")
+        self.says({"DEMI_NET_DEV": "afxdp:nonesuch0"}, "nonesuch0",
+                  "no such|does not exist|no inter")
+        self.says({"DEMI_NET_DEV": "dpdk:net_af_packet0,iface=nonesuch0"},
+                  "nonesuch0|net_af_packet")
 
     def test_interface_that_is_down(self):
         lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "down")
@@ -56,8 +58,8 @@ class Refused(unittest.TestCase):
         self.says({"DEMI_NET_DEV": "tap:" + "x" * 40}, "x{15}")
 
     def test_addresses(self):
-        for wrong in ("10.77.0.2.5/24", "10.77.0.300/24", "10.77.0.2/33", "fd77::2/129", "10.77.0.2/",
-                      "fd77:::2/64", "name/24", "10.77.0.2/24,", "10.77.0.2/-1"):
+        for wrong in ("10.77.0.2.5/24", "10.77.0.300/24", "10.77.0.2/33", "fd77::2/129",
+                      "10.77.0.2/", "fd77:::2/64", "name/24", "10.77.0.2/24,", "10.77.0.2/-1"):
             with self.subTest(wrong=wrong):
                 self.says({"DEMI_NET_IP": wrong}, r"net\.ip|demi_net_ip")
         for wrong in ("224.0.0.1/24", "ff02::1/64", "0.0.0.0/0", "::/64", "255.255.255.255/32",

@@ -73,7 +73,7 @@ class Router(unittest.TestCase):
         with self.started() as (_, frames):
             frames.send(advertisement(f"{NET}::"))
             address = self.tentative(frames)
-            lab.run("ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "3", address)
+            lab.ping(address, 3)
             self.assertTrue(lab.echo_works(6, address=address, source=f"{NET}::1"))
 
     def test_router_becomes_the_gateway(self):

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import os
 import socket
-import subprocess
 import threading
 import unittest
 
@@ -146,7 +145,7 @@ class Server(unittest.TestCase):
                 sock.send(b"refused")
                 with self.assertRaises(ConnectionRefusedError):
                     sock.recv(100)
-            lab.run("ping", "-n", "-c", "2", "-i", "0.1", "-s", "1000", peer[0])
+            lab.ping(peer[0], 2, "-s", "1000")
         source = f"ip.src == {peer[0]}" if self.version == 4 else f"ipv6.src == {peer[0]}"
         self.assertGreater(len(capture.packets(source, "frame.number")), 64)
         self.assertEqual(capture.bad_checksums(), [])

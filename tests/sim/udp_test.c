@@ -192,7 +192,8 @@ static unsigned int reports_v4, reports_v6;
 static void hear_reports(struct station *station, const uint8_t *data, uint32_t length)
 {
 	(void)station;
-	if (length > 38 && data[12] == 0x08 && data[14 + 9] == 2 && load_be32(data + 30) == 0xe0000016)
+	if (length > 38 && data[12] == 0x08 && data[14 + 9] == 2 &&
+	    load_be32(data + 30) == 0xe0000016)
 		reports_v4++;
 	if (length > 62 && data[12] == 0x86 && data[14 + 6] == 0 && data[14 + 48] == 143)
 		reports_v6++;

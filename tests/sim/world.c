@@ -78,8 +78,8 @@ static struct station *station_make(struct world *world, const struct sim_device
 	memset(station, 0, sizeof(*station));
 	station->world = world;
 	device.frames = STATION_FRAMES;
-	assert_int_equal(heap_create(&station->heap, &(struct heap_options){.bytes_max = 64u << 20}),
-			 0);
+	assert_int_equal(
+		heap_create(&station->heap, &(struct heap_options){.bytes_max = 64u << 20}), 0);
 	assert_int_equal(sched_init(&station->sched, world->now_ns), 0);
 	assert_int_equal(sim_device_create(&station->device, world->link, station->heap, &device),
 			 0);
@@ -107,7 +107,9 @@ static void create_net(struct station *station, const struct station_options *op
 		.addresses = addresses,
 		.address_count = options->without_v6 ? 1 : 2,
 		.gateways = gateways,
-		.gateway_count = !options->has_gateway ? 0 : options->without_v6 ? 1 : 2,
+		.gateway_count = !options->has_gateway ? 0
+				 : options->without_v6 ? 1
+						       : 2,
 		.vlan = options->vlan,
 		.autoconf = options->autoconf,
 		.copy_max = options->copy_max ? options->copy_max : 256,
@@ -150,9 +152,9 @@ void station_send(struct station *station, const void *data, uint32_t length)
 	assert_non_null(buf);
 	memcpy(buf->data, data, length);
 	buf->length = length;
-	assert_int_equal(station->device->ops->tx_burst(station->device, &buf, 1,
-							station->world->now_ns),
-			 1);
+	assert_int_equal(
+		station->device->ops->tx_burst(station->device, &buf, 1, station->world->now_ns),
+		1);
 }
 
 static void hear(struct station *station)

@@ -112,7 +112,7 @@ struct endpoint {
 	struct station *station;
 	uint64_t received; /* right ones */
 	uint64_t wrong;
-	int error; /* the last that it was told */
+	int error;                    /* the last that it was told */
 	uint8_t times[DATAGRAMS_MAX]; /* that each number has come */
 	struct ip_address source;     /* of the last */
 	uint32_t length;
@@ -123,8 +123,8 @@ void endpoint_open(struct endpoint *endpoint, struct station *station, uint16_t 
 void endpoint_close(struct endpoint *endpoint);
 
 /** endpoint_send - datagram @number of @length bytes, in an object of the heap; as udp_tx returns */
-int endpoint_send(struct endpoint *endpoint, struct ip_address peer, uint16_t port,
-		  uint32_t number, uint32_t length);
+int endpoint_send(struct endpoint *endpoint, struct ip_address peer, uint16_t port, uint32_t number,
+		  uint32_t length);
 
 /** datagram_fill - the bytes of a datagram of DATAGRAM_BYTES_MIN or more */
 void datagram_fill(unsigned char *data, uint32_t number, uint32_t length);
