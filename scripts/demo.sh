@@ -3,9 +3,9 @@
 #
 # Shows what Demi does in half a minute: the echo server and its verifying client on Catnap over
 # loopback, TCP and UDP, with and without a durable log, and beside each run the same over plain
-# epoll sockets. Then UDP without the kernel: as root a plain client of Linux's to Catnip over AF_XDP,
-# beside the same to the kernel's own stack; otherwise two Catnips over shared memory. Each ends with
-# a table. Called by `make demo`.
+# epoll sockets. Then UDP without the kernel: as root a plain client of Linux's to Catnip over
+# AF_XDP, beside the same to the kernel's own stack; otherwise two Catnips over shared memory.
+# Each ends with a table. Called by `make demo`.
 #
 # usage: scripts/demo.sh BUILD_DIRECTORY
 # DEMO_SECONDS sets the length of each run (default 2).
@@ -181,8 +181,8 @@ show_afxdp() {
 	cat <<-'END'
 
 		Both servers spin and the client is the same: kernel sockets that spin, at the other end of
-		a veth. So the difference is the server's stack alone, half of each figure is the client's
-		kernel, and AF_XDP copies here, since a veth cannot do without.
+		a veth. So only the server's stack differs, the client's kernel is in both figures, and
+		AF_XDP copies here, since on a veth it has to.
 	END
 }
 
@@ -197,12 +197,13 @@ end_server() {
 show_memif() {
 	socket=demi-demo-$$
 	for role in server client; do
-		mkdir -p "$work/$role" && chmod 700 "$work/$role"
+		mkdir -m 700 "$work/memif-$role"
 	done
-	serve 'Catnip over memif' "env XDG_RUNTIME_DIR=$work/server" 10.76.0.1:7000 --libos catnip \
+	serve 'Catnip over memif' "env XDG_RUNTIME_DIR=$work/memif-server" 10.76.0.1:7000 --libos catnip \
 		--dev "dpdk:net_memif0,role=server,id=0,socket=$socket" --ip 10.76.0.1/24 || return
-	measure 'memif 1' "env XDG_RUNTIME_DIR=$work/client" --libos catnip \
-		--dev "dpdk:net_memif0,role=client,id=0,socket=$socket" --ip 10.76.0.2/24
+	measure 'memif 1' "env XDG_RUNTIME_DIR=$work/memif-client" --libos catnip \
+		--dev "dpdk:net_memif0,role=client,id=0,socket=$socket" --ip 10.76.0.2/24 \
+		--duration 2 # the first second may go by until the two have found each other
 	kill -KILL "$server"
 	wait "$server" 2>/dev/null
 	server=
@@ -285,7 +286,8 @@ print(f"Shown: {verified:,} messages echoed through Demi's library OS Catnap and
       "sockets, every byte verified; the logged ones were on disk before they were answered.")
 PYTHON
 
-echo "UDP past the kernel:"
+echo
+echo "UDP echo of $size-byte messages past the kernel:"
 shown=no
 if [ "$(id -u)" != 0 ]; then
 	skip 'Catnip over AF_XDP beside the kernel: only root can make its network namespaces'
@@ -304,7 +306,6 @@ if [ $shown = no ]; then
 	*) exit 1 ;;
 	esac
 fi
-echo
 
 [ -z "$server_cpu" ] && echo "There is one CPU only: server and client took turns on it."
 echo

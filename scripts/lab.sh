@@ -142,10 +142,17 @@ make_far() {
 make() {
 	is_up "$name" && die "the laboratory $name is up already; remove it with" \
 		"lab.sh down $name" "or give another name"
-	trap 'remove; die "the laboratory could not be made; in a container, is CAP_SYS_ADMIN given?"' ERR
+	trap unmake EXIT
 	make_link
 	[[ $router == no ]] || make_far
-	trap - ERR
+	trap - EXIT
+}
+
+# unmake: at the exit of make that has failed, which has said why.
+unmake() {
+	remove
+	die 'the laboratory could not be made; the reason is above' \
+		'(in a container: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN)'
 }
 
 # remove: the processes first, since their sockets would keep the namespaces.

@@ -45,10 +45,10 @@ struct config_key {
 	const char *initial;
 	const char *choices;   /* KIND_CHOICE only: ", " between, in the order of the enum */
 	const char *min, *max; /* numbers only; inclusive, spelled as in a file, like initial */
-	bool or_zero;          /* numbers only; 0 is allowed below min */
 	const char *help;
-	enum config_kind kind;
 	size_t offset, size; /* the field of struct config */
+	enum config_kind kind;
+	bool or_zero; /* numbers only; 0 is allowed below min */
 };
 
 #define CONFIG_KEYS_MAX 64

@@ -12,9 +12,9 @@
 
 #define ALL_HOSTS 0xe0000001u
 #define MS_NS UINT64_C(1000000)
-#define CHANGE_REPORTS 2u                   /* robustness: RFC 3376, 8.1; RFC 3810, 9.1 */
-#define CHANGE_INTERVAL_NS (1000 * MS_NS)   /* RFC 3376, 8.11; RFC 3810, 9.11 */
-#define OLD_PRESENT_NS (260 * 1000 * MS_NS) /* RFC 3376, 8.12; RFC 3810, 9.12 */
+#define CHANGE_REPORTS 2u                         /* robustness: RFC 3376, 8.1; RFC 3810, 9.1 */
+#define CHANGE_INTERVAL_NS (1000 * MS_NS)         /* RFC 3376, 8.11; RFC 3810, 9.11 */
+#define OLD_PRESENT_NS (UINT64_C(260000) * MS_NS) /* RFC 3376, 8.12; RFC 3810, 9.12 */
 /* No two answers come closer, however often and urgently we are asked. */
 #define ANSWER_SPACING_NS (250 * MS_NS)
 

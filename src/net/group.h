@@ -22,8 +22,8 @@ void group_destroy(struct net *net); /* tells that we leave them all */
  *
  * Return: 0; -EINVAL (not a group), -ENOSPC, the device's error; -ENOENT.
  */
-int group_join(struct net *net, const struct ip_address *group);
-int group_leave(struct net *net, const struct ip_address *group);
+int group_join(struct net *net, const struct ip_address *ip);
+int group_leave(struct net *net, const struct ip_address *ip);
 
 /** group_is_member - 224.0.0.1 and ff02::1 always */
 bool group_is_member(const struct net *net, const struct ip_address *group);

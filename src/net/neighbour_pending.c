@@ -63,6 +63,9 @@ static void put(struct neighbour_table *table, struct neighbour *neighbour, stru
 {
 	struct pending *pending = table->pending_free;
 
+	/* The caller has made room. */
+	if (!pending)
+		__builtin_unreachable();
 	table->pending_free = pending->next;
 	*pending = (struct pending){
 		.buf = buf,

@@ -62,12 +62,11 @@ static struct stack {
 	uint32_t fast; /* times that a fast way was taken */
 	/* What was seen of it in this step. */
 	uint32_t seen_bytes;
-	uint8_t seen[1u << 17];
+	uint8_t seen[1u << 20];
 } stacks[2];
 
 static uint64_t now_ns, random_state;
-
-#define for_both(stack) for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+static uint16_t first_word; /* of what is sent */
 
 static uint32_t draw(uint32_t count)
 {
@@ -172,8 +171,7 @@ static const struct udp_socket_ops socket_ops = {received, failed};
 
 static void want(uint32_t place, bool wants)
 {
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		struct endpoint *endpoint = &stack->endpoints[place];
 		struct buf *buf;
 
@@ -185,8 +183,7 @@ static void want(uint32_t place, bool wants)
 
 static void open_endpoint(uint32_t place, struct ip_address local, uint16_t port)
 {
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		struct endpoint *endpoint = &stack->endpoints[place];
 		bool reuses = endpoint->udp.reuse_address;
 
@@ -242,8 +239,7 @@ static void begin(const struct variant *variant)
 	now_ns = SECOND;
 	random_state = 1;
 	memset(stacks, 0, sizeof(stacks));
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		stack->is_plain = stack == stacks + 1;
 		assert_int_equal(
 			heap_create(&stack->heap, &(struct heap_options){.bytes_max = 32u << 20}),
@@ -265,11 +261,21 @@ static void begin(const struct variant *variant)
 	}
 }
 
+static void see_neighbour(void *context, const struct neighbour *entry)
+{
+	see(context, entry->ip.bytes, sizeof(entry->ip.bytes));
+	see(context, entry->link.bytes, sizeof(entry->link.bytes));
+	see_number(context, 's', entry->state);
+	see_number(context, 'u', (int64_t)entry->used_ns);
+}
+
 /* One step is over: all that was seen, and what both are now. */
 static void compare(void)
 {
 	const struct stack *fast = &stacks[0], *plain = &stacks[1];
 
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		neighbour_each(stack->net, see_neighbour, stack);
 	assert_int_equal(fast->seen_bytes, plain->seen_bytes);
 	assert_memory_equal(fast->seen, plain->seen, plain->seen_bytes);
 	assert_memory_equal(&fast->net->counters, &plain->net->counters,
@@ -288,17 +294,23 @@ static void compare(void)
 		assert_int_equal(a->queue_bytes, b->queue_bytes);
 		assert_int_equal(a->queue_drops, b->queue_drops);
 	}
-	for_both(stack) stack->seen_bytes = 0;
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		stack->seen_bytes = 0;
+}
+
+/* The timers that are due by then are late. */
+static void poll_early(uint64_t passed_ns)
+{
+	now_ns += passed_ns;
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		net_poll(stack->net, now_ns);
 }
 
 static void poll_both(uint64_t passed_ns)
 {
-	now_ns += passed_ns;
-	for_both(stack)
-	{
-		net_poll(stack->net, now_ns);
+	poll_early(passed_ns);
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
 		sched_poll(&stack->sched, now_ns);
-	}
 }
 
 static void end(void)
@@ -306,8 +318,7 @@ static void end(void)
 	compare();
 	assert_true(stacks[0].fast > 0);
 	assert_int_equal(stacks[1].fast, 0);
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		stack->is_full = false;
 		for (uint32_t i = 0; i < ENDPOINTS; i++) {
 			if (stack->endpoints[i].udp.net)
@@ -413,8 +424,7 @@ static bool take_fast(struct stack *stack, struct buf *buf)
 /* @split: so many bytes in a buf of their own; 0: all in one */
 static void receive(const struct frame *frame, uint32_t flags, uint32_t split)
 {
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		struct buf *buf = netdev_alloc(&stack->device);
 
 		assert_non_null(buf);
@@ -452,7 +462,7 @@ enum kind {
 
 static void connect_both(uint32_t place, struct ip_address peer, uint16_t port)
 {
-	for_both(stack)
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
 		see_number(stack, 'c', udp_connect(&stack->endpoints[place].udp, &peer, port));
 }
 
@@ -461,8 +471,7 @@ static void open_kinds(const struct variant *variant)
 	const struct ip_address any = ip_address_v4(0);
 	struct ip_address own = variant->v6_only ? any : ip_address_v4(OWN);
 
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		stack->endpoints[KIND_SHARED].udp.reuse_address = true;
 		stack->endpoints[KIND_SHARING].udp.reuse_address = true;
 	}
@@ -470,8 +479,8 @@ static void open_kinds(const struct variant *variant)
 	open_endpoint(KIND_BOUND, own, PORT + KIND_BOUND);
 	open_endpoint(KIND_CONNECTED, any, PORT + KIND_CONNECTED);
 	connect_both(KIND_CONNECTED, ip_address_v4(PEER), PEER_PORT);
-	open_endpoint(KIND_SHARED, any, PORT + KIND_SHARED);
 	open_endpoint(KIND_SHARING, own, PORT + KIND_SHARED);
+	open_endpoint(KIND_SHARED, any, PORT + KIND_SHARED);
 	open_endpoint(KIND_QUEUES, any, PORT + KIND_QUEUES);
 	open_endpoint(KIND_LOOPBACK, V4(127, 0, 0, 1), PORT + KIND_LOOPBACK);
 	open_endpoint(KIND_V6, ip_address_v6_halves(0, 0), PORT + KIND_V6);
@@ -574,11 +583,18 @@ static void change_bytes(struct frame *frame)
 static void change_length(struct frame *frame)
 {
 	uint8_t *ip = frame->bytes + frame->ip, *field = draw(2) ? ip + 2 : ip + 24;
+	uint32_t how = draw(3), udp_bytes = draw(16);
 
-	if (draw(2))
+	if (how == 0)
 		frame->length = 1 + draw(frame->length);
-	else if (frame->length >= frame->ip + 28)
+	if (frame->length < frame->ip + 28)
+		return;
+	if (how == 1)
 		store_be16(field, (uint16_t)(load_be16(field) + draw(17) - 8));
+	if (how == 2) {
+		store_be16(ip + 2, (uint16_t)(20 + udp_bytes));
+		store_be16(ip + 24, (uint16_t)udp_bytes);
+	}
 }
 
 static void change_addresses(struct frame *frame)
@@ -667,6 +683,8 @@ static int send_one(struct stack *stack, uint32_t place, const struct ip_address
 	assert_non_null(data);
 	for (uint32_t i = 0; i < length; i++)
 		data[i] = (uint8_t)(i * 7 + length + now_ns / MILLISECOND);
+	if (length >= sizeof(first_word))
+		memcpy(data, &first_word, sizeof(first_word));
 	*told = (struct told){{done_told}, stack};
 	if (stack->is_plain)
 		udp->headers.generation = 0;
@@ -685,13 +703,15 @@ static int send_both(uint32_t place, const struct ip_address *peer, uint16_t por
 {
 	int error = 0;
 
-	for_both(stack) error = send_one(stack, place, peer, port, length);
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		error = send_one(stack, place, peer, port, length);
 	return error;
 }
 
 static void flush_both(void)
 {
-	for_both(stack) net_flush(stack->net);
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		net_flush(stack->net);
 	compare();
 }
 
@@ -706,7 +726,8 @@ static void hear(struct ip_address ip, uint8_t last, bool is_answer)
 		.overrides = true,
 	};
 
-	for_both(stack) see_number(stack, 'n', neighbour_learn(stack->net, &news));
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++)
+		see_number(stack, 'n', neighbour_learn(stack->net, &news));
 }
 
 static void pass(uint64_t ns)
@@ -755,6 +776,27 @@ static void udp_tx_fast__every_size(void **state)
 			    (variant.copy_max < 1472 ? variant.copy_max : 1472));
 		end();
 	}
+}
+
+/* One of them has a sum of ffff, whose complement would say that there is none (RFC 768). */
+static void udp_tx_fast__every_checksum(void **state)
+{
+	const struct ip_address peers[] = {ip_address_v4(PEER), V6(PEER)};
+
+	(void)state;
+	begin(&common);
+	open_senders();
+	for (uint32_t i = 0; i < COUNT_OF(peers); i++) {
+		meet(2, peers[i], PEER_PORT, 9);
+		for (uint32_t word = 0; word <= UINT16_MAX; word++) {
+			first_word = (uint16_t)word;
+			send_both(2, &peers[i], PEER_PORT, 19);
+			if (word % 16 == 15)
+				flush_both();
+		}
+	}
+	assert_true(stacks[0].fast > 2 * UINT16_MAX);
+	end();
 }
 
 /* A long datagram finds the way to another peer, and makes no headers. */
@@ -849,7 +891,7 @@ static void udp_tx_fast__neighbour_moves(void **state)
 		assert_int_equal(stacks[0].fast, fast);
 		hear(peers[i], 10, true);
 		send_both(2, &peers[i], PEER_PORT, 100);
-		pass(60 * SECOND);
+		poll_early(60 * SECOND);
 		assert_int_equal(stacks[0].fast, fast + 1);
 		send_both(2, &peers[i], PEER_PORT, 100);
 		assert_int_equal(stacks[0].fast, fast + 1);
@@ -932,8 +974,7 @@ static void send_starved(const struct variant *variant)
 	struct buf *taken[2][FRAMES];
 	uint32_t counts[2] = {0, 0}, left = draw(3);
 
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		uint32_t *count = &counts[stack - stacks];
 
 		while (heap_frames_free(stack->device.frames) > left)
@@ -941,8 +982,7 @@ static void send_starved(const struct variant *variant)
 	}
 	for (uint32_t i = 0; i < 4; i++)
 		send_random(variant);
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		for (uint32_t i = 0; i < counts[stack - stacks]; i++)
 			netdev_release(&stack->device, taken[stack - stacks][i]);
 	}
@@ -955,8 +995,7 @@ static void change_net(void)
 	struct ip_address peer = draw_peer();
 	uint32_t mtu = 1280 + draw(221), how = draw(8);
 
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		if (how == 0)
 			see_number(stack, 'a', net_add_address(stack->net, &address));
 		else if (how == 1)
@@ -979,8 +1018,7 @@ static void change_socket(void)
 		connect_both(place, peer, port);
 		return;
 	}
-	for_both(stack)
-	{
+	for (struct stack *stack = stacks; stack < stacks + 2; stack++) {
 		struct udp_socket *udp = &stack->endpoints[place].udp;
 
 		if (which < 5)
@@ -1004,8 +1042,10 @@ static void do_random(const struct variant *variant)
 		change_net();
 	else if (what < 60)
 		send_starved(variant);
-	else if (what < 63)
+	else if (what < 62)
 		poll_both(draw(100) * MILLISECOND);
+	else if (what < 63)
+		poll_early(draw(40) * SECOND);
 	else
 		pass(draw(8) ? 2 * SECOND : 60 * SECOND);
 }
@@ -1045,6 +1085,7 @@ int main(void)
 		cmocka_unit_test(udp_rx_fast__nothing_is_foretold_without_an_address),
 		cmocka_unit_test(udp_rx_fast__mutants),
 		cmocka_unit_test(udp_tx_fast__every_size),
+		cmocka_unit_test(udp_tx_fast__every_checksum),
 		cmocka_unit_test(udp_tx_fast__headers_are_of_this_destination),
 		cmocka_unit_test(udp_tx_fast__a_way_without_a_neighbour),
 		cmocka_unit_test(udp_tx_fast__no_bytes),

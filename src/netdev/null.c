@@ -184,23 +184,32 @@ static const struct netdev_ops null_ops = {
 	.close = null_close,
 };
 
+/* "NAME=NUMBER" at *@at, of @min to @max; steps behind it and the comma that may follow. */
+static bool parse_number(const char **at, const char *name, unsigned long min, unsigned long max,
+			 uint16_t *value_out)
+{
+	size_t length = strlen(name);
+	unsigned long value;
+	char *end;
+
+	if (strncmp(*at, name, length) != 0 || (*at)[length] < '0' || (*at)[length] > '9')
+		return false;
+	value = strtoul(*at + length, &end, 10);
+	if (value < min || value > max || (*end && *end != ','))
+		return false;
+	*value_out = (uint16_t)value;
+	*at = *end ? end + 1 : end;
+	return true;
+}
+
 /* "port=7,bytes=64" */
 static int parse(struct null_device *null, const char *arguments)
 {
 	const char *at = arguments;
 
 	while (*at) {
-		unsigned int value;
-		int used = 0;
-
-		if (sscanf(at, "port=%5u%n", &value, &used) == 1 && value > 0 && value < 65536)
-			null->port = (uint16_t)value;
-		else if (sscanf(at, "bytes=%5u%n", &value, &used) == 1 && value <= BYTES_MAX)
-			null->bytes = (uint16_t)value;
-		else
-			used = 0;
-		at += used;
-		if (used == 0 || (*at && *at++ != ','))
+		if (!parse_number(&at, "port=", 1, UINT16_MAX, &null->port) &&
+		    !parse_number(&at, "bytes=", 0, BYTES_MAX, &null->bytes))
 			return -EINVAL;
 	}
 	return 0;

@@ -88,7 +88,7 @@ static bool gather(struct station *station, const struct buf *frame)
 		if (buf->object)
 			station->netdev.counters.tx_copied_bytes += buf->length;
 	}
-	if (!(frame->flags & BUF_CHECKSUM))
+	if (length == 0 || !(frame->flags & BUF_CHECKSUM))
 		return length > 0;
 	/* Of a station that has not said it could, this is a mistake. */
 	if (!station->options.checksum || !sim_checksum_complete(data, length, &frame->transmit))

@@ -100,6 +100,13 @@ class Lab(unittest.TestCase):
         self.assertEqual(gone.returncode, 1)
         self.assertIn("there is no laboratory", gone.stderr)
 
+    def test_nothing_is_left_of_one_that_cannot_be_made(self):
+        for verb in (("up", "--mtu", "5", self.name), ("run", "--mtu", "5", "--", "true")):
+            completed = lab_sh(*verb)
+            self.assertEqual(completed.returncode, 1)
+            self.assertIn("could not be made", completed.stderr)
+        self.assertFalse(os.path.exists(f"/run/netns/{self.name}-demi"))
+
     def test_keep(self):
         completed = lab_sh("run", "--keep", "--", "sh", "-c", "echo $LAB_NAME")
         name = completed.stdout.strip()

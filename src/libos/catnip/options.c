@@ -29,6 +29,7 @@ __attribute__((format(printf, 2, 3))) static int fail(const struct reader *reade
 	va_list arguments;
 
 	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start is a line above */
 	vsnprintf(wrong, sizeof(wrong), format, arguments);
 	va_end(arguments);
 	snprintf(reader->error, reader->error_size, "%s: %s; write it as in %s", reader->key, wrong,
