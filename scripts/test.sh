@@ -15,14 +15,15 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 build_asan() {
 	CC=clang CXX=clang++ configure asan --buildtype=debugoptimized -Db_lto=false \
 		-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \
-		-Dtests=enabled -During=enabled -Dapps=enabled -Dman=disabled
+		-Dtests=enabled -During=enabled -Ddpdk=enabled -Dxdp=enabled -Dapps=enabled -Dman=disabled
 	compile asan
 }
 
 # Everything that may be left out is left out.
 build_minimal() {
 	CC=gcc CXX=g++ configure minimal --buildtype=debugoptimized -Db_lto=false -Dwerror=true \
-		-Dtests=enabled -During=disabled -Dapps=disabled -Dman=disabled
+		-Dtests=enabled -During=disabled -Ddpdk=disabled -Dxdp=disabled -Dapps=disabled \
+		-Dman=disabled
 	compile minimal
 }
 

@@ -43,6 +43,7 @@ static void store(struct figure *figure, unsigned int round, const struct pair_r
 		figure->minimum = result->minimum_ns;
 }
 
+#ifdef BENCH_HAVE_DPDK
 /* ---- memif: raw beside Demi ---- */
 
 /* A device of either end; both kinds take the same words. */
@@ -110,6 +111,7 @@ static int run_memif(const struct bench_options *options, const struct size *siz
 	}
 	return 0;
 }
+#endif
 
 /* ---- veth: the kernel's UDP beside Catnip over AF_XDP, the same client for both ---- */
 
