@@ -164,7 +164,8 @@ asan_tests() {
 
 minimal_tests() {
 	step 'build: minimal' build_minimal
-	test_step minimal conformance
+	test_step minimal 'conformance|unit|catnip|sim/'
+	tap_step 'install-minimal' tests/install/install_test.sh minimal
 }
 
 main() {

@@ -10,6 +10,13 @@
 #ifndef DEMI_NETDEV_AFXDP_TESTING_H
 #define DEMI_NETDEV_AFXDP_TESTING_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "netdev/afxdp.h"
 #include "netdev/kinds.h"
 #include "netdev/link_testing.h"
@@ -149,7 +156,7 @@ static inline bool peer_send(const struct link *link, const uint8_t *frame, size
 	return send(link->peer, frame, length, 0) == (ssize_t)length;
 }
 
-/* ---- Fixtures and steps of tests; cmocka is included before ---- */
+/* ---- Fixtures and steps of tests ---- */
 
 static inline int pair_setup(void **state)
 {

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # headers_test.sh TOP: compiles each header alone, as C, and the public ones as C++ too. Speaks
-# TAP. CC and CXX name the compilers; without CXX the C++ cases are skipped.
+# TAP. CC and CXX name the compilers; without CXX the C++ cases are skipped, and without
+# DPDK_CFLAGS, where DPDK's own headers are, those that include them.
 
 set -euo pipefail
 cd "$1"
@@ -11,6 +12,7 @@ number=0
 bad=0
 read -r -a cc <<<"${CC:-cc}"
 read -r -a cxx <<<"${CXX:-}"
+read -r -a dpdk <<<"${DPDK_CFLAGS:-}"
 readonly warnings=(-Wall -Wextra -Werror)
 
 # outcome NAME OUTPUT STATUS: one line of TAP.
@@ -33,8 +35,23 @@ alone() {
 	outcome "$name" "$output" "$status"
 }
 
+# skip NAME WHY
+skip() {
+	number=$((number + 1))
+	printf 'ok %d - %s # SKIP %s\n' "$number" "$1" "$2"
+}
+
 as_c() {
-	alone "C $1" "${cc[@]}" -std=gnu17 -D_GNU_SOURCE -I src -I include -x c -include "$1"
+	local of_others=()
+	if grep -q '#include <rte_' "$1"; then
+		if [[ ${#dpdk[@]} == 0 ]]; then
+			skip "C $1" 'no DPDK'
+			return
+		fi
+		of_others=("${dpdk[@]}")
+	fi
+	alone "C $1" "${cc[@]}" -std=gnu17 -D_GNU_SOURCE -I src -I include "${of_others[@]}" \
+		-x c -include "$1"
 }
 
 # A user's program: no _GNU_SOURCE, no folder of ours but include/, strict C.
@@ -44,8 +61,7 @@ as_public_c() {
 
 as_cxx() {
 	if [[ ${#cxx[@]} == 0 ]]; then
-		number=$((number + 1))
-		printf 'ok %d - C++ %s # SKIP no C++ compiler\n' "$number" "$1"
+		skip "C++ $1" 'no C++ compiler'
 		return
 	fi
 	alone "C++ $1" "${cxx[@]}" -std=c++17 -I include -x c++ -include "$1"
