@@ -33,6 +33,8 @@ struct icmp_state;
 struct udp_table;
 struct autoconf;
 struct pmtu_table;
+struct tcp_table;
+struct tcp_congestion_ops;
 
 /** An address of ours. */
 struct net_address {
@@ -51,6 +53,29 @@ struct net_route {
 	uint8_t prefix_bits;       /* of 128: those of IPv4 are 96 more */
 	bool is_static;
 	uint64_t valid_until_ns;
+};
+
+/** What is configured of TCP; net_tcp_defaults fills it. */
+struct net_tcp_options {
+	uint32_t connections_max;  /* sockets of any state, those in TIME_WAIT included */
+	uint32_t syn_backlog_max;  /* half-open connections of one listener; SYN cookies beyond */
+	uint32_t time_waits_max;   /* beyond that the oldest ends early */
+	uint32_t time_wait_ms;     /* 2 MSL: RFC 9293, 3.4.2 */
+	uint32_t buffer;           /* bytes of receive window at first */
+	uint32_t max_buffer;       /* that it grows to, at most */
+	uint32_t send_pieces_max;  /* segments of arrays that wait for acknowledgment, a connection */
+	uint32_t out_of_order_max; /* segments that wait for one before them, a connection */
+	uint32_t rto_min_ms;       /* RFC 6298, (2.4) */
+	uint32_t rto_max_ms;       /* (2.5) */
+	uint32_t delayed_ack_ms;   /* RFC 9293, 3.8.6.3: below 500 */
+	uint32_t connect_timeout_ms; /* RFC 9293, 3.8.3 (e): R2 of a SYN */
+	uint32_t retries_timeout_ms; /* (d): R2; a connection's own user timeout goes before */
+	uint32_t orphan_timeout_ms;  /* closed by us, and the peer does not close */
+	bool timestamps;             /* RFC 7323; also whether they are accepted */
+	bool window_scaling;
+	bool sack;
+	bool ecn; /* ask for it too; it is granted to who asks */
+	const struct tcp_congestion_ops *congestion;
 };
 
 /** What is configured; everything is copied. */
@@ -76,6 +101,7 @@ struct net_options {
 	uint32_t icmp_rate; /* messages a second that we send on account of others' packets */
 	uint32_t socket_bytes_max; /* received and not yet popped, of one socket */
 	struct capture *capture;   /* NULL: nothing is captured; stays the caller's */
+	struct net_tcp_options tcp; /* connections_max 0: all are the defaults */
 };
 
 struct net {
@@ -121,6 +147,7 @@ struct net {
 	struct group_table *groups;
 	struct icmp_state *icmp;
 	struct udp_table *udp;
+	struct tcp_table *tcp;
 	struct autoconf *autoconf;
 	struct capture *capture;
 
