@@ -35,6 +35,8 @@ struct buf_transmit {
 /* To be sent: */
 #define BUF_CHECKSUM 2u /* the device completes it; the field has that of the pseudo header */
 #define BUF_DONE 4u     /* transmit.done is to be told */
+/* Of a stream, received: */
+#define BUF_SHARED 8u /* more may be copied behind what it has */
 
 struct buf {
 	unsigned char *data; /* first byte of the run */
@@ -49,6 +51,7 @@ struct buf {
 			struct sockaddr_in6 ipv6;
 		} source;
 		struct buf_transmit transmit;
+		uint32_t sequence; /* of a stream: its first byte's, while it waits for others */
 	};
 	uint32_t flags; /* BUF_ */
 };

@@ -51,7 +51,13 @@ enum net_layer {
 	X(TIMEOUT, "reassembly timeout")                                                 \
 	X(TOO_BIG, "too big") /* for the path */                                         \
 	X(RATE_LIMIT, "rate limit")                                                      \
-	X(NO_MEMBER, "not a member") /* of the group */
+	X(NO_MEMBER, "not a member") /* of the group */                                  \
+	X(BAD_FLAGS, "impossible flags")                                                 \
+	X(OUT_OF_WINDOW, "out of window")                                                \
+	X(OLD_TIMESTAMP, "old timestamp") /* RFC 7323, 5.3 */                            \
+	X(BAD_ACK, "impossible acknowledgment")                                          \
+	X(DUPLICATE, "received before")                                                  \
+	X(CLOSED, "connection is closed")
 
 /* Continues enum wire_error; 0 is none. */
 enum net_drop {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/tcp/tcp.h"
 #include "net/udp.h"
 #include "wire/icmp.h"
 #include "wire/icmp6.h"
@@ -365,6 +366,15 @@ int icmp_echo_send(struct net *net, const struct ip_address *destination, uint16
 
 /* ---- Errors in ---- */
 
+/* A connection looks at the path's new MTU, so that has to be known first. */
+static unsigned int tell_tcp(struct net *net, const struct quoted_packet *quoted, int error,
+			     uint32_t mtu)
+{
+	if (error == EMSGSIZE && tcp_is_ours(net, quoted))
+		pmtu_lower(net, &quoted->destination, mtu);
+	return tcp_error(net, quoted, error) ? 0 : NET_DROP_UNSOLICITED;
+}
+
 unsigned int icmp_error_tell(struct net *net, const struct ip_packet *packet,
 			     const struct quoted_packet *quoted, int error, uint32_t mtu)
 {
@@ -376,6 +386,8 @@ unsigned int icmp_error_tell(struct net *net, const struct ip_packet *packet,
 	/* Nobody waits for what becomes of an echo. */
 	if (quoted->protocol == (packet->is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return 0;
+	if (quoted->protocol == IPPROTO_TCP)
+		return tell_tcp(net, quoted, error, mtu);
 	if (quoted->protocol != IPPROTO_UDP)
 		return NET_DROP_UNSOLICITED;
 	/* Who guesses must guess a socket's port too (RFC 5927). */

@@ -21,7 +21,7 @@ static struct {
 	uint32_t length;
 	uint8_t bytes[MESSAGE_MAX];
 	/* udp_error, pmtu_lower */
-	unsigned int errors;
+	unsigned int errors, tcp_errors;
 	struct quoted_packet quoted;
 	int error;
 	unsigned int lowered;
@@ -74,6 +74,24 @@ bool udp_error(struct net *net, const struct quoted_packet *quoted, int error)
 	(void)net;
 	called.errors++;
 	called.quoted = *quoted;
+	called.error = error;
+	return !called.is_unknown;
+}
+
+bool tcp_is_ours(struct net *net, const struct quoted_packet *quoted)
+{
+	(void)net;
+	(void)quoted;
+	return !called.is_unknown;
+}
+
+bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error)
+{
+	called.tcp_errors++;
+	/* The path's new MTU is known before. */
+	assert_true(error != EMSGSIZE || called.is_unknown || called.lowered);
+	(void)net;
+	(void)quoted;
 	called.error = error;
 	return !called.is_unknown;
 }
@@ -654,6 +672,26 @@ static void icmp_rx__lowers_the_mtu_of_the_path(void **state)
 	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 1);
 }
 
+static void icmp_rx__tells_tcp_of_its_segments_alone(void **state)
+{
+	struct ip_packet packet = from_peer(false);
+
+	(void)state;
+	set_error(3, 4, 1400);
+	error_bytes[8 + 9] = IPPROTO_TCP;
+	arrive(&packet);
+	assert_int_equal(called.tcp_errors, 1);
+	assert_int_equal(called.error, EMSGSIZE);
+	assert_int_equal(called.lowered, 1);
+	assert_int_equal(called.errors, 0);
+	called.is_unknown = true;
+	set_error(3, 4, 1300);
+	error_bytes[8 + 9] = IPPROTO_TCP;
+	arrive(&packet);
+	assert_int_equal(called.lowered, 1);
+	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 1);
+}
+
 /* RFC 5927: whoever invents an error must guess. */
 static void icmp_rx__drops_errors_about_what_is_not_ours(void **state)
 {
@@ -666,7 +704,7 @@ static void icmp_rx__drops_errors_about_what_is_not_ours(void **state)
 	assert_int_equal(called.errors, 0);
 	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 1);
 	set_error(3, 3, 0);
-	error_bytes[8 + 9] = IPPROTO_TCP;
+	error_bytes[8 + 9] = IPPROTO_SCTP;
 	arrive(&packet);
 	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 2);
 	set_error(3, 3, 0);
@@ -731,6 +769,7 @@ int main(void)
 		TEST(icmp_tx_error__counts_what_fails),
 		TEST(icmp_rx__tells_errors_to_the_socket),
 		TEST(icmp_rx__lowers_the_mtu_of_the_path),
+		TEST(icmp_rx__tells_tcp_of_its_segments_alone),
 		TEST(icmp_rx__drops_errors_about_what_is_not_ours),
 		TEST(icmp_rx__drops_short_quotations),
 	};

@@ -9,6 +9,7 @@
 #include "net/group.h"
 #include "net/icmp.h"
 #include "net/neighbour.h"
+#include "net/tcp/tcp.h"
 #include "net/udp.h"
 #include "wire/ipv4.h"
 
@@ -37,6 +38,8 @@ void ip_deliver(struct net *net, const struct ip_packet *packet, struct buf *buf
 {
 	if (likely(packet->protocol == IPPROTO_UDP))
 		udp_rx(net, packet, buf);
+	else if (packet->protocol == IPPROTO_TCP)
+		tcp_rx(net, packet, buf);
 	else if (packet->protocol == IPPROTO_ICMPV6 && packet->is_v6)
 		icmp6_rx(net, packet, buf);
 	else if (packet->protocol == IPPROTO_ICMP && !packet->is_v6)

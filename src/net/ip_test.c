@@ -8,7 +8,7 @@
 
 /* ---- Fakes ---- */
 
-enum called { NOBODY, UDP, ICMP, ICMP6, IGMP, NEIGHBOUR, ETH, LOOPBACK, FRAGMENTS };
+enum called { NOBODY, UDP, TCP, ICMP, ICMP6, IGMP, NEIGHBOUR, ETH, LOOPBACK, FRAGMENTS };
 
 static struct {
 	enum called who;
@@ -33,6 +33,11 @@ static void received(struct net *net, const struct ip_packet *packet, struct buf
 void udp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
 {
 	received(net, packet, buf, UDP);
+}
+
+void tcp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
+{
+	received(net, packet, buf, TCP);
 }
 
 void icmp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
@@ -127,6 +132,8 @@ static void ip_deliver__chooses_by_protocol_and_version(void **state)
 	(void)state;
 	assert_int_equal(deliver(17, false), UDP);
 	assert_int_equal(deliver(17, true), UDP);
+	assert_int_equal(deliver(6, false), TCP);
+	assert_int_equal(deliver(6, true), TCP);
 	assert_int_equal(deliver(1, false), ICMP);
 	assert_int_equal(deliver(58, true), ICMP6);
 	assert_int_equal(deliver(2, false), IGMP);

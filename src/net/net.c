@@ -15,6 +15,7 @@
 #include "net/icmp.h"
 #include "net/ip.h"
 #include "net/neighbour.h"
+#include "net/tcp/tcp.h"
 #include "net/udp.h"
 #include "net/udp_fast.h"
 
@@ -119,6 +120,7 @@ static const struct part parts[] = {
 	{reassembly_create, reassembly_destroy},
 	{icmp_create, icmp_destroy},
 	{udp_create, udp_destroy},
+	{tcp_create, tcp_destroy},
 	{group_create, group_destroy},
 	{autoconf_create, autoconf_destroy},
 };

@@ -55,19 +55,20 @@ struct net_route {
 	uint64_t valid_until_ns;
 };
 
-/** What is configured of TCP; net_tcp_defaults fills it. */
+/** What is configured of TCP; tcp_defaults (net/tcp/tcp.h) fills it. */
 struct net_tcp_options {
-	uint32_t connections_max;  /* sockets of any state, those in TIME_WAIT included */
-	uint32_t syn_backlog_max;  /* half-open connections of one listener; SYN cookies beyond */
-	uint32_t time_waits_max;   /* beyond that the oldest ends early */
-	uint32_t time_wait_ms;     /* 2 MSL: RFC 9293, 3.4.2 */
-	uint32_t buffer;           /* bytes of receive window at first */
-	uint32_t max_buffer;       /* that it grows to, at most */
-	uint32_t send_pieces_max;  /* segments of arrays that wait for acknowledgment, a connection */
-	uint32_t out_of_order_max; /* segments that wait for one before them, a connection */
-	uint32_t rto_min_ms;       /* RFC 6298, (2.4) */
-	uint32_t rto_max_ms;       /* (2.5) */
-	uint32_t delayed_ack_ms;   /* RFC 9293, 3.8.6.3: below 500 */
+	uint32_t connections_max; /* sockets of any state, those in TIME_WAIT included */
+	uint32_t syn_backlog_max; /* half-open connections of one listener; SYN cookies beyond */
+	uint32_t time_waits_max;  /* beyond that the oldest ends early */
+	uint32_t time_wait_ms;    /* 2 MSL: RFC 9293, 3.4.2 */
+	uint32_t buffer;          /* bytes of receive window at first */
+	uint32_t max_buffer;      /* that it grows to, at most */
+	uint32_t
+		send_pieces_max; /* segments of arrays that wait for acknowledgment, a connection */
+	uint32_t out_of_order_max;   /* segments that wait for one before them, a connection */
+	uint32_t rto_min_ms;         /* RFC 6298, (2.4) */
+	uint32_t rto_max_ms;         /* (2.5) */
+	uint32_t delayed_ack_ms;     /* RFC 9293, 3.8.6.3: below 500 */
 	uint32_t connect_timeout_ms; /* RFC 9293, 3.8.3 (e): R2 of a SYN */
 	uint32_t retries_timeout_ms; /* (d): R2; a connection's own user timeout goes before */
 	uint32_t orphan_timeout_ms;  /* closed by us, and the peer does not close */
@@ -99,8 +100,8 @@ struct net_options {
 	uint32_t neighbour_pending_max; /* packets that wait for one neighbour */
 	uint32_t reassembly_bytes_max;
 	uint32_t icmp_rate; /* messages a second that we send on account of others' packets */
-	uint32_t socket_bytes_max; /* received and not yet popped, of one socket */
-	struct capture *capture;   /* NULL: nothing is captured; stays the caller's */
+	uint32_t socket_bytes_max;  /* received and not yet popped, of one socket */
+	struct capture *capture;    /* NULL: nothing is captured; stays the caller's */
 	struct net_tcp_options tcp; /* connections_max 0: all are the defaults */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
+#include "net/capture.h"
+
 #define BEGIN_NS SECOND
 #define STEP_NS US /* from round to round, at least */
 #define ROUNDS_MAX 10000000u
@@ -118,7 +120,12 @@ static void create_net(struct station *station, const struct station_options *op
 		.reassembly_bytes_max = 4u << 20,
 		.icmp_rate = 1000,
 		.socket_bytes_max = 1u << 20,
+		.tcp = options->tcp,
 	};
+
+	if (station == station->world->stations && getenv("CAPTURE"))
+		assert_int_equal(capture_open(&station->capture, getenv("CAPTURE"), "sim", 0), 0);
+	net_options.capture = station->capture;
 
 	assert_int_equal(net_create(&station->net, &net_options), 0);
 }
@@ -138,6 +145,8 @@ void station_remove(struct station *station)
 	if (station->net)
 		assert_true(timer_wheel_next_ns(&station->sched.timers) == TIMER_NEVER);
 	netdev_close(station->device);
+	capture_close(station->capture);
+	station->capture = NULL;
 	assert_true(heap_is_empty(station->heap));
 	heap_destroy(station->heap);
 	sched_fini(&station->sched);
@@ -255,11 +264,11 @@ void station_assert_accounts(const struct station *station, uint64_t datagrams)
 	assert_int_equal(layers[NET_LAYER_ETH].rx_packets,
 			 net_counters_drops(counters, NET_LAYER_ETH) +
 				 layers[NET_LAYER_ARP].rx_packets + ip);
-	assert_int_equal(ip, net_counters_drops(counters, NET_LAYER_IPV4) +
-				     net_counters_drops(counters, NET_LAYER_IPV6) +
-				     layers[NET_LAYER_ICMP].rx_packets +
-				     layers[NET_LAYER_ICMP6].rx_packets +
-				     layers[NET_LAYER_UDP].rx_packets);
+	assert_int_equal(
+		ip, net_counters_drops(counters, NET_LAYER_IPV4) +
+			    net_counters_drops(counters, NET_LAYER_IPV6) +
+			    layers[NET_LAYER_ICMP].rx_packets + layers[NET_LAYER_ICMP6].rx_packets +
+			    layers[NET_LAYER_UDP].rx_packets + layers[NET_LAYER_TCP].rx_packets);
 	assert_int_equal(layers[NET_LAYER_UDP].rx_packets,
 			 net_counters_drops(counters, NET_LAYER_UDP) + datagrams);
 }

@@ -44,6 +44,7 @@ struct station {
 	struct sched sched;
 	struct netdev *device;
 	struct net *net;
+	struct capture *capture; /* of the first, when CAPTURE of the environment names a file */
 	/* Without a stack: told of each frame. */
 	void (*heard)(struct station *station, const uint8_t *data, uint32_t length);
 	uint64_t count; /* for it */
@@ -55,7 +56,8 @@ struct station_options {
 	bool autoconf;
 	bool has_gateway; /* 10.0.0.254 and fd00::fe */
 	uint16_t vlan;
-	uint32_t copy_max; /* 0: 256 */
+	uint32_t copy_max;          /* 0: 256 */
+	struct net_tcp_options tcp; /* connections_max 0: all are the defaults */
 	struct sim_device_options device;
 };
 

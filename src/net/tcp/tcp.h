@@ -6,7 +6,7 @@
  * Pushes keep the application's memory until the peer has acknowledged it, and are retransmitted from
  * there. What is received is handed on in the frames that it came in. Everything belongs to the
  * stack's thread. No function calls back into its caller's object but by struct tcp_events, and those
- * may call none of the functions here, except tcp_take.
+ * may call none of the functions here, except tcp_take and tcp_accept.
  */
 #ifndef DEMI_NET_TCP_TCP_H
 #define DEMI_NET_TCP_TCP_H
@@ -56,6 +56,9 @@ struct tcp_events {
 	 * (positive errno). The socket knows its owner no more. */
 	void (*closed)(void *owner, int error);
 };
+
+/** tcp_defaults - what is not configured */
+void tcp_defaults(struct net_tcp_options *options);
 
 int tcp_create(struct net *net); /* sets net->tcp; 0 or -ENOMEM */
 
@@ -165,9 +168,10 @@ int tcp_shutdown(struct tcp_conn *conn, int how);
  * tcp_close - the owner goes; the rest is sent, and the connection ends by itself
  * @tell: closed is told, once; it may be told within the call
  *
- * Pushes that wait are not told any more. Received bytes that nobody has taken, or a linger time
- * of 0, reset the connection (RFC 9293, 3.10.4; RFC 2525, 2.17). A listener resets what waits to be
- * accepted. Without @tell the socket is gone for the caller at the return.
+ * Received bytes that nobody has taken, or a linger time of 0, reset the connection (RFC 9293,
+ * 3.10.4; RFC 2525, 2.17); so do bytes that come later. A listener resets what waits to be accepted.
+ * With @tell pushes are told as ever; without it they are not, and the socket is gone for the caller
+ * at the return.
  */
 void tcp_close(struct tcp_conn *conn, bool tell);
 
@@ -185,23 +189,23 @@ bool tcp_peer(const struct tcp_conn *conn, struct ip_address *ip_out, uint16_t *
 
 /** What a socket was told by setsockopt; a connection inherits its listener's. */
 struct tcp_settings {
-	bool is_v6;         /* of the socket's domain, not of the peer */
+	bool is_v6; /* of the socket's domain, not of the peer */
 	bool v6_only;
-	bool reuse_address; /* SO_REUSEADDR */
-	bool reuse_port;    /* SO_REUSEPORT */
-	bool no_delay;      /* TCP_NODELAY: on at first; off is Nagle's algorithm */
-	bool keep_alive;    /* SO_KEEPALIVE */
-	bool lingers;       /* SO_LINGER; only a time of 0 means anything here */
-	bool ecn;           /* ask for it; always granted to who asks */
-	uint8_t keep_probes;   /* TCP_KEEPCNT: 9 */
-	uint8_t hop_limit;     /* 0: the stack's */
-	uint8_t traffic_class; /* without the two bits of ECN */
-	uint8_t syn_retries; /* TCP_SYNCNT; 0: until connect_timeout */
-	uint16_t mss_max;      /* TCP_MAXSEG; 0: what the path carries */
+	bool reuse_address;       /* SO_REUSEADDR */
+	bool reuse_port;          /* SO_REUSEPORT */
+	bool no_delay;            /* TCP_NODELAY: on at first; off is Nagle's algorithm */
+	bool keep_alive;          /* SO_KEEPALIVE */
+	bool lingers;             /* SO_LINGER; only a time of 0 means anything here */
+	bool ecn;                 /* ask for it; always granted to who asks */
+	uint8_t keep_probes;      /* TCP_KEEPCNT: 9 */
+	uint8_t hop_limit;        /* 0: the stack's */
+	uint8_t traffic_class;    /* without the two bits of ECN */
+	uint8_t syn_retries;      /* TCP_SYNCNT; 0: until connect_timeout */
+	uint16_t mss_max;         /* TCP_MAXSEG; 0: what the path carries */
 	uint32_t keep_idle_s;     /* TCP_KEEPIDLE: 7200 */
 	uint32_t keep_interval_s; /* TCP_KEEPINTVL: 75 */
 	uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT, RFC 5482; 0: until retries_timeout */
-	uint32_t receive_bytes; /* SO_RCVBUF: a fixed receive window; 0: grows up to max_buffer */
+	uint32_t receive_bytes;   /* SO_RCVBUF: a fixed receive window; 0: grows up to max_buffer */
 	uint32_t linger_s;
 };
 
@@ -220,10 +224,10 @@ struct tcp_stats {
 	enum tcp_state state;
 	bool timestamps, sack, window_scaling, ecn;
 	uint8_t send_shift, receive_shift; /* of the windows */
-	uint8_t backoff; /* doublings of the retransmission timeout */
+	uint8_t backoff;                   /* doublings of the retransmission timeout */
 	uint32_t mss_send, mss_receive;
 	uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
-	uint32_t cwnd, ssthresh; /* bytes */
+	uint32_t cwnd, ssthresh;              /* bytes */
 	uint32_t send_window, receive_window; /* bytes, as last advertised */
 	uint32_t unacked_segments, sacked_segments, lost_segments, retransmitted_segments; /* now */
 	uint32_t path_mtu;
@@ -232,12 +236,12 @@ struct tcp_stats {
 	uint64_t bytes_acked, bytes_received; /* of payload, in all */
 	uint64_t bytes_sent, bytes_retransmitted;
 	uint64_t retransmissions; /* segments, in all */
-	uint64_t timeouts; /* of the retransmission timer */
-	uint64_t spurious; /* reductions that were undone */
+	uint64_t timeouts;        /* of the retransmission timer */
+	uint64_t spurious;        /* reductions that were undone */
 	uint64_t dsacks_in;
-	uint64_t marks; /* acknowledgments with ECE */
-	uint32_t not_sent; /* bytes that wait for a window */
-	uint32_t queued; /* bytes received and not taken */
+	uint64_t marks;                          /* acknowledgments with ECE */
+	uint32_t not_sent;                       /* bytes that wait for a window */
+	uint32_t queued;                         /* bytes received and not taken */
 	uint64_t last_sent_ns, last_received_ns; /* ago, data */
 };
 
@@ -249,14 +253,15 @@ void tcp_each(struct net *net, void (*visit)(void *context, const struct tcp_con
 
 /** tcp_counts - sockets and connections that there are, closed and orphaned ones included */
 struct tcp_counts {
-	uint32_t sockets; /* with an owner */
+	uint32_t sockets;     /* with an owner */
 	uint32_t connections; /* in any state but CLOSED and LISTEN, TIME_WAIT included */
-	uint32_t half_open; /* SYN_RECEIVED */
+	uint32_t half_open;   /* SYN_RECEIVED */
 	uint32_t time_waits;
 	uint64_t cookies_sent, cookies_taken;
-	uint64_t pieces; /* of pushes, in use */
-	uint64_t segments; /* records of what is under way, in use */
-	uint64_t queued_bytes; /* received, not taken; out of order too */
+	uint64_t pieces;         /* of pushes, in use */
+	uint64_t segments;       /* records of what is under way, in use */
+	uint64_t queued_bytes;   /* received, not taken; out of order too */
+	uint64_t referred_bytes; /* payload sent from where it lay, without a copy */
 };
 
 void tcp_get_counts(const struct net *net, struct tcp_counts *counts);

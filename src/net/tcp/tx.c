@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Segments out: header, options, and payload, which is copied behind them or goes by reference. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "net/tcp/conn.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
+
+#define ECN_ECT0 2u /* RFC 3168, section 5 */
+#define WINDOW_MAX 65535u
+
+_Static_assert(NETDEV_HEAD_ROOM >= IPV6_HEADER_BYTES + ETH_HEADER_BYTES_MAX, "headers fit");
+
+/* ---- Options ---- */
+
+static void syn_options(const struct tcp_conn *conn, struct tcp_options *options)
+{
+	uint32_t headers = TCP_HEADER_BYTES + (ip_address_is_v4(&conn->remote) ? IPV4_HEADER_BYTES
+									       : IPV6_HEADER_BYTES);
+	uint32_t mtu = conn->path.is_local ? conn->path.mtu : net_of(conn)->mtu;
+	uint32_t mss = mtu - headers;
+
+	if (conn->settings.mss_max && mss > conn->settings.mss_max)
+		mss = conn->settings.mss_max;
+	options->has_mss = true;
+	options->mss = (uint16_t)(mss < UINT16_MAX ? mss : UINT16_MAX);
+	options->has_window_shift = conn->has_scaling;
+	options->window_shift = conn->rcv_shift;
+	options->sack_permitted = conn->has_sack;
+}
+
+static void sack_options(struct tcp_conn *conn, struct tcp_options *options)
+{
+	if (conn->duplicate.left != conn->duplicate.right)
+		options->sack[options->sack_count++] = conn->duplicate;
+	conn->duplicate.right = conn->duplicate.left;
+	for (uint32_t i = 0; i < conn->sacks_count && options->sack_count < TCP_SACK_BLOCKS_MAX;
+	     i++)
+		options->sack[options->sack_count++] = conn->sacks[i];
+}
+
+static inline void fill_options(struct tcp_conn *conn, uint8_t flags, struct tcp_options *options)
+{
+	options->has_mss = false;
+	options->has_window_shift = false;
+	options->sack_permitted = false;
+	options->sack_count = 0;
+	options->has_timestamp = conn->has_timestamps;
+	if (options->has_timestamp) {
+		options->timestamp = timestamp_of(conn);
+		options->timestamp_echo = flags & TCP_ACK ? conn->ts_recent : 0;
+	}
+	if (unlikely(flags & TCP_SYN))
+		syn_options(conn, options);
+	else if (unlikely(conn->sacks_count || conn->duplicate.left != conn->duplicate.right) &&
+		 conn->has_sack)
+		sack_options(conn, options);
+}
+
+/* ---- Payload ---- */
+
+/* Copy @length bytes of the stream from @seq on. */
+static void gather(unsigned char *to, const struct tcp_piece *piece, tcp_seq seq, uint32_t length)
+{
+	while (length) {
+		uint32_t skip = seq - piece->seq, part = piece->length - skip;
+
+		part = part < length ? part : length;
+		memcpy(to, piece->data + skip, part);
+		to += part;
+		seq += part;
+		length -= part;
+		piece = piece->next;
+	}
+}
+
+/* Whether the pieces are few enough for the device. */
+static bool fits_chain(const struct tcp_conn *conn, const struct tcp_out *out)
+{
+	uint32_t most = net_of(conn)->device->caps.segments_max, count = 1;
+	tcp_seq end = out->seq + out->length;
+
+	/* Copied all the same, into one run. */
+	if (conn->path.is_local)
+		return true;
+	for (const struct tcp_piece *piece = out->piece; piece; piece = piece->next) {
+		if (++count > most)
+			return false;
+		if (seq_at_least(piece->seq + piece->length, end))
+			break;
+	}
+	return true;
+}
+
+static bool refer(struct netdev *device, struct buf *head, const struct tcp_out *out)
+{
+	struct tcp_piece *piece = out->piece;
+	uint32_t length = out->length;
+	tcp_seq seq = out->seq;
+	struct buf *last = head;
+
+	while (length) {
+		uint32_t skip = seq - piece->seq, part = piece->length - skip;
+
+		part = part < length ? part : length;
+		last->next = netdev_reference(device, piece->data + skip, part);
+		if (unlikely(!last->next))
+			return false;
+		last = last->next;
+		seq += part;
+		length -= part;
+		piece = piece->next;
+	}
+	return true;
+}
+
+/* @head has the header; behind it comes the payload. */
+static bool add_payload(struct tcp_conn *conn, const struct tcp_out *out, struct buf *head)
+{
+	struct net *net = net_of(conn);
+
+	if (likely(out->length <= net->copy_max) || !fits_chain(conn, out)) {
+		gather(head->data + head->length, out->piece, out->seq, out->length);
+		head->length += out->length;
+		return true;
+	}
+	conn->table->counts.referred_bytes += out->length;
+	return refer(net->device, head, out);
+}
+
+/* ---- Checksum ---- */
+
+static void leave_checksum(struct buf *head, uint64_t pseudo, bool is_v6)
+{
+	store_be16(head->data + TCP_CHECKSUM_OFFSET, checksum_partial(pseudo));
+	head->flags |= BUF_CHECKSUM;
+	head->transmit.protocol = IPPROTO_TCP;
+	head->transmit.is_v6 = is_v6;
+}
+
+static void complete_checksum(struct net *net, const struct path *path,
+			      const struct ip_address *source, struct buf *head, uint32_t length)
+{
+	bool is_v6 = !ip_address_is_v4(&path->destination);
+	uint64_t pseudo = checksum_pseudo(source, &path->destination, IPPROTO_TCP, length);
+	struct checksum checksum = {.sum = pseudo};
+
+	/* To ourselves nobody looks at it. */
+	if (path->is_local)
+		return;
+	if (is_v6 ? net->device->caps.checksum_v6 : net->device->caps.checksum_v4) {
+		leave_checksum(head, pseudo, is_v6);
+		return;
+	}
+	for (const struct buf *buf = head; buf; buf = buf->next)
+		checksum_append(&checksum, buf->data, buf->length);
+	store_be16(head->data + TCP_CHECKSUM_OFFSET, checksum_finish(checksum.sum));
+}
+
+/* ---- Out ---- */
+
+static struct tcp_header header_of(struct tcp_conn *conn, const struct tcp_out *out)
+{
+	struct tcp_header header = {
+		.source_port = conn->local_port,
+		.destination_port = conn->remote_port,
+		.sequence = out->seq,
+		.flags = out->flags,
+	};
+	uint32_t room = conn->rcv_buffer;
+
+	if (likely(!(out->flags & TCP_SYN)))
+		header.window = conn_window(conn);
+	else
+		header.window = (uint16_t)(room < WINDOW_MAX ? room : WINDOW_MAX);
+	if (likely(out->flags & TCP_ACK)) {
+		header.acknowledgment = conn->rcv_nxt;
+		if (unlikely(conn->echoes_mark) && !(out->flags & TCP_SYN))
+			header.flags |= TCP_ECE;
+	}
+	/* What a SYN promises is a window too. */
+	if (unlikely(out->flags & TCP_SYN) && (out->flags & TCP_ACK))
+		conn->rcv_adv = conn->rcv_nxt + header.window;
+	return header;
+}
+
+static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
+{
+	conn->segments_out++;
+	conn->sent_ns = now_of(conn);
+	if (likely(out->flags & TCP_ACK)) {
+		conn->rcv_acked = conn->rcv_nxt;
+		conn->unacked_segments = 0;
+		conn->ack_now = false;
+		conn->delayed_ack_ns = UINT64_MAX;
+	}
+	if (out->length) {
+		conn->data_out++;
+		conn->data_sent_ns = conn->sent_ns;
+		conn->bytes_sent += out->length;
+	}
+}
+
+static int no_frame(struct net *net, struct buf *head)
+{
+	net_drop(net, head, NET_LAYER_TCP, NET_DROP_NO_FRAME);
+	return -ENOBUFS;
+}
+
+int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
+{
+	struct net *net = net_of(conn);
+	struct tcp_options options;
+	struct tcp_header header;
+	struct ip_send send = {
+		.path = &conn->path,
+		.source = conn->local,
+		.protocol = IPPROTO_TCP,
+		.hop_limit = conn->settings.hop_limit,
+		.traffic_class = conn->settings.traffic_class,
+		.dont_fragment = true,
+	};
+	struct buf *head;
+	uint32_t length;
+	int error = conn_path(conn);
+
+	if (unlikely(error)) {
+		/* As if the network had lost it. */
+		conn->soft_error = -error;
+		return 0;
+	}
+	head = netdev_alloc(net->device);
+	if (unlikely(!head))
+		return no_frame(net, NULL);
+	if (out->is_ect)
+		send.traffic_class |= ECN_ECT0;
+	header = header_of(conn, out);
+	fill_options(conn, out->flags, &options);
+	head->length = (uint32_t)tcp_emit(head->data, TCP_HEADER_BYTES_MAX, &header, &options);
+	length = head->length + out->length;
+	if (out->length && unlikely(!add_payload(conn, out, head)))
+		return no_frame(net, head);
+	complete_checksum(net, &conn->path, &conn->local, head, length);
+	has_sent(conn, out);
+	net_count_tx(net, NET_LAYER_TCP, length);
+	error = ip_tx(net, &send, head);
+	if (unlikely(error))
+		conn->soft_error = -error;
+	return 0;
+}
+
+void tcp_ack_tx(struct tcp_conn *conn)
+{
+	const struct tcp_out out = {.seq = conn->snd_nxt, .flags = TCP_ACK};
+
+	/* Without a frame it is due at the next chance. */
+	if (tcp_tx(conn, &out) < 0)
+		conn_delay_ack(conn);
+}
+
+void tcp_reset_tx(struct tcp_conn *conn)
+{
+	const struct tcp_out out = {.seq = conn->snd_nxt, .flags = TCP_RST | TCP_ACK};
+
+	tcp_tx(conn, &out);
+}
+
+/* ---- Without a connection ---- */
+
+static void answer(struct net *net, const struct tcp_in *in, struct tcp_header *header,
+		   const struct tcp_options *options)
+{
+	struct path path;
+	struct ip_send send = {
+		.path = &path,
+		.source = in->packet->destination,
+		.protocol = IPPROTO_TCP,
+		.dont_fragment = true,
+	};
+	struct buf *head;
+
+	if (path_find(net, &path, &in->packet->source) < 0) {
+		net_count_drop(net, NET_LAYER_TCP, NET_DROP_NO_ROUTE);
+		return;
+	}
+	head = netdev_alloc(net->device);
+	if (!head) {
+		net_count_drop(net, NET_LAYER_TCP, NET_DROP_NO_FRAME);
+		return;
+	}
+	header->source_port = in->destination_port;
+	header->destination_port = in->source_port;
+	head->length = (uint32_t)tcp_emit(head->data, TCP_HEADER_BYTES_MAX, header, options);
+	complete_checksum(net, &path, &in->packet->destination, head, head->length);
+	net_count_tx(net, NET_LAYER_TCP, head->length);
+	ip_tx(net, &send, head);
+}
+
+void tcp_reset_answer(struct net *net, const struct tcp_in *in)
+{
+	struct tcp_header header = {.flags = TCP_RST};
+
+	if (in->flags & TCP_RST)
+		return;
+	if (in->flags & TCP_ACK) {
+		header.sequence = in->ack;
+	} else {
+		header.flags |= TCP_ACK;
+		header.acknowledgment = in->seq + in->length + !!(in->flags & TCP_SYN) +
+					!!(in->flags & TCP_FIN);
+	}
+	answer(net, in, &header, NULL);
+}
+
+void tcp_synack_answer(struct net *net, const struct tcp_in *in, tcp_seq iss,
+		       const struct tcp_options *options, uint16_t window)
+{
+	struct tcp_header header = {
+		.sequence = iss,
+		.acknowledgment = in->seq + 1,
+		.flags = TCP_SYN | TCP_ACK,
+		.window = window,
+	};
+	struct tcp_options with_mss = *options;
+	uint32_t headers = TCP_HEADER_BYTES +
+			   (in->packet->is_v6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES);
+
+	with_mss.mss = (uint16_t)(net->mtu - headers < UINT16_MAX ? net->mtu - headers
+								  : UINT16_MAX);
+	answer(net, in, &header, &with_mss);
+}
