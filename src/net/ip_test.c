@@ -143,8 +143,8 @@ static void ip_deliver__chooses_by_protocol_and_version(void **state)
 /* RFC 1122, 3.2.2.1; RFC 4443, 3.4: the pointer says which byte. */
 static void ip_deliver__answers_unknown_protocols(void **state)
 {
-	static const uint8_t unknown_v4[] = {0, 4, 6, 41, 50, 58, 59, 132, 255};
-	static const uint8_t unknown_v6[] = {1, 2, 4, 6, 50, 132, 255};
+	static const uint8_t unknown_v4[] = {0, 4, 41, 50, 58, 59, 132, 255};
+	static const uint8_t unknown_v6[] = {1, 2, 4, 50, 132, 255};
 
 	(void)state;
 	for (uint32_t i = 0; i < COUNT_OF(unknown_v4); i++) {

@@ -183,13 +183,13 @@ static inline int rig_setup_heap(bool protect)
 	return udp_create(net);
 }
 
-static int rig_setup(void **state)
+static inline int rig_setup(void **state)
 {
 	(void)state;
 	return rig_setup_heap(false);
 }
 
-static int rig_teardown(void **state)
+static inline int rig_teardown(void **state)
 {
 	(void)state;
 	udp_destroy(&rig.net);
