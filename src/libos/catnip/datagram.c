@@ -3,15 +3,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/container.h"
+#include "libos/catnip/foreign.h"
 #include "libos/catnip/sockaddr.h"
 #include "net/udp_fast.h"
 #include "queue/sga.h"
 
-#define PAGE_BYTES 4096u
 #define SEND_BUFFER_BYTES 212992 /* what Linux says by default; programs only ask */
 
 static struct datagram *datagram_of(struct queue *queue)
@@ -153,37 +151,6 @@ static int datagram_pop(struct queue *queue, struct op *op)
 }
 
 /* --- out --- */
-
-/*
- * Memory that is not the heap's is copied by the stack, which would fault if it were not there. The
- * kernel tells, where it lets us ask: one byte of each page.
- */
-static bool is_readable(const demi_sgaseg_t *segment)
-{
-	enum { PAGES = UDP_PAYLOAD_BYTES_MAX / PAGE_BYTES + 3 };
-	unsigned char *start = segment->sgaseg_buf, *end = start + segment->sgaseg_len;
-	struct iovec remote[PAGES];
-	unsigned char bytes[PAGES];
-	struct iovec local = {bytes, 0};
-	ssize_t copied;
-
-	for (unsigned char *at = start; at < end && local.iov_len < PAGES;
-	     at = (unsigned char *)(((uintptr_t)at / PAGE_BYTES + 1) * PAGE_BYTES))
-		remote[local.iov_len++] = (struct iovec){at, 1};
-	copied = process_vm_readv(getpid(), &local, 1, remote, local.iov_len, 0);
-	return copied == (ssize_t)local.iov_len || (copied < 0 && errno != EFAULT);
-}
-
-static bool foreign_is_readable(const struct heap *heap, const demi_sgarray_t *sga)
-{
-	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
-		const demi_sgaseg_t *segment = &sga->sga_segs[i];
-
-		if (!heap_owns(heap, segment->sgaseg_buf) && !is_readable(segment))
-			return false;
-	}
-	return true;
-}
 
 /* What would stop any push: 0, or -errno. */
 static int check_push(const struct datagram *datagram, const demi_sgarray_t *sga, uint16_t port)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of a UDP socket, by one table. What a kernel's socket understands and this stack has no
- * use for, such as SO_SNDBUF, is remembered and can be read.
+ * The options of a UDP socket. What a kernel's socket understands and this stack has no use for, such
+ * as SO_SNDBUF, is remembered and can be read.
  */
 #include <errno.h>
 #include <limits.h>
@@ -10,137 +10,100 @@
 
 #include "base/container.h"
 #include "libos/catnip/datagram.h"
+#include "libos/catnip/option.h"
 #include "net/udp_fast.h"
 
 #define HOP_LIMIT_DEFAULT 64
 #define RECEIVE_BYTES_MIN 4096
 
-enum direction { READ_ONLY, WRITABLE };
-
-struct option {
-	int level;
-	int name;
-	enum direction direction;
-	int minimum, maximum;
-	/* The value, or -errno where it can fail. */
-	int (*get)(struct datagram *datagram);
-	/* @value is within the limits. NULL with READ_ONLY. */
-	int (*set)(struct datagram *datagram, int value);
-};
-
-/* A field that is the value. */
-#define FIELD(name, type, field)                                    \
-	static int get_##name(struct datagram *datagram)            \
-	{                                                           \
-		return (int)datagram->field;                        \
-	}                                                           \
-	static int set_##name(struct datagram *datagram, int value) \
-	{                                                           \
-		datagram->field = (type)value;                      \
-		return 0;                                           \
-	}
-/* Likewise, but any value that is not 0 is as good as 1. */
-#define FLAG(name, field)                                           \
-	static int get_##name(struct datagram *datagram)            \
-	{                                                           \
-		return datagram->field;                             \
-	}                                                           \
-	static int set_##name(struct datagram *datagram, int value) \
-	{                                                           \
-		datagram->field = value != 0;                       \
-		return 0;                                           \
-	}
-/* A number of hops; the field has 0 for the default, and the program -1. */
-#define HOPS(name, field, initial)                                    \
-	static int get_##name(struct datagram *datagram)              \
-	{                                                             \
-		return datagram->field ? datagram->field : (initial); \
-	}                                                             \
-	static int set_##name(struct datagram *datagram, int value)   \
-	{                                                             \
-		if (value == 0)                                       \
-			return -EINVAL;                               \
-		datagram->field = value < 0 ? 0 : (uint8_t)value;     \
-		return 0;                                             \
-	}
-
-FLAG(keep_alive, keep_alive)
-FLAG(reuse_address, udp.reuse_address)
-FLAG(reuse_port, udp.reuse_port)
-FLAG(broadcast, udp.broadcast)
-FLAG(multicast_loop, udp.multicast_loop)
-FIELD(send_buffer, int, send_buffer_bytes)
-FIELD(traffic_class, uint8_t, udp.traffic_class)
-FIELD(mtu_discover, uint8_t, udp.mtu_discover)
-HOPS(hop_limit, udp.hop_limit, HOP_LIMIT_DEFAULT)
-HOPS(multicast_hop_limit, udp.multicast_hop_limit, 1)
-
-static int get_receive_buffer(struct datagram *datagram)
+static struct datagram *datagram_of(struct queue *queue)
 {
-	return (int)datagram->udp.queue_bytes_max;
+	return container_of(queue, struct datagram, queue);
+}
+
+#define UDP (datagram_of(queue)->udp)
+OPTION_FLAG(keep_alive, datagram_of(queue)->keep_alive)
+OPTION_FLAG(reuse_address, UDP.reuse_address)
+OPTION_FLAG(reuse_port, UDP.reuse_port)
+OPTION_FLAG(broadcast, UDP.broadcast)
+OPTION_FLAG(multicast_loop, UDP.multicast_loop)
+OPTION_FIELD(send_buffer, int, datagram_of(queue)->send_buffer_bytes)
+OPTION_FIELD(traffic_class, uint8_t, UDP.traffic_class)
+OPTION_FIELD(mtu_discover, uint8_t, UDP.mtu_discover)
+OPTION_HOPS(hop_limit, UDP.hop_limit, HOP_LIMIT_DEFAULT)
+OPTION_HOPS(multicast_hop_limit, UDP.multicast_hop_limit, 1)
+
+static int get_receive_buffer(struct queue *queue)
+{
+	return (int)UDP.queue_bytes_max;
 }
 
 /* What the operator allows is the most, without an error, as of a kernel's socket. */
-static int set_receive_buffer(struct datagram *datagram, int value)
+static int set_receive_buffer(struct queue *queue, int value)
 {
-	uint32_t most = datagram->catnip->net->options.socket_bytes_max;
+	uint32_t most = datagram_of(queue)->catnip->net->options.socket_bytes_max;
 	uint32_t wanted = (uint32_t)(value < RECEIVE_BYTES_MIN ? RECEIVE_BYTES_MIN : value);
 
-	datagram->udp.queue_bytes_max = wanted < most ? wanted : most;
+	UDP.queue_bytes_max = wanted < most ? wanted : most;
 	return 0;
 }
 
-static int get_type(struct datagram *datagram)
+static int take_error(struct queue *queue)
 {
-	(void)datagram;
+	return datagram_take_error(datagram_of(queue));
+}
+
+static int get_type(struct queue *queue)
+{
+	(void)queue;
 	return SOCK_DGRAM;
 }
 
-static int get_domain(struct datagram *datagram)
+static int get_domain(struct queue *queue)
 {
-	return datagram->udp.is_v6 ? AF_INET6 : AF_INET;
+	return UDP.is_v6 ? AF_INET6 : AF_INET;
 }
 
-static int get_protocol(struct datagram *datagram)
+static int get_protocol(struct queue *queue)
 {
-	(void)datagram;
+	(void)queue;
 	return IPPROTO_UDP;
 }
 
-static int get_accepts(struct datagram *datagram)
+static int get_accepts(struct queue *queue)
 {
-	(void)datagram;
+	(void)queue;
 	return 0;
 }
 
-static int get_v6_only(struct datagram *datagram)
+static int get_v6_only(struct queue *queue)
 {
-	return datagram->udp.v6_only;
+	return UDP.v6_only;
 }
 
 /* Which addresses it has is settled when it is bound. */
-static int set_v6_only(struct datagram *datagram, int value)
+static int set_v6_only(struct queue *queue, int value)
 {
-	if (datagram->udp.local_port)
+	if (UDP.local_port)
 		return -EINVAL;
-	datagram->udp.v6_only = value != 0;
+	UDP.v6_only = value != 0;
 	return 0;
 }
 
 /* -1 is the default, as of a number of hops (RFC 3542, section 6.5). */
-static int get_traffic_class_v6(struct datagram *datagram)
+static int get_traffic_class_v6(struct queue *queue)
 {
-	return get_traffic_class(datagram);
+	return get_traffic_class(queue);
 }
 
-static int set_traffic_class_v6(struct datagram *datagram, int value)
+static int set_traffic_class_v6(struct queue *queue, int value)
 {
-	return set_traffic_class(datagram, value < 0 ? 0 : value);
+	return set_traffic_class(queue, value < 0 ? 0 : value);
 }
 
-static int get_mtu(struct datagram *datagram)
+static int get_mtu(struct queue *queue)
 {
-	struct udp_socket *udp = &datagram->udp;
+	struct udp_socket *udp = &UDP;
 	int error = 0;
 
 	if (!udp->peer_port)
@@ -151,53 +114,33 @@ static int get_mtu(struct datagram *datagram)
 }
 
 /* clang-format off */
-#define SET(level, name, minimum, maximum, value) \
-	{level, name, WRITABLE, minimum, maximum, get_##value, set_##value}
-#define READ(level, name, get) {level, name, READ_ONLY, 0, 0, get, NULL}
-
 static const struct option options[] = {
-	SET(SOL_SOCKET, SO_KEEPALIVE, INT_MIN, INT_MAX, keep_alive),
-	SET(SOL_SOCKET, SO_REUSEADDR, INT_MIN, INT_MAX, reuse_address),
-	SET(SOL_SOCKET, SO_REUSEPORT, INT_MIN, INT_MAX, reuse_port),
-	SET(SOL_SOCKET, SO_BROADCAST, INT_MIN, INT_MAX, broadcast),
-	SET(SOL_SOCKET, SO_RCVBUF, 1, INT_MAX, receive_buffer),
-	SET(SOL_SOCKET, SO_SNDBUF, 1, INT_MAX, send_buffer),
-	READ(SOL_SOCKET, SO_ERROR, datagram_take_error),
-	READ(SOL_SOCKET, SO_TYPE, get_type),
-	READ(SOL_SOCKET, SO_DOMAIN, get_domain),
-	READ(SOL_SOCKET, SO_PROTOCOL, get_protocol),
-	READ(SOL_SOCKET, SO_ACCEPTCONN, get_accepts),
-	SET(IPPROTO_IP, IP_TTL, -1, 255, hop_limit),
-	SET(IPPROTO_IP, IP_TOS, 0, 255, traffic_class),
-	SET(IPPROTO_IP, IP_MULTICAST_TTL, -1, 255, multicast_hop_limit),
-	SET(IPPROTO_IP, IP_MULTICAST_LOOP, INT_MIN, INT_MAX, multicast_loop),
-	SET(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, mtu_discover),
-	READ(IPPROTO_IP, IP_MTU, get_mtu),
-	SET(IPPROTO_IPV6, IPV6_V6ONLY, INT_MIN, INT_MAX, v6_only),
-	SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, 255, hop_limit),
-	SET(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1, 255, multicast_hop_limit),
-	SET(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop),
-	SET(IPPROTO_IPV6, IPV6_TCLASS, -1, 255, traffic_class_v6),
-	SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, IPV6_PMTUDISC_PROBE, mtu_discover),
-	READ(IPPROTO_IPV6, IPV6_MTU, get_mtu),
+	OPTION_SET(SOL_SOCKET, SO_KEEPALIVE, INT_MIN, INT_MAX, keep_alive),
+	OPTION_SET(SOL_SOCKET, SO_REUSEADDR, INT_MIN, INT_MAX, reuse_address),
+	OPTION_SET(SOL_SOCKET, SO_REUSEPORT, INT_MIN, INT_MAX, reuse_port),
+	OPTION_SET(SOL_SOCKET, SO_BROADCAST, INT_MIN, INT_MAX, broadcast),
+	OPTION_SET(SOL_SOCKET, SO_RCVBUF, 1, INT_MAX, receive_buffer),
+	OPTION_SET(SOL_SOCKET, SO_SNDBUF, 1, INT_MAX, send_buffer),
+	OPTION_READ(SOL_SOCKET, SO_ERROR, take_error),
+	OPTION_READ(SOL_SOCKET, SO_TYPE, get_type),
+	OPTION_READ(SOL_SOCKET, SO_DOMAIN, get_domain),
+	OPTION_READ(SOL_SOCKET, SO_PROTOCOL, get_protocol),
+	OPTION_READ(SOL_SOCKET, SO_ACCEPTCONN, get_accepts),
+	OPTION_SET(IPPROTO_IP, IP_TTL, -1, 255, hop_limit),
+	OPTION_SET(IPPROTO_IP, IP_TOS, 0, 255, traffic_class),
+	OPTION_SET(IPPROTO_IP, IP_MULTICAST_TTL, -1, 255, multicast_hop_limit),
+	OPTION_SET(IPPROTO_IP, IP_MULTICAST_LOOP, INT_MIN, INT_MAX, multicast_loop),
+	OPTION_SET(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, mtu_discover),
+	OPTION_READ(IPPROTO_IP, IP_MTU, get_mtu),
+	OPTION_SET(IPPROTO_IPV6, IPV6_V6ONLY, INT_MIN, INT_MAX, v6_only),
+	OPTION_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, 255, hop_limit),
+	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1, 255, multicast_hop_limit),
+	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop),
+	OPTION_SET(IPPROTO_IPV6, IPV6_TCLASS, -1, 255, traffic_class_v6),
+	OPTION_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, IPV6_PMTUDISC_PROBE, mtu_discover),
+	OPTION_READ(IPPROTO_IPV6, IPV6_MTU, get_mtu),
 };
 /* clang-format on */
-
-static bool level_is_known(int level)
-{
-	return level == SOL_SOCKET || level == IPPROTO_IP || level == IPPROTO_IPV6 ||
-	       level == IPPROTO_TCP || level == IPPROTO_UDP;
-}
-
-static const struct option *option_find(const struct datagram *datagram, int level, int name)
-{
-	if (level == IPPROTO_IPV6 && !datagram->udp.is_v6)
-		return NULL;
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].level == level && options[i].name == name)
-			return &options[i];
-	return NULL;
-}
 
 /* --- groups --- */
 
@@ -256,71 +199,30 @@ static int set_group(struct datagram *datagram, int level, int name, const void 
 
 /* --- in and out --- */
 
-/* Where a byte has been enough for ever, it is (ip(7), IP_MULTICAST_TTL). */
-static int value_load(int level, const void *value, socklen_t length, int *number)
-{
-	if (length > INT_MAX)
-		return -EINVAL;
-	if (length >= sizeof(*number)) {
-		memcpy(number, value, sizeof(*number));
-		return 0;
-	}
-	if (level != IPPROTO_IP || length < 1)
-		return -EINVAL;
-	*number = *(const unsigned char *)value;
-	return 0;
-}
-
 int datagram_set_option(struct queue *queue, int level, int name, const void *value,
 			socklen_t length)
 {
-	struct datagram *datagram = container_of(queue, struct datagram, queue);
-	const struct option *option;
-	int number;
+	struct datagram *datagram = datagram_of(queue);
+	int error;
 
-	if (!level_is_known(level))
-		return -ENOTSUP;
 	if (is_group_option(datagram, level, name))
 		return set_group(datagram, level, name, value, length);
-	if (level == SOL_SOCKET && name == SO_LINGER) {
-		if (length < sizeof(datagram->linger) || length > INT_MAX)
-			return -EINVAL;
-		memcpy(&datagram->linger, value, sizeof(datagram->linger));
-		return 0;
-	}
-	option = option_find(datagram, level, name);
-	if (!option || option->direction == READ_ONLY)
-		return -ENOPROTOOPT;
-	if (value_load(level, value, length, &number) < 0 || number < option->minimum ||
-	    number > option->maximum)
-		return -EINVAL;
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		return option_load(&datagram->linger, sizeof(datagram->linger), value, length);
+	error = catnip_option_set(OPTION_TABLE(options), queue, datagram->udp.is_v6, level, name,
+				  value, length);
 	/* It may show in the headers that the socket has ready. */
-	udp_forget_fast(&datagram->udp);
-	return option->set(datagram, number);
+	if (!error)
+		udp_forget_fast(&datagram->udp);
+	return error;
 }
 
 int datagram_get_option(struct queue *queue, int level, int name, void *value, socklen_t *length)
 {
-	struct datagram *datagram = container_of(queue, struct datagram, queue);
-	const struct option *option = option_find(datagram, level, name);
-	bool is_linger = level == SOL_SOCKET && name == SO_LINGER;
-	socklen_t size = is_linger ? sizeof(datagram->linger) : sizeof(int);
-	int number;
+	const struct datagram *datagram = datagram_of(queue);
 
-	if (!level_is_known(level))
-		return -ENOTSUP;
-	if (!option && !is_linger)
-		return -ENOPROTOOPT;
-	if (*length < size || *length > INT_MAX)
-		return -EINVAL;
-	if (is_linger) {
-		memcpy(value, &datagram->linger, size);
-	} else {
-		number = option->get(datagram);
-		if (number < 0)
-			return number;
-		memcpy(value, &number, size);
-	}
-	*length = size;
-	return 0;
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		return option_store(&datagram->linger, sizeof(datagram->linger), value, length);
+	return catnip_option_get(OPTION_TABLE(options), queue, datagram->udp.is_v6, level, name,
+				 value, length);
 }
