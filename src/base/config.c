@@ -21,6 +21,7 @@
 #define FILE_BYTES_MAX 65536
 #define NAME_BYTES_MAX 32   /* longer names than any of ours get no suggestion */
 #define LIST_BYTES_MAX 2048 /* longer than any list may be */
+#define NAMES_BYTES 512     /* the names of any section fit */
 #define PREFIX "DEMI_"
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -232,7 +233,7 @@ static int fail_unknown(struct loader *loader, struct span section, struct span 
 {
 	struct span close = nearest(section, asked);
 	const char *what = section.length ? "unknown key" : "unknown section or key";
-	char names[256];
+	char names[NAMES_BYTES];
 
 	names_list(section, names, sizeof(names));
 	if (close.length == 0)
@@ -400,7 +401,7 @@ static int section_load(struct loader *loader, const struct config_key *first)
 	if (result || is_nothing(loader))
 		return result;
 	if (loader->event.type != YAML_MAPPING_START_EVENT) {
-		char names[256];
+		char names[NAMES_BYTES];
 
 		names_list(section, names, sizeof(names));
 		return fail(loader, "%s instead of a section; allowed: %s", event_name(loader),
@@ -562,7 +563,8 @@ static const struct config_key *variable_find(struct span variable)
  */
 static int variable_unknown(struct loader *loader, struct span name)
 {
-	char lowered[sizeof(PREFIX) + NAME_BYTES_MAX + 1] = "", close[sizeof(lowered)], names[256];
+	char lowered[sizeof(PREFIX) + NAME_BYTES_MAX + 1] = "", close[sizeof(lowered)],
+						       names[NAMES_BYTES];
 	struct span section, asked, key;
 
 	for (size_t i = 0; i < name.length && i < sizeof(lowered) - 1; i++)

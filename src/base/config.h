@@ -20,6 +20,7 @@ enum config_foreign { CONFIG_FOREIGN_COPY, CONFIG_FOREIGN_REFUSE };
 enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_afxdp_mode { CONFIG_AFXDP_AUTO, CONFIG_AFXDP_COPY, CONFIG_AFXDP_ZERO_COPY };
+enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_RENO, CONFIG_CONGESTION_DCTCP };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config {
@@ -69,6 +70,28 @@ struct config {
 		uint32_t icmp_rate;             /* net.icmp_rate: a second; 1000 */
 		uint64_t socket_bytes_max;      /* net.socket_bytes_max: 1M */
 	} net;
+	/* Of Catnip's TCP. */
+	struct {
+		uint32_t connections_max;   /* tcp.connections_max: 131072, in TIME_WAIT too */
+		uint32_t syn_backlog_max;   /* tcp.syn_backlog_max: half open, a listener; 1024 */
+		uint32_t time_wait_max;     /* tcp.time_wait_max: 65536 */
+		uint32_t time_wait_ms;      /* tcp.time_wait_ms: 60000 */
+		uint64_t buffer;            /* tcp.buffer: the receive window at first; 64K */
+		uint64_t max_buffer;        /* tcp.max_buffer: that it grows to; 4M */
+		uint32_t send_pieces_max;   /* tcp.send_pieces_max: segments pushed; 4096 */
+		uint32_t out_of_order_max;  /* tcp.out_of_order_max: packets; 1024 */
+		uint32_t rto_min_ms;        /* tcp.rto_min_ms: 200 */
+		uint32_t rto_max_ms;        /* tcp.rto_max_ms: 120000 */
+		uint32_t delayed_ack_ms;    /* tcp.delayed_ack_ms: 40 */
+		uint32_t connect_timeout_s; /* tcp.connect_timeout_s: 180 */
+		uint32_t retries_timeout_s; /* tcp.retries_timeout_s: 900 */
+		uint32_t orphan_timeout_s;  /* tcp.orphan_timeout_s: 60 */
+		enum config_switch timestamps;     /* tcp.timestamps: on */
+		enum config_switch window_scaling; /* tcp.window_scaling: on */
+		enum config_switch sack;           /* tcp.sack: on */
+		enum config_switch ecn;            /* tcp.ecn: off, granted and not asked for */
+		enum config_congestion congestion; /* tcp.congestion: cubic */
+	} tcp;
 	struct {
 		char args[512]; /* dpdk.args: further words for the EAL */
 	} dpdk;

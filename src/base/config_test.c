@@ -170,6 +170,41 @@ static const struct {
 	VALUE(net.icmp_rate, "1000000", 1000000),
 	VALUE(net.socket_bytes_max, "4K", 4096),
 	VALUE(net.socket_bytes_max, "1G", 1 << 30),
+	VALUE(tcp.connections_max, "16", 16),
+	VALUE(tcp.connections_max, "4194304", 4194304),
+	VALUE(tcp.syn_backlog_max, "0", 0),
+	VALUE(tcp.syn_backlog_max, "1048576", 1048576),
+	VALUE(tcp.time_wait_max, "1", 1),
+	VALUE(tcp.time_wait_max, "4194304", 4194304),
+	VALUE(tcp.time_wait_ms, "1", 1),
+	VALUE(tcp.time_wait_ms, "240000", 240000),
+	VALUE(tcp.buffer, "4K", 4096),
+	VALUE(tcp.buffer, "1G", 1 << 30),
+	VALUE(tcp.max_buffer, "4K", 4096),
+	VALUE(tcp.max_buffer, "1G", 1 << 30),
+	VALUE(tcp.send_pieces_max, "8", 8),
+	VALUE(tcp.send_pieces_max, "1048576", 1048576),
+	VALUE(tcp.out_of_order_max, "0", 0),
+	VALUE(tcp.out_of_order_max, "65536", 65536),
+	VALUE(tcp.rto_min_ms, "1", 1),
+	VALUE(tcp.rto_min_ms, "10000", 10000),
+	VALUE(tcp.rto_max_ms, "1000", 1000),
+	VALUE(tcp.rto_max_ms, "600000", 600000),
+	VALUE(tcp.delayed_ack_ms, "0", 0),
+	VALUE(tcp.delayed_ack_ms, "500", 500),
+	VALUE(tcp.connect_timeout_s, "1", 1),
+	VALUE(tcp.connect_timeout_s, "3600", 3600),
+	VALUE(tcp.retries_timeout_s, "1", 1),
+	VALUE(tcp.retries_timeout_s, "86400", 86400),
+	VALUE(tcp.orphan_timeout_s, "1", 1),
+	VALUE(tcp.orphan_timeout_s, "3600", 3600),
+	VALUE(tcp.timestamps, "off", CONFIG_OFF),
+	VALUE(tcp.window_scaling, "off", CONFIG_OFF),
+	VALUE(tcp.sack, "off", CONFIG_OFF),
+	VALUE(tcp.ecn, "on", CONFIG_ON),
+	VALUE(tcp.congestion, "cubic", CONFIG_CONGESTION_CUBIC),
+	VALUE(tcp.congestion, "reno", CONFIG_CONGESTION_RENO),
+	VALUE(tcp.congestion, "dctcp", CONFIG_CONGESTION_DCTCP),
 	VALUE(afxdp.mode, "auto", CONFIG_AFXDP_AUTO),
 	VALUE(afxdp.mode, "copy", CONFIG_AFXDP_COPY),
 	VALUE(afxdp.mode, "zero-copy", CONFIG_AFXDP_ZERO_COPY),
@@ -227,6 +262,25 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.net.reassembly_bytes_max, 4 << 20);
 	assert_int_equal(config.net.icmp_rate, 1000);
 	assert_int_equal(config.net.socket_bytes_max, 1 << 20);
+	assert_int_equal(config.tcp.connections_max, 131072);
+	assert_int_equal(config.tcp.syn_backlog_max, 1024);
+	assert_int_equal(config.tcp.time_wait_max, 65536);
+	assert_int_equal(config.tcp.time_wait_ms, 60000);
+	assert_int_equal(config.tcp.buffer, 65536);
+	assert_int_equal(config.tcp.max_buffer, 4 << 20);
+	assert_int_equal(config.tcp.send_pieces_max, 4096);
+	assert_int_equal(config.tcp.out_of_order_max, 1024);
+	assert_int_equal(config.tcp.rto_min_ms, 200);
+	assert_int_equal(config.tcp.rto_max_ms, 120000);
+	assert_int_equal(config.tcp.delayed_ack_ms, 40);
+	assert_int_equal(config.tcp.connect_timeout_s, 180);
+	assert_int_equal(config.tcp.retries_timeout_s, 900);
+	assert_int_equal(config.tcp.orphan_timeout_s, 60);
+	assert_int_equal(config.tcp.timestamps, CONFIG_ON);
+	assert_int_equal(config.tcp.window_scaling, CONFIG_ON);
+	assert_int_equal(config.tcp.sack, CONFIG_ON);
+	assert_int_equal(config.tcp.ecn, CONFIG_OFF);
+	assert_int_equal(config.tcp.congestion, CONFIG_CONGESTION_CUBIC);
 	assert_int_equal(config.afxdp.mode, CONFIG_AFXDP_AUTO);
 	assert_int_equal(config.log.level, CONFIG_LOG_WARNING);
 }
@@ -446,6 +500,19 @@ static void config_load__refuses_values_that_are_not_allowed(void **state)
 		{"net.mtu", "65536", "is out of its limits"},
 		{"net.frames", "255", "is out of its limits"},
 		{"net.reassembly_bytes_max", "127K", "is out of its limits"},
+		{"tcp.connections_max", "15", "is out of its limits"},
+		{"tcp.time_wait_max", "0", "is out of its limits"},
+		{"tcp.time_wait_ms", "0", "is out of its limits"},
+		{"tcp.buffer", "4095", "is out of its limits"},
+		{"tcp.max_buffer", "1025M", "is out of its limits"},
+		{"tcp.send_pieces_max", "7", "is out of its limits"},
+		{"tcp.rto_min_ms", "0", "is out of its limits"},
+		{"tcp.rto_min_ms", "10001", "is out of its limits"},
+		{"tcp.rto_max_ms", "999", "is out of its limits"},
+		{"tcp.delayed_ack_ms", "501", "is out of its limits"},
+		{"tcp.retries_timeout_s", "0", "is out of its limits"},
+		{"tcp.sack", "yes", "is not a choice"},
+		{"tcp.congestion", "vegas", "is not a choice"},
 		{"afxdp.mode", "zero", "is not a choice"},
 		{"catnap.engine", "auto, uring", "is not a choice"},
 		{"catnap.receive_bytes_max", "511", "is out of its limits"},
@@ -551,7 +618,12 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, net, dpdk, afxdp, log"
+#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, log"
+#define TCP_KEYS                                                                              \
+	"connections_max, syn_backlog_max, time_wait_max, time_wait_ms, buffer, max_buffer, " \
+	"send_pieces_max, out_of_order_max, rto_min_ms, rto_max_ms, delayed_ack_ms, "         \
+	"connect_timeout_s, retries_timeout_s, orphan_timeout_s, timestamps, "                \
+	"window_scaling, sack, ecn, congestion"
 #define PLAIN "; allowed: plain keys and values"
 
 static const struct {
@@ -580,6 +652,8 @@ static const struct {
 	 ":1: Libos: unknown section or key (did you mean libos?); allowed: " SECTIONS},
 	{"engine: epoll\n",
 	 ":1: engine: unknown section or key (did you mean catnap.engine?); allowed: " SECTIONS},
+	/* the longest list of names */
+	{"tcp:\n  colour: red\n", ":2: tcp.colour: unknown key; allowed: " TCP_KEYS},
 	{"database:\n", ":1: database: unknown section or key; allowed: " SECTIONS},
 	{"<<: {}\n", ":1: <<: unknown section or key; allowed: " SECTIONS},
 	{"log.level: info\n",
@@ -921,7 +995,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 36);
+	assert_int_equal(count, 55);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 
