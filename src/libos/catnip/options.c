@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/tcp/congestion.h"
+
 #define IPV4_BITS 32u
 #define IPV6_BITS 128u
 #define WORD_BYTES_MAX 128 /* longer than anything that could be right */
+#define MS_PER_S 1000u
 #define VIA " via "
 
 /* Where a word comes from, and where to say what is wrong with it. */
@@ -222,11 +225,17 @@ int catnip_options_parse(struct catnip_options *options, const struct config *co
 	struct reader routes = {"net.routes (DEMI_NET_ROUTES)", "10.1.0.0/16 via 10.0.0.9", error,
 				error_size};
 	struct reader mac = {"net.mac (DEMI_NET_MAC)", "02:00:00:00:00:01", error, error_size};
+	struct reader buffer = {"tcp.buffer (DEMI_TCP_BUFFER)", "64K", error, error_size};
+	struct reader rto = {"tcp.rto_min_ms (DEMI_TCP_RTO_MIN_MS)", "200", error, error_size};
 	int result;
 
 	memset(options, 0, sizeof(*options));
 	if (!config->net.dev[0])
 		return fail(&dev, "Catnip needs a device");
+	if (config->tcp.buffer > config->tcp.max_buffer)
+		return fail(&buffer, "more than tcp.max_buffer");
+	if (config->tcp.rto_min_ms > config->tcp.rto_max_ms)
+		return fail(&rto, "more than tcp.rto_max_ms");
 	result = list_parse(&ip, config->net.ip, add_address, options);
 	if (!result)
 		result = list_parse(&gw, config->net.gw, add_gateway, options);
@@ -235,6 +244,37 @@ int catnip_options_parse(struct catnip_options *options, const struct config *co
 	if (!result && config->net.mac[0])
 		result = mac_parse(&mac, config->net.mac, &options->mac);
 	return result;
+}
+
+static struct net_tcp_options tcp_options_of(const struct config *config)
+{
+	static const struct tcp_congestion_ops *const congestions[] = {
+		[CONFIG_CONGESTION_CUBIC] = &tcp_cubic,
+		[CONFIG_CONGESTION_RENO] = &tcp_reno,
+		[CONFIG_CONGESTION_DCTCP] = &tcp_dctcp,
+	};
+
+	return (struct net_tcp_options){
+		.connections_max = config->tcp.connections_max,
+		.syn_backlog_max = config->tcp.syn_backlog_max,
+		.time_waits_max = config->tcp.time_wait_max,
+		.time_wait_ms = config->tcp.time_wait_ms,
+		.buffer = (uint32_t)config->tcp.buffer,
+		.max_buffer = (uint32_t)config->tcp.max_buffer,
+		.send_pieces_max = config->tcp.send_pieces_max,
+		.out_of_order_max = config->tcp.out_of_order_max,
+		.rto_min_ms = config->tcp.rto_min_ms,
+		.rto_max_ms = config->tcp.rto_max_ms,
+		.delayed_ack_ms = config->tcp.delayed_ack_ms,
+		.connect_timeout_ms = config->tcp.connect_timeout_s * MS_PER_S,
+		.retries_timeout_ms = config->tcp.retries_timeout_s * MS_PER_S,
+		.orphan_timeout_ms = config->tcp.orphan_timeout_s * MS_PER_S,
+		.timestamps = config->tcp.timestamps == CONFIG_ON,
+		.window_scaling = config->tcp.window_scaling == CONFIG_ON,
+		.sack = config->tcp.sack == CONFIG_ON,
+		.ecn = config->tcp.ecn == CONFIG_ON,
+		.congestion = congestions[config->tcp.congestion],
+	};
 }
 
 void catnip_options_fill(struct net_options *net_options, const struct catnip_options *options,
@@ -255,4 +295,5 @@ void catnip_options_fill(struct net_options *net_options, const struct catnip_op
 	net_options->reassembly_bytes_max = (uint32_t)config->net.reassembly_bytes_max;
 	net_options->icmp_rate = config->net.icmp_rate;
 	net_options->socket_bytes_max = (uint32_t)config->net.socket_bytes_max;
+	net_options->tcp = tcp_options_of(config);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the configuration says of addresses, as text, in the form that the stack takes. */
+/* What the configuration says, addresses as text, in the form that the stack takes. */
 #ifndef DEMI_LIBOS_CATNIP_OPTIONS_H
 #define DEMI_LIBOS_CATNIP_OPTIONS_H
 
@@ -19,7 +19,8 @@ struct catnip_options {
 };
 
 /**
- * catnip_options_parse - read net.dev, net.ip, net.gw, net.routes and net.mac
+ * catnip_options_parse - read net.dev, net.ip, net.gw, net.routes and net.mac; limits of tcp.* that
+ * depend on each other
  * @error: on failure one line without newline: the key, what is wrong, and what is allowed
  *
  * Only the form is checked here; what fits together the stack knows. Return: 0 or -EINVAL.

@@ -11,10 +11,17 @@
 
 #include <cmocka.h>
 
+#include "net/tcp/congestion.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The fields that are texts, for tables of them. */
 #define TEXT(field) offsetof(struct config, net.field), sizeof(((struct config *)NULL)->net.field)
+
+/* Of the stack, which is not linked. */
+const struct tcp_congestion_ops tcp_cubic = {.name = "cubic"};
+const struct tcp_congestion_ops tcp_reno = {.name = "reno"};
+const struct tcp_congestion_ops tcp_dctcp = {.name = "dctcp"};
 
 static struct config config_make(void)
 {
@@ -260,6 +267,88 @@ static void options_fill__hands_on_what_is_configured(void **state)
 	assert_int_equal(net_options.socket_bytes_max, 1u << 20);
 }
 
+static void options_fill__defaults_of_tcp(void **state)
+{
+	struct config config = config_make();
+	struct catnip_options options;
+	struct net_options net_options = {0};
+	const struct net_tcp_options *tcp = &net_options.tcp;
+	char error[256];
+
+	(void)state;
+	assert_int_equal(parse(&options, &config, error), 0);
+	catnip_options_fill(&net_options, &options, &config);
+	assert_int_equal(tcp->connections_max, 131072);
+	assert_int_equal(tcp->syn_backlog_max, 1024);
+	assert_int_equal(tcp->time_waits_max, 65536);
+	assert_int_equal(tcp->time_wait_ms, 60000);
+	assert_int_equal(tcp->buffer, 65536);
+	assert_int_equal(tcp->max_buffer, 4 << 20);
+	assert_int_equal(tcp->send_pieces_max, 4096);
+	assert_int_equal(tcp->out_of_order_max, 1024);
+	assert_int_equal(tcp->rto_min_ms, 200);
+	assert_int_equal(tcp->rto_max_ms, 120000);
+	assert_int_equal(tcp->delayed_ack_ms, 40);
+	assert_int_equal(tcp->connect_timeout_ms, 180000);
+	assert_int_equal(tcp->retries_timeout_ms, 900000);
+	assert_int_equal(tcp->orphan_timeout_ms, 60000);
+	assert_true(tcp->timestamps);
+	assert_true(tcp->window_scaling);
+	assert_true(tcp->sack);
+	assert_false(tcp->ecn);
+	assert_ptr_equal(tcp->congestion, &tcp_cubic);
+}
+
+static void options_fill__hands_on_what_is_configured_of_tcp(void **state)
+{
+	struct config config = config_make();
+	struct catnip_options options;
+	struct net_options net_options = {0};
+	char error[256];
+
+	(void)state;
+	config.tcp.max_buffer = 1u << 30;
+	config.tcp.retries_timeout_s = 86400;
+	config.tcp.timestamps = CONFIG_OFF;
+	config.tcp.window_scaling = CONFIG_OFF;
+	config.tcp.sack = CONFIG_OFF;
+	config.tcp.ecn = CONFIG_ON;
+	config.tcp.congestion = CONFIG_CONGESTION_DCTCP;
+	assert_int_equal(parse(&options, &config, error), 0);
+	catnip_options_fill(&net_options, &options, &config);
+	assert_int_equal(net_options.tcp.max_buffer, 1u << 30);
+	assert_int_equal(net_options.tcp.retries_timeout_ms, 86400000);
+	assert_false(net_options.tcp.timestamps);
+	assert_false(net_options.tcp.window_scaling);
+	assert_false(net_options.tcp.sack);
+	assert_true(net_options.tcp.ecn);
+	assert_ptr_equal(net_options.tcp.congestion, &tcp_dctcp);
+	config.tcp.congestion = CONFIG_CONGESTION_RENO;
+	catnip_options_fill(&net_options, &options, &config);
+	assert_ptr_equal(net_options.tcp.congestion, &tcp_reno);
+}
+
+static void options_parse__limits_of_tcp_that_cross(void **state)
+{
+	struct config config = config_make();
+	struct catnip_options options;
+	char error[256];
+
+	(void)state;
+	config.tcp.buffer = config.tcp.max_buffer;
+	config.tcp.rto_min_ms = config.tcp.rto_max_ms = 1000;
+	assert_int_equal(parse(&options, &config, error), 0);
+	config.tcp.rto_min_ms = 1001;
+	assert_int_equal(parse(&options, &config, error), -EINVAL);
+	assert_string_equal(error,
+			    "tcp.rto_min_ms (DEMI_TCP_RTO_MIN_MS): more than tcp.rto_max_ms; "
+			    "write it as in 200");
+	config.tcp.buffer++;
+	assert_int_equal(parse(&options, &config, error), -EINVAL);
+	assert_string_equal(error, "tcp.buffer (DEMI_TCP_BUFFER): more than tcp.max_buffer; "
+				   "write it as in 64K");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -272,6 +361,9 @@ int main(void)
 		cmocka_unit_test(options_parse__names_the_wrong_word),
 		cmocka_unit_test(options_parse__bounds_long_words),
 		cmocka_unit_test(options_fill__hands_on_what_is_configured),
+		cmocka_unit_test(options_fill__defaults_of_tcp),
+		cmocka_unit_test(options_fill__hands_on_what_is_configured_of_tcp),
+		cmocka_unit_test(options_parse__limits_of_tcp_that_cross),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
