@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "libos/catnip/options.h"
 #include "libos/catnip/push.h"
+#include "libos/catnip/stream.h"
 
 /* Where nothing wakes us: sleep so long, and look again. */
 #define NAP_NS (50 * NS_PER_US)
@@ -35,6 +36,8 @@ static enum coroutine_step catnip_poll(struct coroutine *self, uint64_t now_ns)
 		;
 	if (unlikely(catnip->pushes_waiting != 0) && device->ops->tx_reclaim)
 		device->ops->tx_reclaim(device);
+	if (unlikely(catnip->starved != NULL))
+		stream_retry_accepts(catnip);
 	return COROUTINE_STEP_YIELD;
 }
 
@@ -211,7 +214,7 @@ static int catnip_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t
 
 	/* Timers have sent since the last poll of the device. */
 	net_flush(catnip->net);
-	if (catnip->net->loopback_count)
+	if (catnip->net->loopback_count || catnip->starved)
 		return 0;
 	if (device->ops->idle_fd)
 		wakes.fd = device->ops->idle_fd(device, &sleeps);

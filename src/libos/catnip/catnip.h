@@ -17,6 +17,7 @@
 #include "net/net.h"
 
 struct push;
+struct stream;
 
 struct catnip {
 	struct libos libos;
@@ -30,13 +31,13 @@ struct catnip {
 	struct push *pushes;
 	struct push *free_pushes;
 	uint32_t pushes_waiting;
-	uint32_t naps;        /* in a row */
-	bool streams_refused; /* it has been said that there are none */
+	uint32_t naps;          /* in a row */
+	struct stream *starved; /* listeners: see stream_retry_accepts */
 };
 
 extern const struct libos_ops catnip_ops;
 
-/** catnip_socket - the libOS's socket: a queue for datagrams; -ENOTSUP for all others */
+/** catnip_socket - the libOS's socket: a queue for datagrams or a stream; -ENOTSUP for all others */
 int catnip_socket(struct libos *libos, struct queue **queue_out, int domain, int type,
 		  int protocol);
 

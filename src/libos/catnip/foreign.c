@@ -11,7 +11,7 @@
 /* One byte of each page, where the kernel lets us ask. */
 static bool is_readable(const demi_sgaseg_t *segment)
 {
-	unsigned char *at = segment->sgaseg_buf, *end = at + segment->sgaseg_len;
+	uintptr_t at = (uintptr_t)segment->sgaseg_buf, end = at + segment->sgaseg_len;
 	struct iovec remote[PAGES_MAX];
 	unsigned char bytes[PAGES_MAX];
 
@@ -23,8 +23,8 @@ static bool is_readable(const demi_sgaseg_t *segment)
 		ssize_t copied;
 
 		for (; at < end && local.iov_len < PAGES_MAX;
-		     at = (unsigned char *)(((uintptr_t)at / PAGE_BYTES + 1) * PAGE_BYTES))
-			remote[local.iov_len++] = (struct iovec){at, 1};
+		     at = (at / PAGE_BYTES + 1) * PAGE_BYTES)
+			remote[local.iov_len++] = (struct iovec){(void *)at, 1};
 		copied = process_vm_readv(getpid(), &local, 1, remote, local.iov_len, 0);
 		if (copied < 0 && errno != EFAULT)
 			return true;

@@ -3,17 +3,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "base/log.h"
 #include "libos/catnip/datagram.h"
-
-static int refuse_stream(struct catnip *catnip)
-{
-	if (!catnip->streams_refused)
-		log_error("catnip has no stream sockets yet: open a socket of SOCK_DGRAM, or set "
-			  "libos: catnap");
-	catnip->streams_refused = true;
-	return -ENOTSUP;
-}
+#include "libos/catnip/stream.h"
 
 int catnip_socket(struct libos *libos, struct queue **queue_out, int domain, int type, int protocol)
 {
@@ -24,6 +15,6 @@ int catnip_socket(struct libos *libos, struct queue **queue_out, int domain, int
 	if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
 		return datagram_create(catnip, queue_out, domain == AF_INET6);
 	if (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP))
-		return refuse_stream(catnip);
+		return stream_create(catnip, queue_out, domain == AF_INET6);
 	return -ENOTSUP;
 }
