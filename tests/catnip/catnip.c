@@ -60,3 +60,30 @@ void datagram_expect(int qd, size_t size, unsigned int seed, const struct addres
 		address_check(&source, from);
 	check_call(demi_sgafree(&qr.qr_value.sga), 0);
 }
+
+int link_start(void **state, void *(*peer_main)(void *peer))
+{
+	static struct link_peer peer;
+
+	atomic_store(&peer.stops, false);
+	pthread_barrier_init(&peer.started, NULL, 2);
+	option_set("DEMI_NET_DEV", "loop:link");
+	option_set("DEMI_NET_IP", THEIR_IPV4 "/24," THEIR_IPV6 "/64");
+	if (pthread_create(&peer.thread, NULL, peer_main, &peer))
+		return -1;
+	/* It has read the environment now. */
+	pthread_barrier_wait(&peer.started);
+	option_set("DEMI_NET_IP", OUR_IPV4 "/24," OUR_IPV6 "/64");
+	*state = &peer;
+	return demi_init(NULL);
+}
+
+int link_teardown(void **state)
+{
+	struct link_peer *peer = *state;
+
+	atomic_store(&peer->stops, true);
+	pthread_join(peer->thread, NULL);
+	pthread_barrier_destroy(&peer->started);
+	return teardown(state);
+}

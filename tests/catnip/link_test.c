@@ -2,20 +2,8 @@
 /* Two runtimes, each in a thread of its own, on the two ends of a link inside the process. */
 #include "catnip.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#define THEIR_IPV4 "10.0.0.2"
-#define THEIR_IPV6 "fd00::2"
 #define SERVER_PORT 7000
 #define SHUT_PORT 7001
-
-/* The other host: it sends back what it gets until it is told to stop. */
-struct peer {
-	pthread_t thread;
-	pthread_barrier_t started;
-	atomic_bool stops;
-};
 
 static int open_server(const char *text)
 {
@@ -39,10 +27,11 @@ static void echo(demi_qresult_t *qr)
 	await_opcode(qt, DEMI_OPC_PUSH);
 }
 
+/* The other host: it sends back what it gets until it is told to stop. */
 static void *peer_main(void *argument)
 {
 	struct timespec moment = milliseconds(10);
-	struct peer *peer = argument;
+	struct link_peer *peer = argument;
 	demi_qtoken_t pops[2];
 	demi_qresult_t qr;
 	int offset;
@@ -67,29 +56,7 @@ static void *peer_main(void *argument)
 
 static int link_setup(void **state)
 {
-	static struct peer peer;
-
-	atomic_store(&peer.stops, false);
-	pthread_barrier_init(&peer.started, NULL, 2);
-	option_set("DEMI_NET_DEV", "loop:link");
-	option_set("DEMI_NET_IP", THEIR_IPV4 "/24," THEIR_IPV6 "/64");
-	if (pthread_create(&peer.thread, NULL, peer_main, &peer))
-		return -1;
-	/* It has read the environment now. */
-	pthread_barrier_wait(&peer.started);
-	option_set("DEMI_NET_IP", OUR_IPV4 "/24," OUR_IPV6 "/64");
-	*state = &peer;
-	return demi_init(NULL);
-}
-
-static int link_teardown(void **state)
-{
-	struct peer *peer = *state;
-
-	atomic_store(&peer->stops, true);
-	pthread_join(peer->thread, NULL);
-	pthread_barrier_destroy(&peer->started);
-	return teardown(state);
+	return link_start(state, peer_main);
 }
 
 static void exchange(const char *ours, const char *theirs, size_t size, unsigned int seed)

@@ -540,6 +540,18 @@ void address_foreign(const struct transport *transport, struct address *address)
 		      address);
 }
 
+bool address_silent(const struct transport *transport, struct address *address)
+{
+	const char *text = transport->family == AF_INET ? profile_get()->ipv4_silent
+							: profile_get()->ipv6_silent;
+
+	if (!text)
+		return false;
+	address_parse(transport->family, text, address);
+	address_set_port(address, htons(7));
+	return true;
+}
+
 in_port_t address_port(const struct address *address)
 {
 	return address->any.sa_family == AF_INET ? address->in.sin_port : address->in6.sin6_port;

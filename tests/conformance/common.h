@@ -247,6 +247,8 @@ void address_fresh(const struct transport *transport, struct address *address);
 void address_wildcard(const struct transport *transport, struct address *address);
 /** address_foreign - an address that is not ours */
 void address_foreign(const struct transport *transport, struct address *address);
+/** address_silent - one where nobody answers; false: the profile has none */
+bool address_silent(const struct transport *transport, struct address *address);
 in_port_t address_port(const struct address *address); /* network byte order */
 void address_set_port(struct address *address, in_port_t port);
 /** address_check - same family, address and port */

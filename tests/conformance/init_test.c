@@ -367,6 +367,7 @@ static void init__two_threads_talk_over_tcp(void **state)
 	void *failures[2];
 
 	skip_unless(profile_get()->tcp, "the libOS has no TCP");
+	skip_unless(profile_get()->shares_addresses, "each runtime needs addresses of its own");
 	pthread_barrier_init(&meeting.barrier, NULL, 2);
 	assert_int_equal(pthread_create(&server, NULL, thread_server, &meeting), 0);
 	assert_int_equal(pthread_create(&client, NULL, thread_client, &meeting), 0);

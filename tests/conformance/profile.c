@@ -21,6 +21,7 @@ static const struct profile profiles[] = {
 		.files = true,
 		.queues = true,
 		.kernel_peer = true,
+		.shares_addresses = true,
 	},
 	{
 		/* With the configuration that tests/meson.build gives it. */
@@ -29,6 +30,9 @@ static const struct profile profiles[] = {
 		.ipv4_foreign = "203.0.113.77",
 		.ipv6 = "fd00::1",
 		.ipv6_foreign = "2001:db8::77",
+		.ipv4_silent = "10.0.0.99",
+		.ipv6_silent = "fd00::99",
+		.tcp = true,
 		.udp = true,
 		.queues = true,
 	},

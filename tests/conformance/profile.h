@@ -14,12 +14,15 @@ struct profile {
 	const char *ipv4_foreign; /* well-formed, unicast, and not ours */
 	const char *ipv6;         /* NULL: no IPv6 */
 	const char *ipv6_foreign; /* as ipv4_foreign */
+	const char *ipv4_silent;  /* on our link, where nobody answers; NULL: there is none */
+	const char *ipv6_silent;
 	bool tcp;
 	bool udp;
 	bool unix_stream; /* AF_UNIX, SOCK_STREAM */
 	bool files;       /* demi_open and its family, on paths of the file system */
 	bool queues;      /* in-memory queues */
 	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
+	bool shares_addresses; /* all runtimes have these addresses, and reach each other at them */
 };
 
 /**

@@ -300,22 +300,57 @@ static void tcp__linger_0_resets_the_peer(void **state)
 	check_call(demi_close(pair.client), 0);
 }
 
+/* A connection that its other end can reset: a plain socket, where one reaches us, or one of ours. */
+struct resettable {
+	int listener, server;
+	int fd;     /* -1: it is ours */
+	int client; /* ours */
+};
+
+static struct resettable resettable_open(const struct transport *transport)
+{
+	struct resettable peer = {.fd = -1, .client = -1};
+	struct pair pair;
+
+	if (profile_get()->kernel_peer) {
+		peer.fd = peer_pair(transport, &peer.listener, &peer.server);
+		return peer;
+	}
+	pair_open(&pair, transport);
+	peer.listener = pair.listener;
+	peer.server = pair.server;
+	peer.client = pair.client;
+	return peer;
+}
+
+static void resettable_reset(const struct resettable *peer)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+	if (peer->fd >= 0) {
+		peer_reset(peer->fd);
+		return;
+	}
+	check_call(demi_setsockopt(peer->client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)),
+		   0);
+	check_call(demi_close(peer->client), 0);
+}
+
 static void tcp__reset_fails_pops_and_nothing_else(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	struct resettable peer = resettable_open(transport);
 	demi_qtoken_t pops[3], qt = 0;
-	int listener, server, fd, other_client, other_server, error = 0;
+	int listener = peer.listener, server = peer.server, other_client, other_server, error = 0;
 	struct address address;
 	demi_sgarray_t sga;
 
-	fd = peer_pair(transport, &listener, &server);
 	socket_name(listener, &address);
 	pair_connect(listener, &address, &other_client, &other_server);
 	for (size_t i = 0; i < COUNT_OF(pops); i++)
 		pops[i] = pop(server);
 	check_pending(pops[0]);
-	peer_reset(fd);
+	resettable_reset(&peer);
 	await_error(pops[0], ECONNRESET);
 	for (size_t i = 1; i < COUNT_OF(pops); i++) {
 		demi_qresult_t qr = await(pops[i]);
@@ -343,16 +378,15 @@ static void tcp__reset_fails_pops_and_nothing_else(void **state)
 static void tcp__reset_fails_pending_pushes(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
 	enum { COUNT = 64 };
+	struct resettable peer = resettable_open(transport);
 	demi_qtoken_t pushes[COUNT];
-	int listener, server, fd, failed = 0;
+	int server = peer.server, failed = 0;
 
-	fd = peer_pair(transport, &listener, &server);
 	for (uint64_t i = 0; i < COUNT; i++)
 		pushes[i] = push_pattern(server, 256 * KIB, 4, i * 256 * KIB);
 	check_pending(pushes[COUNT - 1]);
-	peer_reset(fd);
+	resettable_reset(&peer);
 	for (int i = 0; i < COUNT; i++) {
 		demi_qresult_t qr = await(pushes[i]);
 
@@ -402,15 +436,24 @@ static void tcp__reset_in_the_backlog_leaves_the_listener(void **state)
 
 /* ---- A connection that does not come about ---- */
 
-/* A connect that stays pending: the backlog of a plain listener is full, its SYNs are dropped. */
+#define NEEDS_SILENCE()                                                       \
+	skip_unless(profile_get()->kernel_peer || profile_get()->ipv4_silent, \
+		    "there is nobody that does not answer")
+
+/*
+ * A connect that stays pending: nobody is there, or the backlog of a plain listener is full, its SYNs
+ * are dropped.
+ */
 static int connect_stuck(const struct transport *transport, demi_qtoken_t *connecting,
 			 struct address *address)
 {
 	int qd = socket_open(transport, SOCK_STREAM);
 
-	peer_listen(transport, address, 0);
-	for (int i = 0; i < 4; i++)
-		peer_connect(address);
+	if (!address_silent(transport, address)) {
+		peer_listen(transport, address, 0);
+		for (int i = 0; i < 4; i++)
+			peer_connect(address);
+	}
 	check_call(demi_connect(connecting, qd, &address->any, address->size), 0);
 	check_pending(*connecting);
 	return qd;
@@ -419,7 +462,7 @@ static int connect_stuck(const struct transport *transport, demi_qtoken_t *conne
 static void tcp__connect_while_connecting_is_einprogress(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	NEEDS_SILENCE();
 	demi_qtoken_t connecting, qt;
 	struct address address;
 	demi_sgarray_t sga;
@@ -436,7 +479,7 @@ static void tcp__connect_while_connecting_is_einprogress(void **state)
 static void tcp__close_cancels_a_pending_connect(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	NEEDS_SILENCE();
 	demi_qtoken_t connecting;
 	struct address address;
 	demi_qresult_t qr;
@@ -450,7 +493,7 @@ static void tcp__close_cancels_a_pending_connect(void **state)
 static void tcp__cancel_of_a_pending_connect(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	NEEDS_SILENCE();
 	demi_qtoken_t connecting;
 	struct address address;
 	int qd = connect_stuck(transport, &connecting, &address);
@@ -463,7 +506,7 @@ static void tcp__cancel_of_a_pending_connect(void **state)
 static void tcp__aclose_cancels_a_pending_connect(void **state)
 {
 	TRANSPORT(transport, state);
-	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	NEEDS_SILENCE();
 	demi_qtoken_t connecting, closing;
 	struct address address;
 	int qd = connect_stuck(transport, &connecting, &address);
