@@ -26,9 +26,8 @@ struct tcp_congestion;
 /** What was acknowledged. */
 struct tcp_congestion_ack {
 	uint64_t now_ns;
-	uint32_t acked_bytes; /* newly, in order or selectively; 1 or more */
-	uint32_t
-		marked_bytes; /* of these, acknowledged with ECE (RFC 8257, 3.3): 0 or acked_bytes */
+	uint32_t acked_bytes;  /* newly, in order or selectively; 1 or more */
+	uint32_t marked_bytes; /* of these, with ECE (RFC 8257, 3.3): 0 or acked_bytes */
 	uint32_t flight_bytes; /* unacknowledged before it */
 	uint64_t rtt_ns;       /* of the sample that it brought; 0: none */
 	uint64_t srtt_ns;      /* smoothed; 0: not known yet */
@@ -109,9 +108,8 @@ struct tcp_congestion {
 		struct {
 			struct tcp_cubic_stage stage;
 			uint32_t last_ticks; /* since the epoch, the last acknowledgment */
-			uint16_t
-				cwnd_rest; /* 2^-16 bytes that cwnd has grown by beyond its bytes */
-			uint16_t w_est_rest; /* likewise */
+			uint16_t cwnd_rest;  /* of cwnd, 2^-16 bytes */
+			uint16_t w_est_rest; /* of w_est, 2^-16 bytes */
 			union {
 				struct tcp_hystart hystart;  /* in the first slow start */
 				struct tcp_cubic_stage undo; /* later: before the last reduction */

@@ -70,21 +70,20 @@ uint32_t tcp_cubic_root(unsigned __int128 value)
 static uint32_t k_ticks(uint32_t missing_bytes, uint32_t mss)
 {
 	unsigned __int128 cube = (unsigned __int128)missing_bytes * C_DENOMINATOR << CUBE_BITS;
+	uint64_t divisor = (uint64_t)C_NUMERATOR * mss;
 
-	return tcp_cubic_root(cube / ((uint64_t)C_NUMERATOR * mss));
+	return tcp_cubic_root(cube / divisor);
 }
 
 /* C * @distance_ticks^3, in bytes. */
 static uint64_t cube_bytes(uint64_t distance_ticks, uint32_t mss)
 {
 	uint64_t distance = distance_ticks < DISTANCE_MAX ? distance_ticks : DISTANCE_MAX;
-	uint64_t square = distance * distance;
+	uint64_t square = distance * distance, factor = (uint64_t)C_NUMERATOR * mss;
 	/* Half of the bits now, and half of them when it has grown again. */
 	uint64_t cube = (uint64_t)((unsigned __int128)square * distance >> CUBE_BITS / 2);
 
-	return (uint64_t)((unsigned __int128)cube * ((uint64_t)C_NUMERATOR * mss) >>
-			  CUBE_BITS / 2) /
-	       C_DENOMINATOR;
+	return (uint64_t)((unsigned __int128)cube * factor >> CUBE_BITS / 2) / C_DENOMINATOR;
 }
 
 /* 4.2, Figure 1. */
@@ -139,6 +138,11 @@ static void first_slow_start(struct tcp_congestion *congestion,
 	leave_first_slow_start(congestion);
 }
 
+static uint64_t epoch_at(uint64_t now_ns)
+{
+	return now_ns == NO_EPOCH ? 1 : now_ns;
+}
+
 /*
  * A congestion avoidance stage. W_max is at most cwnd after a timeout (4.8) and after a slow start
  * without losses (4.10), where both say that it is cwnd and K is 0.
@@ -147,7 +151,7 @@ static void begin(struct tcp_congestion *congestion, uint64_t now_ns)
 {
 	struct tcp_cubic_stage *stage = &congestion->cubic.stage;
 
-	stage->epoch_ns = now_ns == NO_EPOCH ? 1 : now_ns;
+	stage->epoch_ns = epoch_at(now_ns);
 	if (stage->w_max < congestion->cwnd)
 		stage->w_max = congestion->cwnd;
 	if (!stage->cwnd_prior)
@@ -179,8 +183,8 @@ static uint64_t elapsed_ticks(struct tcp_congestion *congestion,
 
 	/* The epoch began while nothing was sent, and restarted has moved it. */
 	if (ack->now_ns < stage->epoch_ns)
-		stage->epoch_ns = ack->now_ns;
-	t_ns = ack->now_ns - stage->epoch_ns;
+		stage->epoch_ns = epoch_at(ack->now_ns);
+	t_ns = ack->now_ns > stage->epoch_ns ? ack->now_ns - stage->epoch_ns : 0;
 	if (ack->srtt_ns && t_ns > last_ns && (t_ns - last_ns) / PAUSE_RTTS > ack->srtt_ns) {
 		stage->epoch_ns += t_ns - last_ns - ack->srtt_ns;
 		t_ns = last_ns + ack->srtt_ns;
