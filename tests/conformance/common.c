@@ -453,6 +453,19 @@ void stream_expect_end_at(int qd, const char *file, int line)
 	check_end_at(&qr.qr_value.sga, file, line);
 }
 
+void stream_skip_to_end_at(int qd, const char *file, int line)
+{
+	uint32_t bytes;
+
+	do {
+		demi_qresult_t qr = await_opcode_at(pop_at(qd, file, line), DEMI_OPC_POP, file,
+						    line);
+
+		bytes = qr.qr_value.sga.sga_segs[0].sgaseg_len;
+		check_call_at(demi_sgafree(&qr.qr_value.sga), 0, "demi_sgafree", file, line);
+	} while (bytes);
+}
+
 /* ---- Addresses and transports ---- */
 
 static char directory_path[64];

@@ -260,6 +260,8 @@ static void foreign__copies_go_with_their_push(void **state)
 	for (size_t i = COUNT_OF(pushes) / 2; i < COUNT_OF(pushes); i++)
 		await_error(pushes[i], ECANCELED);
 	await_error(filler, ECANCELED);
+	/* A libOS may send on what it has kept. */
+	stream_skip_to_end(pair.server);
 	check_call(demi_heap_stats(&after), 0);
 	assert_int_equal(after.bytes_held_only, 0);
 	assert_int_equal(after.objects, before.objects);

@@ -294,9 +294,52 @@ static void sim__whatever_the_link_does_each_byte_arrives_once(void **state)
 		run_seed(seed);
 }
 
+static void sim__a_station_talks_to_itself(void **state)
+{
+	const struct stream_plan plan = {
+		.bytes = 3000000, .push_bytes_max = 100000, .pushes_max = 16};
+	struct station *station;
+	uint64_t begin_ns;
+
+	(void)state;
+	world_begin(&world, &(struct sim_options){0});
+	station = station_add(&world, &(struct station_options){.number = 1});
+	world_settle(&world);
+	stream_count = 1;
+	memset(clients, 0, sizeof(clients));
+	memset(servers, 0, sizeof(servers));
+	stream_listen(&listener, station, 80, 8);
+	stream_open(&clients[0], station);
+	clients[0].plan = servers[0].plan = plan;
+	clients[0].peer_seed = 1000;
+	begin_ns = world.now_ns;
+	assert_int_equal(stream_connect(&clients[0], V4(10, 0, 0, 1), 80), 0);
+	while (!servers[0].conn) {
+		world_run(&world, world.now_ns + US);
+		stream_accept(&servers[0], &listener);
+	}
+	assert_true(world.now_ns - begin_ns < MS);
+	servers[0].plan = plan;
+	servers[0].seed = 1000;
+	while (!all_closed()) {
+		stream_turn(&clients[0]);
+		stream_turn(&servers[0]);
+		world_run(&world, world.now_ns + US);
+	}
+	/* Nothing was lost, so nothing had to wait for a timer. */
+	assert_true(world.now_ns - begin_ns < 100 * MS);
+	check(&clients[0], plan.bytes);
+	check(&servers[0], plan.bytes);
+	stream_unlisten(&listener);
+	world_run(&world, world.now_ns + 1300 * SECOND);
+	assert_nothing_left(station);
+	world_end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sim__a_station_talks_to_itself),
 		cmocka_unit_test_teardown(sim__whatever_the_link_does_each_byte_arrives_once,
 					  tell_seed),
 	};

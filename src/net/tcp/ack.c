@@ -144,7 +144,7 @@ static void clean_pieces(struct tcp_conn *conn, tcp_seq ack)
 			conn->pieces_tail = NULL;
 		conn->pieces_count--;
 		piece_free(conn->table, piece);
-		if (push)
+		if (likely(push && conn->owner))
 			conn->events->pushed(conn->owner, push, 0);
 	}
 }

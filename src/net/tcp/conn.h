@@ -131,6 +131,7 @@ struct tcp_conn {
 	bool has_scaling : 1;
 	bool has_ecn : 1;
 	bool ack_now : 1;     /* not to be delayed */
+	bool answers : 1;     /* what was received last was acknowledged by data of ours */
 	bool echoes_mark : 1; /* ECE until CWR (RFC 3168, 6.1.3); DCTCP: its state (RFC 8257, 3.2) */
 	bool owes_cwr : 1;
 	bool fin_wanted : 1; /* tcp_shutdown or tcp_close */
@@ -486,6 +487,13 @@ uint16_t conn_window(struct tcp_conn *conn);
 /** conn_window_update - after bytes were taken: whether the peer should know */
 void conn_window_update(struct tcp_conn *conn);
 void tcp_text_free(struct tcp_conn *conn);
+
+/**
+ * pushes_keep - copy what waits, since its owner may write to it from now on: all that is under way,
+ * and of the rest what a send buffer of max_buffer would hold. False: there is no memory even for the
+ * former
+ */
+bool pushes_keep(struct tcp_conn *conn);
 
 /* ---- tx.c ---- */
 

@@ -101,7 +101,7 @@ int tcp_push(struct tcp_conn *conn, const demi_sgarray_t *sga, void *push)
 		return -ENOBUFS;
 	first = make_all(conn, sga, &last);
 	if (unlikely(!first))
-		return -ENOBUFS;
+		return -ENOMEM;
 	last->push = push;
 	*(conn->pieces_tail ? &conn->pieces_tail->next : &conn->pieces_head) = first;
 	conn->pieces_tail = last;
@@ -169,6 +169,60 @@ int tcp_cancel_push(struct tcp_conn *conn, void *push)
 	return 0;
 }
 
+static bool copy_piece(struct net *net, struct tcp_piece *piece)
+{
+	struct buf *copy = ip_alloc(net, piece->length);
+
+	if (!copy)
+		return false;
+	memcpy(copy->data, piece->data, piece->length);
+	heap_release(net->heap, piece->data);
+	piece->data = copy->data;
+	return true;
+}
+
+/* Nothing is pushed behind @last any more; NULL: nothing at all. */
+static void cut_behind(struct tcp_conn *conn, struct tcp_piece *last)
+{
+	struct tcp_piece *piece = last ? last->next : conn->pieces_head;
+
+	*(last ? &last->next : &conn->pieces_head) = NULL;
+	conn->pieces_tail = last;
+	conn->snd_end = last ? last->seq + last->length : conn->snd_nxt;
+	conn->piece_next = last && seq_after(conn->snd_end, conn->snd_nxt) ? conn->piece_next
+									   : NULL;
+	while (piece) {
+		struct tcp_piece *next = piece->next;
+
+		conn->pieces_count--;
+		piece_free(conn->table, piece);
+		piece = next;
+	}
+}
+
+bool pushes_keep(struct tcp_conn *conn)
+{
+	struct tcp_piece *last = NULL;
+
+	for (struct tcp_piece *piece = conn->pieces_head; piece; piece = piece->next) {
+		uint32_t end = piece->seq + piece->length - conn->snd_una;
+
+		bool is_under_way = seq_before(piece->seq, conn->snd_nxt);
+		bool is_kept = (is_under_way || end <= options_of(conn)->max_buffer) &&
+			       copy_piece(net_of(conn), piece);
+
+		piece->push = NULL;
+		if (!is_kept && is_under_way)
+			return false;
+		if (!is_kept) {
+			cut_behind(conn, last);
+			break;
+		}
+		last = piece;
+	}
+	return true;
+}
+
 void tcp_output_free(struct tcp_conn *conn, int error)
 {
 	struct tcp_sent *sent;
@@ -186,7 +240,7 @@ void tcp_output_free(struct tcp_conn *conn, int error)
 
 		conn->pieces_head = piece->next;
 		piece_free(conn->table, piece);
-		if (push)
+		if (push && conn->owner)
 			conn->events->pushed(conn->owner, push, error);
 	}
 	conn->pieces_tail = conn->piece_next = NULL;

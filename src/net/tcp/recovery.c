@@ -281,8 +281,10 @@ static void recover(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_d
 	if (conn->probe_under_way)
 		probe_ack(conn, in, delivery, flight);
 	respond_to_mark(conn, in, flight);
-	if (conn->lost_bytes && conn->recovery < RECOVERY_FAST)
+	if (conn->lost_bytes && conn->recovery == RECOVERY_NONE)
 		begin(conn, RECOVERY_FAST, flight, false);
+	else if (conn->lost_bytes && conn->recovery == RECOVERY_REDUCING)
+		conn->recovery = RECOVERY_FAST; /* within a round trip the window shrinks once */
 	if (conn->recovery == RECOVERY_FAST || conn->recovery == RECOVERY_REDUCING)
 		reduce(conn, delivery->delivered_bytes);
 	else if (delivery->delivered_bytes)

@@ -519,12 +519,6 @@ static bool must_reset(const struct tcp_conn *conn)
 	       (conn->settings.lingers && conn->settings.linger_s == 0);
 }
 
-static void forget_pushes(struct tcp_conn *conn)
-{
-	for (struct tcp_piece *piece = conn->pieces_head; piece; piece = piece->next)
-		piece->push = NULL;
-}
-
 static void free_queue(struct tcp_conn *conn)
 {
 	struct buf *buf;
@@ -535,7 +529,9 @@ static void free_queue(struct tcp_conn *conn)
 
 static void close_connection(struct tcp_conn *conn)
 {
-	if (must_reset(conn)) {
+	bool is_told = conn->tells_closed;
+
+	if (must_reset(conn) || (!is_told && !pushes_keep(conn))) {
 		free_queue(conn);
 		conn_abort(conn, ECONNRESET);
 		return;
@@ -556,10 +552,8 @@ void tcp_close(struct tcp_conn *conn, bool tell)
 
 	conn->is_freed = true;
 	conn->tells_closed = tell;
-	if (!tell) {
-		forget_pushes(conn);
+	if (!tell)
 		conn->owner = NULL;
-	}
 	conn->table->counts.sockets--;
 	if (state == TCP_STATE_CLOSED || state == TCP_STATE_LISTEN) {
 		if (state == TCP_STATE_LISTEN)
@@ -585,7 +579,8 @@ void tcp_forget_close(struct tcp_conn *conn)
 {
 	conn->tells_closed = false;
 	conn->owner = NULL;
-	forget_pushes(conn);
+	if (!pushes_keep(conn))
+		conn_abort(conn, ECONNABORTED);
 }
 
 bool tcp_ended(const struct tcp_conn *conn, int *error_out)

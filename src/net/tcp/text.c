@@ -417,7 +417,12 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 			tcp_ack_tx(conn);
 		return;
 	}
-	if (++conn->unacked_segments < ACK_EVERY && conn->duplicate.left == conn->duplicate.right) {
+	/*
+	 * Who has answered what it received at once is given time to do so again. Others' peers wait
+	 * for the acknowledgment: it goes when the application has had its turn.
+	 */
+	if (++conn->unacked_segments < ACK_EVERY && conn->answers &&
+	    conn->duplicate.left == conn->duplicate.right) {
 		conn_delay_ack(conn);
 		return;
 	}
@@ -436,9 +441,10 @@ void tcp_text_rx(struct tcp_conn *conn, struct tcp_in *in)
 	trim(conn, in);
 	if (unlikely(!in->length && !(in->flags & TCP_FIN))) {
 		/* It was a part of what we have. */
-		conn->ack_now = conn->duplicate.left != conn->duplicate.right;
-		if (conn->ack_now)
+		if (conn->duplicate.left != conn->duplicate.right) {
+			conn->ack_now = true;
 			conn_wake(conn, WORK_ACK);
+		}
 		return;
 	}
 	/* Nobody will read it: the peer should know (RFC 2525, 2.17). */

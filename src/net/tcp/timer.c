@@ -328,6 +328,7 @@ void conn_timer_fire(struct timer *timer, uint64_t now_ns)
 	conn->armed_ns = 0;
 	if (conn->delayed_ack_ns <= now_ns) {
 		conn->delayed_ack_ns = UINT64_MAX;
+		conn->answers = false;
 		tcp_ack_tx(conn);
 	}
 	if (conn->retransmit_ns <= now_ns)

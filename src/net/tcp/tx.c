@@ -191,6 +191,8 @@ static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
 	conn->segments_out++;
 	conn->sent_ns = now_of(conn);
 	if (likely(out->flags & TCP_ACK)) {
+		if (out->length && conn->unacked_segments)
+			conn->answers = true;
 		conn->rcv_acked = conn->rcv_nxt;
 		conn->unacked_segments = 0;
 		conn->ack_now = false;
