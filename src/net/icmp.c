@@ -398,6 +398,20 @@ unsigned int icmp_error_tell(struct net *net, const struct ip_packet *packet,
 	return 0;
 }
 
+void icmp_tell_unreachable(struct net *net, const struct buf *buf, bool is_v6)
+{
+	struct quoted_packet quoted;
+	int result = is_v6 ? quoted_parse_v6(&quoted, buf->data, buf->length)
+			   : quoted_parse_v4(&quoted, buf->data, buf->length);
+
+	if (result < 0)
+		return;
+	if (quoted.protocol == IPPROTO_TCP)
+		tcp_unreachable(net, &quoted);
+	else if (quoted.protocol == IPPROTO_UDP)
+		udp_error(net, &quoted, EHOSTUNREACH);
+}
+
 /* RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; by the code. */
 static int unreachable_error(uint8_t code)
 {

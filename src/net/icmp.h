@@ -101,6 +101,13 @@ void icmp_echo_tell(struct net *net, const struct ip_packet *packet, const struc
 unsigned int icmp_error_tell(struct net *net, const struct ip_packet *packet,
 			     const struct quoted_packet *quoted, int error, uint32_t mtu);
 
+/**
+ * icmp_tell_unreachable - tell the socket of a packet of ours that its first hop did not answer, as if
+ * we had sent an ICMP error to ourselves (RFC 1122, 3.3.1.4)
+ * @buf: the packet, from its IP header on; stays the caller's
+ */
+void icmp_tell_unreachable(struct net *net, const struct buf *buf, bool is_v6);
+
 /** icmp6_tx_error - as icmp_tx_error, for a packet that may be answered */
 void icmp6_tx_error(struct net *net, const struct ip_packet *packet, enum icmp_problem problem,
 		    uint8_t code, uint32_t pointer);

@@ -22,7 +22,7 @@ static struct {
 	uint32_t length;
 	uint8_t bytes[MESSAGE_MAX];
 	/* udp_error, pmtu_lower */
-	unsigned int errors, tcp_errors;
+	unsigned int errors, tcp_errors, unreachable;
 	struct quoted_packet quoted;
 	int error;
 	unsigned int lowered;
@@ -95,6 +95,13 @@ bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error)
 	(void)quoted;
 	called.error = error;
 	return !called.is_unknown;
+}
+
+void tcp_unreachable(struct net *net, const struct quoted_packet *quoted)
+{
+	(void)net;
+	called.unreachable++;
+	called.quoted = *quoted;
 }
 
 void pmtu_lower(struct net *net, const struct ip_address *destination, uint32_t mtu)
@@ -693,6 +700,27 @@ static void icmp_rx__tells_tcp_of_its_segments_alone(void **state)
 	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 1);
 }
 
+/* RFC 1122, 3.3.1.4: as if a router had said so. */
+static void icmp_tell_unreachable__tells_the_socket_of_the_packet(void **state)
+{
+	struct buf packet = {.data = error_bytes + 8, .length = 28};
+
+	(void)state;
+	set_error(3, 1, 0);
+	called.errors = called.unreachable = 0;
+	icmp_tell_unreachable(&rig.net, &packet, false);
+	assert_int_equal(called.errors, 1);
+	assert_int_equal(called.error, EHOSTUNREACH);
+	assert_int_equal(called.quoted.source_port, 0x1234);
+	error_bytes[8 + 9] = IPPROTO_TCP;
+	icmp_tell_unreachable(&rig.net, &packet, false);
+	assert_int_equal(called.errors, 1);
+	assert_int_equal(called.unreachable, 1);
+	packet.length = 20;
+	icmp_tell_unreachable(&rig.net, &packet, false);
+	assert_int_equal(called.unreachable, 1);
+}
+
 /* RFC 5927: whoever invents an error must guess. */
 static void icmp_rx__drops_errors_about_what_is_not_ours(void **state)
 {
@@ -771,6 +799,7 @@ int main(void)
 		TEST(icmp_rx__tells_errors_to_the_socket),
 		TEST(icmp_rx__lowers_the_mtu_of_the_path),
 		TEST(icmp_rx__tells_tcp_of_its_segments_alone),
+		TEST(icmp_tell_unreachable__tells_the_socket_of_the_packet),
 		TEST(icmp_rx__drops_errors_about_what_is_not_ours),
 		TEST(icmp_rx__drops_short_quotations),
 	};

@@ -60,7 +60,7 @@ static void fail(struct neighbour *neighbour, uint64_t now_ns)
 {
 	neighbour_set_state(neighbour, NEIGHBOUR_FAILED);
 	neighbour->held_until_ns = now_ns + HOLD_NS;
-	pending_drop(neighbour, NET_DROP_NO_NEIGHBOUR);
+	pending_refuse(neighbour);
 	arm_expiry(neighbour);
 	if (neighbour->type == ETH_TYPE_IPV6)
 		autoconf_router_failed(neighbour->net, &neighbour->ip);

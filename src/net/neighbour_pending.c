@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "net/icmp.h"
 #include "net/neighbour_table.h"
 
 /* Of the device's frames so many may wait, or a link that is silent keeps us from all others. */
@@ -117,4 +118,15 @@ void pending_drop(struct neighbour *neighbour, enum net_drop reason)
 {
 	while (neighbour->pending_head)
 		drop_first(neighbour, reason);
+}
+
+void pending_refuse(struct neighbour *neighbour)
+{
+	struct net *net = neighbour->net;
+	struct buf *buf;
+
+	while ((buf = take(net->neighbours, neighbour))) {
+		icmp_tell_unreachable(net, buf, neighbour->type == ETH_TYPE_IPV6);
+		net_drop(net, buf, neighbour_layer(neighbour), NET_DROP_NO_NEIGHBOUR);
+	}
 }

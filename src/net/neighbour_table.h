@@ -76,4 +76,7 @@ void pending_send(struct neighbour *neighbour);
 /** pending_drop - drop it for @reason */
 void pending_drop(struct neighbour *neighbour, enum net_drop reason);
 
+/** pending_refuse - drop it since the neighbour did not answer, and tell the sockets that sent it */
+void pending_refuse(struct neighbour *neighbour);
+
 #endif /* DEMI_NET_NEIGHBOUR_TABLE_H */

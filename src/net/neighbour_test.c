@@ -2,6 +2,7 @@
 #include "net/link_testing.h"
 
 #include "net/autoconf.h"
+#include "net/icmp.h"
 
 /* ---- What neighbour.c calls ---- */
 
@@ -10,6 +11,7 @@ static struct asked {
 	unsigned int v4, v6;
 	struct eth_address last;
 	unsigned int failed;
+	unsigned int refused; /* packets whose sockets were told */
 } asked;
 
 static void ask(const struct eth_address *to)
@@ -40,6 +42,14 @@ void autoconf_router_failed(struct net *net, const struct ip_address *ip)
 	(void)net;
 	assert_false(ip_address_is_v4(ip));
 	asked.failed++;
+}
+
+void icmp_tell_unreachable(struct net *net, const struct buf *buf, bool is_v6)
+{
+	(void)net;
+	(void)is_v6;
+	assert_true(buf->length > 0);
+	asked.refused++;
 }
 
 static int setup(void **state)
@@ -177,6 +187,7 @@ static void neighbour_tx__gives_up_and_tries_again(void **state)
 	assert_int_equal(asked.all, 3);
 	assert_int_equal(neighbour->state, NEIGHBOUR_FAILED);
 	assert_int_equal(link_drops(NET_LAYER_ARP, NET_DROP_NO_NEIGHBOUR), 1);
+	assert_int_equal(asked.refused, 1);
 	assert_int_equal(push(neighbour, 2), -EHOSTUNREACH);
 	assert_int_equal(link_drops(NET_LAYER_ARP, NET_DROP_NO_NEIGHBOUR), 2);
 	/* A late answer is to no question any more. */

@@ -345,17 +345,20 @@ static void stream__too_many_pieces_are_enobufs(void **state)
 	option_set("DEMI_TCP_SEND_PIECES_MAX", "16");
 	check_call(demi_init(NULL), 0);
 	pair_of(OUR_IPV4, &client, &server);
-	sga = sga_pattern(MIB, 1, 0);
-	while (count < 64 && (error = demi_push(&qts[count], client, &sga)) == 0)
-		count++;
+	for (; count < 64; count++) {
+		sga = sga_pattern(MIB, 1, (uint64_t)count * MIB);
+		error = demi_push(&qts[count], client, &sga);
+		if (error)
+			break;
+		check_call(demi_sgafree(&sga), 0);
+	}
 	check_call(error, ENOBUFS);
 	assert_int_equal(count, 16);
-	for (int i = 0; i < count; i++)
-		stream_expect(server, MIB, 1, 0);
+	stream_expect(server, 16 * MIB, 1, 0);
 	for (int i = 0; i < count; i++)
 		await_opcode(qts[i], DEMI_OPC_PUSH);
 	check_call(demi_push(&qt, client, &sga), 0);
-	stream_expect(server, MIB, 1, 0);
+	stream_expect(server, MIB, 1, 16 * MIB);
 	await_opcode(qt, DEMI_OPC_PUSH);
 	check_call(demi_sgafree(&sga), 0);
 }

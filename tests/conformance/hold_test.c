@@ -91,10 +91,18 @@ static void backlog_open(struct backlog *backlog, const struct transport *transp
 	check_pending(backlog->filler);
 }
 
+/* Acknowledgments may be under way yet: the libOS's own memory. */
 static void backlog_check_over(const struct backlog *backlog)
 {
+	const struct timespec brief = {.tv_nsec = 1000000};
 	demi_heap_stats_t after = stats_checked();
+	demi_qresult_t result;
+	int count;
 
+	for (int i = 0; i < 1000 && after.objects != backlog->before.objects; i++) {
+		check_call(demi_wait_next_n(&result, 1, &count, &brief), ETIMEDOUT);
+		after = stats_checked();
+	}
 	assert_int_equal(after.bytes_held_only, backlog->before.bytes_held_only);
 	assert_int_equal(after.objects, backlog->before.objects);
 }
@@ -205,7 +213,8 @@ static void free_and_end(const struct transport *transport, bool free_first, boo
 		check_call(demi_close(backlog.pair.client), 0);
 	for (size_t i = 0; i < 2; i++)
 		await_error(pushes[i], ECANCELED);
-	assert_true(stats_checked().bytes_held_only < (cancels ? FILLER + 2 * MIB : 1));
+	assert_true(stats_checked().bytes_held_only <
+		    (cancels || profile_get()->sends_on ? FILLER + 2 * MIB : 1));
 	if (!free_first) {
 		memset(object, 1, 5000);
 		demi_free(object);
@@ -219,6 +228,7 @@ static void free_and_end(const struct transport *transport, bool free_first, boo
 		await_opcode(backlog.filler, DEMI_OPC_PUSH);
 	} else {
 		await_error(backlog.filler, ECANCELED);
+		stream_skip_to_end(backlog.pair.server);
 	}
 	backlog_check_over(&backlog);
 }

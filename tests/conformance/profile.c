@@ -33,6 +33,7 @@ static const struct profile profiles[] = {
 		.ipv4_silent = "10.0.0.99",
 		.ipv6_silent = "fd00::99",
 		.tcp = true,
+		.sends_on = true,
 		.udp = true,
 		.queues = true,
 	},

@@ -169,15 +169,18 @@ int tcp_cancel_push(struct tcp_conn *conn, void *push)
 	return 0;
 }
 
-static bool copy_piece(struct net *net, struct tcp_piece *piece)
+/* Its bytes from @start up to @end, which lie in it, become our own. */
+static bool copy_piece(struct net *net, struct tcp_piece *piece, tcp_seq start, tcp_seq end)
 {
-	struct buf *copy = ip_alloc(net, piece->length);
+	struct buf *copy = ip_alloc(net, end - start);
 
 	if (!copy)
 		return false;
-	memcpy(copy->data, piece->data, piece->length);
+	memcpy(copy->data, piece->data + (start - piece->seq), end - start);
 	heap_release(net->heap, piece->data);
 	piece->data = copy->data;
+	piece->seq = start;
+	piece->length = end - start;
 	return true;
 }
 
@@ -202,24 +205,23 @@ static void cut_behind(struct tcp_conn *conn, struct tcp_piece *last)
 
 bool pushes_keep(struct tcp_conn *conn)
 {
+	tcp_seq limit = seq_max(conn->snd_una + options_of(conn)->max_buffer, conn->snd_nxt);
 	struct tcp_piece *last = NULL;
 
 	for (struct tcp_piece *piece = conn->pieces_head; piece; piece = piece->next) {
-		uint32_t end = piece->seq + piece->length - conn->snd_una;
-
-		bool is_under_way = seq_before(piece->seq, conn->snd_nxt);
-		bool is_kept = (is_under_way || end <= options_of(conn)->max_buffer) &&
-			       copy_piece(net_of(conn), piece);
+		tcp_seq start = seq_max(piece->seq, conn->snd_una);
+		tcp_seq end = seq_min(piece->seq + piece->length, limit);
 
 		piece->push = NULL;
-		if (!is_kept && is_under_way)
-			return false;
-		if (!is_kept) {
-			cut_behind(conn, last);
-			break;
+		if (seq_before(start, end) && copy_piece(net_of(conn), piece, start, end)) {
+			last = piece;
+			continue;
 		}
-		last = piece;
+		if (seq_before(start, conn->snd_nxt))
+			return false;
+		break;
 	}
+	cut_behind(conn, last);
 	return true;
 }
 

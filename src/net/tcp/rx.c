@@ -179,8 +179,8 @@ static void rst_rx(struct tcp_conn *conn, const struct tcp_in *in)
 									       : ECONNRESET;
 
 	if (in->seq == conn->rcv_nxt) {
-		/* Nothing is lost by it when all was said. */
-		if (conn->state == TCP_STATE_TIME_WAIT || conn->state == TCP_STATE_CLOSING)
+		/* Both have said all, and have it all. */
+		if (conn->state >= TCP_STATE_CLOSING && !conn->pieces_head)
 			error = 0;
 		conn_end(conn, error);
 		return;
@@ -411,4 +411,16 @@ bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error)
 			conn->soft_error = error;
 	}
 	return true;
+}
+
+void tcp_unreachable(struct net *net, const struct quoted_packet *quoted)
+{
+	struct tcp_conn *conn = quoted_conn(net, quoted);
+
+	if (!is_under_way(conn, quoted))
+		return;
+	if (conn->state == TCP_STATE_SYN_SENT)
+		conn_end(conn, EHOSTUNREACH);
+	else
+		conn->soft_error = EHOSTUNREACH;
 }

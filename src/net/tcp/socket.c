@@ -205,9 +205,10 @@ void tcp_cancel_connect(struct tcp_conn *conn)
 	if (conn->state != TCP_STATE_SYN_SENT && conn->state != TCP_STATE_SYN_RECEIVED)
 		return;
 	conn->owner = NULL;
-	conn->is_freed = false;
 	conn_end(conn, 0);
+	restore(conn);
 	conn->owner = owner;
+	conn->was_told_end = false;
 }
 
 /* ---- A connection's beginning ---- */

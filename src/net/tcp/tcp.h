@@ -76,6 +76,9 @@ void tcp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf);
  */
 bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error);
 
+/** tcp_unreachable - the first hop of a segment of ours did not answer: a connect ends by that */
+void tcp_unreachable(struct net *net, const struct quoted_packet *quoted);
+
 /** tcp_is_ours - whether @quoted can be a segment of ours: before pmtu_lower believes it */
 bool tcp_is_ours(struct net *net, const struct quoted_packet *quoted);
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "base/container.h"
-#include "net/neighbour.h"
 #include "net/tcp/conn.h"
 
 #define MS_NS UINT64_C(1000000)
@@ -161,17 +160,9 @@ static bool syn_gives_up(const struct tcp_conn *conn)
 	return conn->settings.syn_retries && conn->backoff >= conn->settings.syn_retries;
 }
 
-/* The network that we are on knows no way: no later SYN will find one. */
-static bool is_unreachable(const struct tcp_conn *conn)
-{
-	return !conn->is_passive && conn->soft_error == EHOSTUNREACH && conn->path.neighbour &&
-	       conn->path.generation == net_of(conn)->generation &&
-	       conn->path.neighbour->state == NEIGHBOUR_FAILED;
-}
-
 static void syn_timeout(struct tcp_conn *conn)
 {
-	if (syn_gives_up(conn) || is_unreachable(conn)) {
+	if (syn_gives_up(conn)) {
 		conn_end(conn, timeout_error(conn));
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #define ECN_ECT0 2u /* RFC 3168, section 5 */
 #define WINDOW_MAX 65535u
+#define LOCAL_PIECES_MAX 16u /* by reference in a segment to ourselves */
 
 _Static_assert(NETDEV_HEAD_ROOM >= IPV6_HEADER_BYTES + ETH_HEADER_BYTES_MAX, "headers fit");
 
@@ -76,15 +77,14 @@ static void gather(unsigned char *to, const struct tcp_piece *piece, tcp_seq seq
 	}
 }
 
-/* Whether the pieces are few enough for the device. */
+/* Whether the pieces are few enough for the device; to ourselves all is copied anyway. */
 static bool fits_chain(const struct tcp_conn *conn, const struct tcp_out *out)
 {
-	uint32_t most = net_of(conn)->device->caps.segments_max, count = 1;
+	uint32_t most = conn->path.is_local ? LOCAL_PIECES_MAX
+					    : net_of(conn)->device->caps.segments_max;
 	tcp_seq end = out->seq + out->length;
+	uint32_t count = 1;
 
-	/* Copied all the same, into one run. */
-	if (conn->path.is_local)
-		return true;
 	for (const struct tcp_piece *piece = out->piece; piece; piece = piece->next) {
 		if (++count > most)
 			return false;
@@ -92,6 +92,32 @@ static bool fits_chain(const struct tcp_conn *conn, const struct tcp_out *out)
 			break;
 	}
 	return true;
+}
+
+static uint32_t room_behind(const struct buf *frame)
+{
+	const unsigned char *end = (const unsigned char *)(frame + 1) + frame->capacity;
+
+	return (uint32_t)(end - frame->data) - frame->length;
+}
+
+/* Into the frame; a segment to ourselves may be longer: into memory that its shell alone keeps. */
+static bool copy_payload(struct net *net, const struct tcp_out *out, struct buf *head)
+{
+	struct buf *copy;
+
+	if (likely(room_behind(head) >= out->length)) {
+		gather(head->data + head->length, out->piece, out->seq, out->length);
+		head->length += out->length;
+		return true;
+	}
+	copy = ip_alloc(net, out->length);
+	if (!copy)
+		return false;
+	gather(copy->data, out->piece, out->seq, out->length);
+	head->next = netdev_reference(net->device, copy->data, out->length);
+	heap_release(net->heap, copy);
+	return head->next != NULL;
 }
 
 static bool refer(struct netdev *device, struct buf *head, const struct tcp_out *out)
@@ -121,11 +147,8 @@ static bool add_payload(struct tcp_conn *conn, const struct tcp_out *out, struct
 {
 	struct net *net = net_of(conn);
 
-	if (likely(out->length <= net->copy_max) || !fits_chain(conn, out)) {
-		gather(head->data + head->length, out->piece, out->seq, out->length);
-		head->length += out->length;
-		return true;
-	}
+	if (likely(out->length <= net->copy_max) || !fits_chain(conn, out))
+		return copy_payload(net, out, head);
 	conn->table->counts.referred_bytes += out->length;
 	return refer(net->device, head, out);
 }
