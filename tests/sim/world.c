@@ -185,7 +185,8 @@ static uint64_t next_of(const struct station *station)
 	uint64_t timer_ns = timer_wheel_next_ns(&station->sched.timers);
 	uint64_t next_ns = station->device->ops->next_ns(station->device);
 
-	if (station->net && (station->net->tx_count || station->net->loopback_count))
+	if (station->net && (station->net->tx_count || station->net->loopback_count ||
+			     sched_has_ready(&station->sched)))
 		return 0;
 	return timer_ns < next_ns ? timer_ns : next_ns;
 }
@@ -210,11 +211,14 @@ static void poll_all(struct world *world)
 
 void world_run(struct world *world, uint64_t until_ns)
 {
+	world->halts = false;
 	for (;;) {
 		uint64_t next_ns = UINT64_MAX;
 
 		assert_true(++world->rounds < ROUNDS_MAX);
 		poll_all(world);
+		if (world->halts)
+			return;
 		for (unsigned int i = 0; i < STATIONS_MAX; i++) {
 			if (world->stations[i].device && next_of(&world->stations[i]) < next_ns)
 				next_ns = next_of(&world->stations[i]);

@@ -73,6 +73,7 @@ struct world {
 	/* Of every 1,000,000 frames so many have one bit inverted, which a checksum always sees. */
 	uint32_t invert;
 	unsigned int cut_off; /* bit: this station's frames go nowhere */
+	bool halts;           /* set by who hears something: world_run ends with this round */
 };
 
 void world_begin(struct world *world, const struct sim_options *options);
@@ -80,7 +81,7 @@ void world_begin(struct world *world, const struct sim_options *options);
 /** world_end - close all, having run until no timer is left; nothing may be lost */
 void world_end(struct world *world);
 
-/** world_run - let everything happen that does up to @until_ns */
+/** world_run - let everything happen that does up to @until_ns, or until world->halts is set */
 void world_run(struct world *world, uint64_t until_ns);
 
 /** world_settle - and so long that duplicates have been looked for and addresses announced */
