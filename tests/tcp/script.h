@@ -39,8 +39,8 @@ enum {
 #define HOST_PORT 80u   /* of the stack; an active opener's is learned from its SYN */
 #define PEER_PORT 4000u /* of the test */
 #define LINK_NS (10 * US)
-#define PROMPT_NS (2 * MS)        /* what is to be sent at once is sent within this */
-#define DELAYED_NS (500 * MS)     /* RFC 9293, 3.8.6.3: an acknowledgment waits no longer */
+#define PROMPT_NS (2 * MS)    /* what is to be sent at once is sent within this */
+#define DELAYED_NS (500 * MS) /* RFC 9293, 3.8.6.3: an acknowledgment waits no longer */
 #define PEER_ISS 1000000u
 #define PEER_WINDOW 65535u
 #define SCRIPT_FLOWS_MAX 512u
@@ -59,9 +59,9 @@ enum {
 
 /** A segment: injected, heard, or a pattern for what is heard. */
 struct segment {
-	uint8_t flags; /* as a pattern: exactly these, but PSH */
-	uint32_t seq;  /* relative to its sender's SYN */
-	uint32_t ack;  /* relative to the other's SYN */
+	uint8_t flags;   /* as a pattern: exactly these, but PSH */
+	uint32_t seq;    /* relative to its sender's SYN */
+	uint32_t ack;    /* relative to the other's SYN */
 	uint32_t length; /* bytes of payload */
 	uint32_t window; /* the header's field; injected, 0 is script.peer_window */
 	uint32_t ignore; /* of a pattern: ANY_ */
@@ -84,19 +84,19 @@ struct segment {
 
 	/* Injected only. */
 	bool zero_window;
-	bool no_timestamp;      /* though both have them */
-	bool echoes_nothing;    /* the echo is 0 */
-	bool garbage;           /* the payload is not the stream's */
+	bool no_timestamp;   /* though both have them */
+	bool echoes_nothing; /* the echo is 0 */
+	bool garbage;        /* the payload is not the stream's */
 	bool bad_checksum;
 	const uint8_t *options; /* instead of the options above */
 	uint8_t option_bytes;   /* multiple of 4 */
 	uint8_t offset_bytes;   /* header length that is claimed; 0: the right one */
 	uint8_t reserved;       /* the four bits between offset and flags */
 	const struct ip_address *source, *destination; /* NULL: the peer's, the stack's */
-	bool to_all; /* in a broadcast frame of Ethernet */
+	bool to_all;                                   /* in a broadcast frame of Ethernet */
 
 	/* Heard only. */
-	uint64_t at_ns; /* when the stack sent it */
+	uint64_t at_ns;       /* when the stack sent it */
 	uint8_t option_space; /* bytes of options */
 	uint8_t hop_limit;
 	bool dont_fragment;
@@ -104,9 +104,9 @@ struct segment {
 
 /** How a connection is opened and what the peer offers; all zero: options but MSS 1460 or 1440. */
 struct script_options {
-	uint16_t mss;      /* the peer's; 0: the link's */
-	bool no_mss;       /* it offers none */
-	bool scaling;      /* and shift */
+	uint16_t mss; /* the peer's; 0: the link's */
+	bool no_mss;  /* it offers none */
+	bool scaling; /* and shift */
 	uint8_t shift;
 	bool sack;
 	bool timestamps;
@@ -116,10 +116,10 @@ struct script_options {
 	uint64_t rtt_ns;   /* before the SYN-ACK or the ACK of it is answered; 0: at once */
 	uint32_t mtu;      /* of the link; 0: 1500 */
 	uint64_t seed;
-	bool no_delay_off; /* Nagle */
-	bool refuses;      /* the application takes no data by itself */
-	uint32_t receive_bytes; /* SO_RCVBUF */
-	int backlog;       /* 0: 8 */
+	bool no_delay_off;          /* Nagle */
+	bool refuses;               /* the application takes no data by itself */
+	uint32_t receive_bytes;     /* SO_RCVBUF */
+	int backlog;                /* 0: 8 */
 	struct net_tcp_options tcp; /* connections_max 0: script_tcp() */
 };
 
@@ -131,7 +131,7 @@ struct script_told {
 /** The application: one socket. */
 struct app {
 	struct tcp_conn *conn; /* NULL: closed by us */
-	bool refuses; /* takes no data by itself: app_take */
+	bool refuses;          /* takes no data by itself: app_take */
 	uint32_t acceptable;
 	uint32_t connects; /* times that it was told */
 	int connect_error;
@@ -150,17 +150,17 @@ struct app {
 struct flow {
 	uint16_t peer_port, host_port;
 	uint32_t host_iss, peer_iss;
-	bool is_known;  /* the stack has sent a SYN */
+	bool is_known; /* the stack has sent a SYN */
 	bool host_timestamps, peer_timestamps;
 	bool host_sack, peer_sack;
 	bool host_scaling, peer_scaling;
 	uint8_t host_shift, peer_shift;
-	uint16_t peer_mss;      /* 0: none was offered */
-	uint32_t host_echo;     /* last timestamp heard */
-	uint32_t peer_sent;     /* relative end of what was injected, in window or not */
-	uint32_t host_sent;     /* relative end of what was heard */
-	uint32_t send_edge;     /* relative; the furthest that the peer allowed */
-	uint32_t receive_edge;  /* relative; the furthest that the stack advertised */
+	uint16_t peer_mss;     /* 0: none was offered */
+	uint32_t host_echo;    /* last timestamp heard */
+	uint32_t peer_sent;    /* relative end of what was injected, in window or not */
+	uint32_t host_sent;    /* relative end of what was heard */
+	uint32_t send_edge;    /* relative; the furthest that the peer allowed */
+	uint32_t receive_edge; /* relative; the furthest that the stack advertised */
 	bool has_send_edge, has_receive_edge;
 };
 
@@ -171,14 +171,14 @@ struct script {
 	struct script_options options;
 	bool is_v6;
 	uint64_t begin_ns;
-	uint64_t event_ns; /* of the last injection, call or match: what expect_within counts from */
+	uint64_t
+		event_ns; /* of the last injection, call or match: what expect_within counts from */
 
 	struct app listener, app;
 	struct flow flows[SCRIPT_FLOWS_MAX];
 	uint32_t flow_count;
 	uint16_t active_port; /* of the stack's last SYN */
 	uint32_t peer_window; /* what inject offers where the test does not say */
-	uint16_t mss;         /* payload that fits: what the stack may send in a segment */
 
 	/* Turned off by tests that go beyond them. */
 	bool allows_beyond_window;
@@ -222,8 +222,7 @@ _Noreturn void script_fail(const char *file, int line, const char *what,
 #define inject(...) script_inject(&(struct segment){__VA_ARGS__})
 
 /** expect - the next segment of the stack, which is sent at once. Return: it, until the next call */
-#define expect(...)                                          \
-	script_expect(__FILE__, __LINE__, 0, PROMPT_NS, &(struct segment){__VA_ARGS__})
+#define expect(...) script_expect(__FILE__, __LINE__, 0, PROMPT_NS, &(struct segment){__VA_ARGS__})
 
 /** expect_within - the next one, sent so long after the last injection, call or match */
 #define expect_within(from_ns, to_ns, ...) \
@@ -233,9 +232,9 @@ _Noreturn void script_fail(const char *file, int line, const char *what,
 #define expect_nothing(ns) script_expect_nothing(__FILE__, __LINE__, ns)
 
 /** check - a condition; what was sent so far is printed when it fails */
-#define check(condition)                                                  \
-	do {                                                              \
-		if (!(condition))                                         \
+#define check(condition)                                                   \
+	do {                                                               \
+		if (!(condition))                                          \
 			script_fail(__FILE__, __LINE__, #condition, NULL); \
 	} while (0)
 
@@ -277,9 +276,9 @@ enum script_icmp {
 struct icmp_injection {
 	enum script_icmp kind;
 	uint32_t mtu;
-	uint32_t seq; /* relative, of the quoted segment */
+	uint32_t seq;                  /* relative, of the quoted segment */
 	uint16_t peer_port, host_port; /* 0: as in a segment */
-	uint32_t quoted_length; /* bytes of the quoted segment's payload */
+	uint32_t quoted_length;        /* bytes of the quoted segment's payload */
 };
 
 void script_inject_icmp(const struct icmp_injection *icmp);
@@ -346,6 +345,15 @@ void reach_time_wait(void);
 /** pass_data - the stack pushes @count segments of 100 bytes, each acknowledged after @rtt_ns */
 void pass_data(uint32_t count, uint64_t rtt_ns);
 
+/** script_mss - payload of a full segment of the stack's */
+uint32_t script_mss(void);
+
+/** push_segments - so many full ones in one push, sent at once; the relative number of the first */
+uint32_t push_segments(uint32_t count);
+
+/** expect_refusal - the stack says nothing, or resets; no SYN-ACK, and no connection comes of it */
+void expect_refusal(void);
+
 /* ---- Between the files of the script ---- */
 
 /** script_byte - of either stream, at an offset */
@@ -370,8 +378,14 @@ void script_app_free(void);
 
 extern const char SCRIPT_V4[], SCRIPT_V6[];
 
-#define SCRIPT_TEST_V4(test) {#test "/ipv4", test, NULL, NULL, (void *)(uintptr_t)SCRIPT_V4}
-#define SCRIPT_TEST_V6(test) {#test "/ipv6", test, NULL, NULL, (void *)(uintptr_t)SCRIPT_V6}
+#define SCRIPT_TEST_V4(test)                                                  \
+	{                                                                     \
+#test "/ipv4", test, NULL, NULL, (void *)(uintptr_t)SCRIPT_V4 \
+	}
+#define SCRIPT_TEST_V6(test)                                                  \
+	{                                                                     \
+#test "/ipv6", test, NULL, NULL, (void *)(uintptr_t)SCRIPT_V6 \
+	}
 
 /** SCRIPT_TEST - a test of both versions, for a list of struct CMUnitTest */
 #define SCRIPT_TEST(test) SCRIPT_TEST_V4(test), SCRIPT_TEST_V6(test)

@@ -353,3 +353,33 @@ void pass_data(uint32_t count, uint64_t rtt_ns)
 		inject(.flags = ACK, .seq = ack, .ack = seq);
 	}
 }
+
+uint32_t script_mss(void)
+{
+	const struct script_options *options = &script.options;
+	uint32_t mss = options->no_mss ? (script.is_v6 ? 1220 : 536) : options->mss;
+
+	return mss - (script_flow(0, 0)->peer_timestamps ? TCP_TIMESTAMP_BYTES : 0);
+}
+
+uint32_t push_segments(uint32_t count)
+{
+	uint32_t mss = script_mss();
+	uint32_t first = script_flow(0, 0)->host_sent;
+
+	app_push(count * mss);
+	for (uint32_t i = 0; i < count; i++)
+		expect(.flags = ACK, .seq = first + i * mss, .ack = script_flow(0, 0)->peer_sent,
+		       .length = mss);
+	return first;
+}
+
+void expect_refusal(void)
+{
+	const struct segment *segment;
+
+	while ((segment = script_next(1500 * MS)))
+		check(segment->flags & RST);
+	check(script_counts().connections == 0);
+	check(script.listener.acceptable == 0);
+}

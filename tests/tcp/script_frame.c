@@ -551,6 +551,9 @@ static void check_length(const struct flow *flow, const struct segment *segment)
 {
 	uint32_t mss = flow->peer_mss ? flow->peer_mss : script.is_v6 ? 1220 : 536;
 
+	/* An offer that leaves no room for payload need not be kept. */
+	if (mss < 88)
+		mss = 88;
 	/* RFC 6691, 2: options come off what fits. */
 	require(segment->length + segment->option_space <= mss, "longer than the MSS", segment);
 	if (!flow->has_send_edge || script.allows_beyond_window)
