@@ -271,6 +271,8 @@ enum script_icmp {
 	ICMP_NO_PROTOCOL,
 	ICMP_PROHIBITED,
 	ICMP_TIME_EXCEEDED,
+	ICMP_BAD_FIELD,     /* parameter problem */
+	ICMP_SOURCE_QUENCH, /* IPv4 alone */
 };
 
 struct icmp_injection {
