@@ -5,9 +5,6 @@
 #define SLACK_NS (20 * US) /* of a timer's tick and of rounds */
 #define QUIET_NS (1300 * SECOND)
 
-/* Declared by the stack where struct net_tcp_options is. */
-void net_tcp_defaults(struct net_tcp_options *options);
-
 struct script script;
 const char SCRIPT_V4[] = "ipv4", SCRIPT_V6[] = "ipv6";
 
@@ -15,7 +12,7 @@ struct net_tcp_options script_tcp(void)
 {
 	struct net_tcp_options options = {0};
 
-	net_tcp_defaults(&options);
+	tcp_defaults(&options);
 	return options;
 }
 
