@@ -22,7 +22,7 @@ static void rfc9293_3_9_2_2__a_port_that_is_unreachable_refuses_a_connect(void *
 	script_end();
 }
 
-static void rfc9293_3_9_2_2__a_missing_protocol_fails_a_connect(void **state)
+static void rfc9293_3_9_2_2__a_missing_protocol_fails_a_connect_v4(void **state)
 {
 	script_begin(*state, &(struct script_options){0});
 	app_connect();
@@ -31,6 +31,23 @@ static void rfc9293_3_9_2_2__a_missing_protocol_fails_a_connect(void **state)
 	advance(MS);
 	check(script.app.connects == 1 && script.app.connect_error != 0);
 	expect_nothing(10 * SECOND);
+	script_end();
+}
+
+/* Of ICMPv6 it is a parameter problem, and those are soft. */
+static void rfc9293_3_9_2_2__a_parameter_problem_does_not_end_a_connect(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	app_connect();
+	expect(.flags = SYN);
+	inject_icmp(.kind = ICMP_BAD_FIELD, .seq = 0);
+	if (script.is_v6)
+		inject_icmp(.kind = ICMP_NO_PROTOCOL, .seq = 0);
+	advance(100 * MS);
+	check(script.app.connects == 0);
+	inject(.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460);
+	expect(.flags = ACK, .seq = 1, .ack = 1);
+	check(script.app.connects == 1 && script.app.connect_error == 0);
 	script_end();
 }
 
@@ -197,7 +214,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(rfc9293_3_9_2_2__a_port_that_is_unreachable_refuses_a_connect),
-		SCRIPT_TEST(rfc9293_3_9_2_2__a_missing_protocol_fails_a_connect),
+		SCRIPT_TEST_V4(rfc9293_3_9_2_2__a_missing_protocol_fails_a_connect_v4),
+		SCRIPT_TEST(rfc9293_3_9_2_2__a_parameter_problem_does_not_end_a_connect),
 		SCRIPT_TEST(rfc9293_3_9_2_2__an_unreachable_host_does_not_end_a_connect),
 		SCRIPT_TEST(rfc9293_3_9_2_2__a_connect_goes_on_after_an_unreachable_network),
 		SCRIPT_TEST(rfc5927_4_1__an_error_about_another_number_is_ignored_in_syn_sent),

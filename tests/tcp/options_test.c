@@ -329,7 +329,7 @@ static void rfc9293_3_9_2__the_hop_limit_can_be_set(void **state)
 }
 
 /* 3.9.1.9: the differentiated services field. */
-static void rfc9293_3_9_1__the_traffic_class_can_be_set(void **state)
+static void rfc9293_3_9_1_9__the_traffic_class_can_be_set(void **state)
 {
 	script_begin(*state, &(struct script_options){0});
 	open_passive();
@@ -377,7 +377,7 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_2__what_is_turned_off_is_not_offered),
 		SCRIPT_TEST(rfc9293_3_2__a_syn_offers_all_that_we_can),
 		SCRIPT_TEST(rfc9293_3_9_2__the_hop_limit_can_be_set),
-		SCRIPT_TEST(rfc9293_3_9_1__the_traffic_class_can_be_set),
+		SCRIPT_TEST(rfc9293_3_9_1_9__the_traffic_class_can_be_set),
 		SCRIPT_TEST_V4(rfc1191_3__segments_are_not_to_be_fragmented_v4),
 	};
 

@@ -30,7 +30,12 @@ static void rfc8985_6_2__a_hole_is_lost_after_the_reordering_window(void **state
 	advance(RTT_NS);
 	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(2), at(3)}});
 	expect_within(15 * MS, 40 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
-	expect(.flags = ACK, .seq = at(1), .ack = 1, .length = mss);
+	/* The second is lost as well; when it goes the window says (RFC 6937). */
+	if (!script_next(PROMPT_NS)) {
+		inject(.flags = ACK, .seq = 1, .ack = at(1), .sack_count = 1,
+		       .sack = {{at(2), at(3)}});
+		expect(.flags = ACK, .seq = at(1), .ack = 1, .length = mss);
+	}
 	inject(.flags = ACK, .seq = 1, .ack = at(3));
 	check(app_pushed() == 1);
 	script_end();
@@ -95,12 +100,12 @@ static void rfc8985_6_2__a_lost_retransmission_is_sent_again_before_the_timeout(
 	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(5)}});
 	again_ns = expect(.flags = ACK, .seq = at(0), .ack = 1, .length = mss)->at_ns;
 	/* New data behind it arrives, the retransmission does not. */
-	push_segments(3);
+	push_segments(1);
 	advance(RTT_NS);
-	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(8)}});
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(6)}});
 	segment = expect_within(0, 60 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
 	check(segment->at_ns - again_ns < 190 * MS);
-	inject(.flags = ACK, .seq = 1, .ack = at(8));
+	inject(.flags = ACK, .seq = 1, .ack = at(6));
 	check(app_pushed() == 2);
 	script_end_quietly();
 }
@@ -166,10 +171,15 @@ static void rfc8985_7_4__a_probe_that_arrives_starts_recovery(void **state)
 	begin(*state);
 	push_segments(4);
 	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(3), .ack = 1, .length = mss);
-	advance(RTT_NS);
+	/* A little more than the least round trip: else it might be the original's (6.2, step 2). */
+	advance(RTT_NS + MS);
 	inject(.flags = ACK, .seq = 1, .ack = at(1), .sack_count = 1, .sack = {{at(3), at(4)}});
 	expect_within(0, 60 * MS, .flags = ACK, .seq = at(1), .ack = 1, .length = mss);
-	expect(.flags = ACK, .seq = at(2), .ack = 1, .length = mss);
+	if (!script_next(PROMPT_NS)) {
+		inject(.flags = ACK, .seq = 1, .ack = at(2), .sack_count = 1,
+		       .sack = {{at(3), at(4)}});
+		expect(.flags = ACK, .seq = at(2), .ack = 1, .length = mss);
+	}
 	inject(.flags = ACK, .seq = 1, .ack = at(4));
 	check(app_stats().timeouts == 0);
 	check(app_pushed() == 1);
@@ -186,8 +196,11 @@ static void rfc8985_7_4__a_loss_that_the_probe_repaired_reduces_the_window(void 
 	before = app_stats().cwnd;
 	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(5), .ack = 1, .length = mss);
 	advance(RTT_NS);
-	/* One acknowledgment of everything, and none of a duplicate: the original was lost. */
 	inject(.flags = ACK, .seq = 1, .ack = at(6));
+	/* What is sent after it is acknowledged, and no duplicate was reported: it was lost. */
+	push_segments(1);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = at(7));
 	advance(RTT_NS);
 	check(app_stats().cwnd < before);
 	script_end();

@@ -430,7 +430,7 @@ static void rfc6675_5_1__after_a_timeout_reports_still_count(void **state)
 	while (script.heard_next < script.heard_count) {
 		const struct segment *segment = script_next(0);
 
-		check(segment->seq == at(1));
+		check(segment->seq >= at(1) && segment->seq + segment->length <= at(2));
 	}
 	inject(.flags = ACK, .seq = 1, .ack = at(6));
 	check(app_pushed() == 1);

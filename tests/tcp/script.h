@@ -315,6 +315,9 @@ void app_shutdown(int how);
 /** app_close - and be told of it */
 void app_close(void);
 
+/** app_drop - close, and know it no more */
+void app_drop(void);
+
 /** app_linger_zero - the next close resets */
 void app_linger_zero(void);
 

@@ -191,6 +191,15 @@ void app_close(void)
 	tcp_close(conn, true);
 }
 
+void app_drop(void)
+{
+	struct tcp_conn *conn = script.app.conn;
+
+	script_touch();
+	script.app.conn = NULL;
+	tcp_close(conn, false);
+}
+
 void app_linger_zero(void)
 {
 	struct tcp_settings *settings = tcp_settings(script.app.conn);

@@ -296,7 +296,7 @@ static void note_injected(struct flow *flow, const struct segment *segment)
 
 	if ((segment->flags & SYN) && !segment->seq)
 		note_offer(flow, segment);
-	if ((int32_t)(end - flow->peer_sent) > 0)
+	if (!(segment->flags & RST) && (int32_t)(end - flow->peer_sent) > 0)
 		flow->peer_sent = end;
 	if (!flow->has_send_edge || (int32_t)(edge - flow->send_edge) > 0)
 		flow->send_edge = edge;
@@ -655,7 +655,7 @@ static void keep(const struct segment *segment)
 static void hear_tcp(struct segment *segment, const struct packet *packet, const uint8_t *data,
 		     uint32_t length)
 {
-	struct tcp_header header;
+	struct tcp_header header = {0};
 	struct tcp_options options;
 	struct flow *flow;
 	int header_bytes = tcp_parse(&header, data, length);
@@ -727,7 +727,7 @@ static void hear_ipv6(const uint8_t *data, uint32_t length)
 
 void script_hear(struct station *station, const uint8_t *data, uint32_t length)
 {
-	struct eth_header eth;
+	struct eth_header eth = {0};
 	int header_bytes = eth_parse(&eth, data, length);
 
 	(void)station;
