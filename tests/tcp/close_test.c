@@ -327,6 +327,71 @@ static void rfc9293_3_10_4__a_fin_is_sent_again_in_last_ack(void **state)
 	script_end();
 }
 
+/* With the text before it, when both were lost. */
+static void rfc9293_3_10_4__text_and_fin_are_sent_again_together(void **state)
+{
+	uint32_t end = 0;
+
+	script_begin(*state, &(struct script_options){.sack = true});
+	open_passive();
+	app_push(100);
+	app_close();
+	advance(MS);
+	check(script_skip() >= 1);
+	/* Whatever is sent again, in the end it has been all: 100 bytes and the FIN. */
+	for (unsigned int i = 0; i < 8 && end != 102; i++) {
+		const struct segment *again = script_next(5 * SECOND);
+
+		check(again);
+		end = again->seq + again->length + !!(again->flags & FIN);
+		if (end != 102)
+			inject(.flags = ACK, .seq = 1, .ack = end);
+	}
+	check(end == 102);
+	inject(.flags = ACK, .seq = 1, .ack = 102);
+	advance(MS);
+	check(script.app.closes == 1 && script.app.close_error == 0);
+	script_end_quietly();
+}
+
+/* An acknowledgment of the text alone: the FIN comes again. */
+static void rfc9293_3_10_4__a_fin_that_was_lost_behind_its_text_is_sent_again(void **state)
+{
+	const struct segment *again;
+
+	script_begin(*state, &(struct script_options){.sack = true, .timestamps = true});
+	open_passive();
+	app_push(100);
+	app_close();
+	advance(MS);
+	script_skip();
+	inject(.flags = ACK, .seq = 1, .ack = 101);
+	again = script_next(5 * SECOND);
+	check(again && (again->flags & FIN));
+	check(again->seq + again->length == 101);
+	inject(.flags = ACK, .seq = 1, .ack = 102);
+	advance(MS);
+	check(script.app.closes == 1 && script.app.close_error == 0);
+	script_end_quietly();
+}
+
+/* Text behind the number of a FIN cannot be. */
+static void rfc9293_3_10_7_4__text_behind_an_early_fin_is_not_delivered(void **state)
+{
+	script_begin(*state, &(struct script_options){.sack = true});
+	open_passive();
+	inject(.flags = FIN | ACK, .seq = 101, .ack = 1, .length = 50);
+	inject(.flags = ACK, .seq = 152, .ack = 1, .length = 50);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	inject(.flags = FIN | ACK, .seq = 101, .ack = 1, .length = 50);
+	advance(SECOND);
+	script_skip();
+	check(script.app.received == 150);
+	check(script.app.ends == 1 && script.app.end_error == 0);
+	check(app_state() == TCP_STATE_CLOSE_WAIT);
+	script_end_quietly();
+}
+
 /* An acknowledgment of all but the FIN does not end LAST-ACK; nor one of too much. */
 static void rfc9293_3_10_7_4__only_the_ack_of_our_fin_ends_last_ack(void **state)
 {
@@ -605,6 +670,9 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_10_2__a_push_after_shutdown_fails),
 		SCRIPT_TEST(rfc9293_3_10_4__a_fin_is_sent_again_until_it_is_acknowledged),
 		SCRIPT_TEST(rfc9293_3_10_4__a_fin_is_sent_again_in_last_ack),
+		SCRIPT_TEST(rfc9293_3_10_4__text_and_fin_are_sent_again_together),
+		SCRIPT_TEST(rfc9293_3_10_4__a_fin_that_was_lost_behind_its_text_is_sent_again),
+		SCRIPT_TEST(rfc9293_3_10_7_4__text_behind_an_early_fin_is_not_delivered),
 		SCRIPT_TEST(rfc9293_3_10_7_4__only_the_ack_of_our_fin_ends_last_ack),
 		SCRIPT_TEST(rfc9293_3_10_7_1__a_segment_after_the_end_is_reset),
 		SCRIPT_TEST(rfc9293_3_6_1__a_close_with_unread_data_resets),

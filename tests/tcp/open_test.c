@@ -583,6 +583,42 @@ static void rfc9293_3_5__the_syn_ack_of_a_crossing_is_sent_again(void **state)
 	script_end();
 }
 
+/* The SYN-ACK of a crossing answers what the peer's SYN offered, as any other. */
+static void rfc9293_3_5__a_crossing_negotiates_options(void **state)
+{
+	script_begin(
+		*state,
+		&(struct script_options){
+			.scaling = true, .shift = 2, .mss = 700, .sack = true, .timestamps = true});
+	app_connect();
+	expect(.flags = SYN);
+	inject(.flags = SYN, .seq = 0, .mss = 700, .scaling = true, .shift = 2,
+	       .sack_permitted = true, .has_timestamp = true, .window = 20000);
+	expect(.flags = SYN | ACK, .seq = 0, .ack = 1, .scaling = true, .sack_permitted = true,
+	       .has_timestamp = true);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	/* That 700 and the timestamps are kept is checked of every segment. */
+	push_segments(1);
+	inject(.flags = ACK, .seq = 101, .ack = 1, .length = 100);
+	expect(.flags = ACK, .seq = 1 + script_mss(), .ack = 1, .sack_count = 1,
+	       .sack = {{101, 201}});
+	script_end();
+}
+
+/* A peer that sends its SYN again meanwhile is answered again. */
+static void rfc9293_3_5__a_crossing_syn_again_is_answered_again(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	reach_crossing();
+	advance(100 * MS);
+	inject(.flags = SYN, .seq = 0, .mss = 1460);
+	expect(.ignore = ANY_FLAGS | ANY_SEQ, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	script_end();
+}
+
 /* MUST-11: it came of an active open, so the application is told. */
 static void rfc9293_3_5__a_reset_of_a_crossing_refuses(void **state)
 {
@@ -754,6 +790,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_5__syns_that_cross_make_one_connection),
 		SCRIPT_TEST(rfc9293_3_5__a_crossing_syn_acknowledged_by_data_establishes),
 		SCRIPT_TEST(rfc9293_3_5__the_syn_ack_of_a_crossing_is_sent_again),
+		SCRIPT_TEST(rfc9293_3_5__a_crossing_negotiates_options),
+		SCRIPT_TEST(rfc9293_3_5__a_crossing_syn_again_is_answered_again),
 		SCRIPT_TEST(rfc9293_3_5__a_reset_of_a_crossing_refuses),
 		SCRIPT_TEST(rfc9293_3_10_4__a_connect_that_is_given_up_sends_nothing_more),
 		SCRIPT_TEST(rfc9293_3_10_4__a_socket_closed_while_it_connects_sends_nothing_more),

@@ -129,6 +129,58 @@ static void rfc9293_3_8_6_1__a_window_may_stay_shut_for_hours(void **state)
 	script_end_quietly();
 }
 
+/* SHLD-17: nor does what was sent before the window shrank behind it, when the peer answers. */
+static void rfc9293_3_8_6__text_beyond_a_shrunk_window_does_not_time_out(void **state)
+{
+	uint64_t end_ns;
+
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	app_push(500);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 500);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+	for (end_ns = script_now() + 3600 * SECOND; script_now() < end_ns;) {
+		check(script_next(300 * SECOND));
+		inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+	}
+	check(script.app.ends == 0 && script.app.told_count == 0);
+	inject(.flags = ACK, .seq = 1, .ack = 501);
+	check(app_pushed() == 1);
+	script_end_quietly();
+}
+
+/* SHLD-30: the answers, equal as they are, are no duplicate acknowledgments of a loss. */
+static void check_answered_probes(const void *version, bool sack)
+{
+	struct script_options options = {.sack = sack, .tcp = script_tcp()};
+	uint64_t event_ns, gap_ns;
+	uint32_t threshold;
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(version, &options);
+	shut();
+	threshold = app_stats().ssthresh;
+	event_ns = script.event_ns;
+	gap_ns = expect_probe(150 * MS, 1200 * MS, 1)->at_ns - event_ns;
+	for (unsigned int i = 0; i < 7; i++) {
+		inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+		event_ns = script.event_ns;
+		gap_ns = expect_probe(gap_ns * 3 / 2, gap_ns * 9 / 4, 1)->at_ns - event_ns;
+	}
+	check(app_stats().ssthresh == threshold);
+	script_end();
+}
+
+static void rfc9293_3_8_6_1__answers_to_probes_are_no_duplicate_acks(void **state)
+{
+	check_answered_probes(*state, false);
+}
+
+static void rfc9293_3_8_6_1__answers_to_probes_are_no_duplicate_acks_with_sack(void **state)
+{
+	check_answered_probes(*state, true);
+}
+
 /* 3.8.3: but a peer that is gone is given up. */
 static void rfc9293_3_8_3__probes_that_nobody_answers_end(void **state)
 {
@@ -270,6 +322,9 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_8_6_1__a_probe_that_was_taken_counts),
 		SCRIPT_TEST(rfc9293_3_8_6_1__probes_advance_with_what_is_taken),
 		SCRIPT_TEST(rfc9293_3_8_6_1__a_window_may_stay_shut_for_hours),
+		SCRIPT_TEST(rfc9293_3_8_6__text_beyond_a_shrunk_window_does_not_time_out),
+		SCRIPT_TEST(rfc9293_3_8_6_1__answers_to_probes_are_no_duplicate_acks),
+		SCRIPT_TEST(rfc9293_3_8_6_1__answers_to_probes_are_no_duplicate_acks_with_sack),
 		SCRIPT_TEST(rfc9293_3_8_3__probes_that_nobody_answers_end),
 		SCRIPT_TEST(rfc9293_3_8_6_1__an_idle_connection_with_a_shut_window_is_not_probed),
 		SCRIPT_TEST(rfc9293_3_8_6_1__our_shut_window_answers_probes),

@@ -183,6 +183,27 @@ static void rfc6298_3__what_was_sent_twice_makes_no_sample(void **state)
 	script_end();
 }
 
+/* RFC 6298, 5: only a new sample takes the doublings back, and what was sent twice makes none. */
+static void rfc6298_5__a_doubled_timeout_stays_until_the_next_sample(void **state)
+{
+	begin(*state, 100 * MS);
+	app_push(100);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	expect_within(290 * MS, 350 * MS, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	expect_within(580 * MS, 700 * MS, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	inject(.flags = ACK, .seq = 1, .ack = 101);
+	/* 300 ms, doubled twice. */
+	app_push(100);
+	expect(.flags = ACK, .seq = 101, .ack = 1, .length = 100);
+	expect_within(1150 * MS, 1400 * MS, .flags = ACK, .seq = 101, .ack = 1, .length = 100);
+	inject(.flags = ACK, .seq = 1, .ack = 201);
+	pass_data(1, 100 * MS);
+	app_push(100);
+	expect(.flags = ACK, .seq = 301, .ack = 1, .length = 100);
+	expect_within(240 * MS, 360 * MS, .flags = ACK, .seq = 301, .ack = 1, .length = 100);
+	script_end();
+}
+
 /* RFC 6298, 5.7: after a SYN that was lost the timeout begins at three seconds. */
 static void rfc6298_5_7__after_a_lost_syn_the_first_timeout_is_three_seconds(void **state)
 {
@@ -322,6 +343,51 @@ static void rfc5681_3_2__three_duplicate_acks_retransmit(void **state)
 	inject(.flags = ACK, .seq = 1, .ack = 1 + 5 * mss);
 	check(app_pushed() == 1);
 	expect_nothing(SECOND);
+	script_end();
+}
+
+/* RFC 5681, 3.2, step 1; RFC 3042, 2: the first two let a new segment go, each. */
+static void rfc3042_2__the_first_two_duplicate_acks_let_new_data_go(void **state)
+{
+	uint32_t mss;
+
+	begin(*state, 20 * MS);
+	mss = script_mss();
+	push_segments(10);
+	app_push(5 * mss);
+	advance(20 * MS);
+	check(script_skip() == 0);
+	duplicate_acks(1, 1);
+	expect(.flags = ACK, .seq = 1 + 10 * mss, .ack = 1, .length = mss);
+	duplicate_acks(1, 1);
+	expect(.flags = ACK, .seq = 1 + 11 * mss, .ack = 1, .length = mss);
+	duplicate_acks(1, 1);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
+/* RFC 6582, 3.2: with one loss after the other each round trip repairs one, without the timer. */
+static void rfc6582_3_2__many_losses_are_repaired_without_the_timer(void **state)
+{
+	uint32_t mss, acked = 1;
+	uint64_t begin_ns;
+
+	begin(*state, 20 * MS);
+	mss = script_mss();
+	push_segments(9);
+	advance(20 * MS);
+	begin_ns = script_now();
+	/* The first, third, fifth and seventh are lost. */
+	duplicate_acks(1, 5);
+	for (unsigned int i = 0; i < 4; i++) {
+		expect_within(0, 10 * MS, .flags = ACK, .seq = acked, .ack = 1, .length = mss);
+		advance(20 * MS);
+		acked += i < 3 ? 2 * mss : 3 * mss;
+		inject(.flags = ACK, .seq = 1, .ack = acked);
+	}
+	check(app_pushed() == 1);
+	check(app_stats().timeouts == 0);
+	check(script_now() - begin_ns < 150 * MS);
 	script_end();
 }
 
@@ -608,6 +674,7 @@ int main(void)
 		SCRIPT_TEST(rfc6298_5__a_timeout_retransmits_the_first_segment_alone),
 		SCRIPT_TEST(rfc5681_3_1__a_timeout_halves_the_threshold),
 		SCRIPT_TEST(rfc6298_3__what_was_sent_twice_makes_no_sample),
+		SCRIPT_TEST(rfc6298_5__a_doubled_timeout_stays_until_the_next_sample),
 		SCRIPT_TEST(rfc6298_5_7__after_a_lost_syn_the_first_timeout_is_three_seconds),
 		SCRIPT_TEST(rfc6928_2__the_first_window_is_ten_segments),
 		SCRIPT_TEST(rfc5681_3_1__the_first_window_is_one_segment_after_lost_syns),
@@ -615,6 +682,8 @@ int main(void)
 		SCRIPT_TEST(rfc5681_3_1__divided_acks_do_not_blow_up_the_window),
 		SCRIPT_TEST(rfc5681_4_1__after_an_idle_time_the_window_is_the_first_again),
 		SCRIPT_TEST(rfc5681_3_2__three_duplicate_acks_retransmit),
+		SCRIPT_TEST(rfc3042_2__the_first_two_duplicate_acks_let_new_data_go),
+		SCRIPT_TEST(rfc6582_3_2__many_losses_are_repaired_without_the_timer),
 		SCRIPT_TEST(rfc5681_3_2__fast_recovery_halves_the_window),
 		SCRIPT_TEST(rfc5681_2__window_updates_and_text_are_no_duplicate_acks),
 		SCRIPT_TEST(rfc5681_2__duplicate_acks_with_nothing_under_way_do_nothing),

@@ -148,6 +148,43 @@ static void rfc9293_3_6_1__a_syn_with_a_higher_number_reuses_time_wait(void **st
 	script_end_quietly();
 }
 
+/*
+ * RFC 9293, 3.6.1; RFC 1122, 4.2.2.13, (1): beyond the largest number that was used: a fast connection
+ * has used more of them than the clock behind the initial number has ticked.
+ */
+static void rfc9293_3_6_1__our_new_number_is_beyond_all_old_ones(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+	uint32_t acked = 1, old_end, mss;
+
+	options.tcp.time_wait_ms = TIME_WAIT_MS;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	app_push(2000 * mss);
+	while (!app_pushed()) {
+		advance(100 * US);
+		script_skip();
+		for (uint32_t end = script_flow(0, 0)->host_sent; acked < end; acked += mss)
+			inject(.flags = ACK, .seq = 1, .ack = acked + mss);
+	}
+	app_shutdown(SHUT_WR);
+	expect(.flags = FIN | ACK, .seq = acked, .ack = 1);
+	inject(.flags = FIN | ACK, .seq = 1, .ack = acked + 1);
+	advance(DELAYED_NS);
+	script_skip();
+	check(app_state() == TCP_STATE_TIME_WAIT);
+	old_end = script_flow(0, 0)->host_iss + acked + 1;
+	script_renew(0, 0, PEER_ISS + 100000);
+	inject(.flags = SYN, .mss = 1460);
+	/* It need not be accepted (MAY-2); but if it is, then so. */
+	advance(PROMPT_NS);
+	check(script.heard_next < script.heard_count);
+	if (script_next(0)->flags == (SYN | ACK))
+		check((int32_t)(script_flow(0, 0)->host_iss - old_end) >= 0);
+	script_end_quietly();
+}
+
 /* RFC 6191, 2: a later timestamp tells too, whatever the number is. */
 static void rfc6191_2__a_syn_with_a_later_timestamp_reuses_time_wait(void **state)
 {
@@ -197,6 +234,19 @@ static void rfc9293_3_6_1__a_syn_to_time_wait_without_listener_opens_nothing(voi
 	inject(.flags = SYN, .mss = 1460);
 	check(!script_next(PROMPT_NS) || script.heard[0].flags != (SYN | ACK));
 	check(script_counts().half_open == 0);
+	script_end_quietly();
+}
+
+/* RFC 1337: and so TIME-WAIT stays: the peer's FIN again is still answered. */
+static void rfc9293_3_6_1__a_syn_that_is_not_accepted_does_not_end_time_wait(void **state)
+{
+	begin(*state, false);
+	script_touch();
+	tcp_close(script.listener.conn, false);
+	script.listener.conn = NULL;
+	inject(.flags = SYN, .seq = 100000, .mss = 1460);
+	script_skip();
+	check(script_counts().time_waits == 1);
 	script_end_quietly();
 }
 
@@ -264,10 +314,12 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_6__time_wait_does_not_need_its_socket),
 		SCRIPT_TEST(rfc9293_3_6__a_linger_time_does_not_replace_time_wait),
 		SCRIPT_TEST(rfc9293_3_6_1__a_syn_with_a_higher_number_reuses_time_wait),
+		SCRIPT_TEST(rfc9293_3_6_1__our_new_number_is_beyond_all_old_ones),
 		SCRIPT_TEST(rfc6191_2__a_syn_with_a_later_timestamp_reuses_time_wait),
 		SCRIPT_TEST(rfc6191_2__an_old_syn_does_not_reuse_time_wait),
 		SCRIPT_TEST(rfc9293_3_6_1__a_syn_with_an_old_number_does_not_reuse_time_wait),
 		SCRIPT_TEST(rfc9293_3_6_1__a_syn_to_time_wait_without_listener_opens_nothing),
+		SCRIPT_TEST(rfc9293_3_6_1__a_syn_that_is_not_accepted_does_not_end_time_wait),
 		SCRIPT_TEST(rfc9293_3_6__the_number_of_time_waits_is_bounded),
 		SCRIPT_TEST(rfc9293_3_6__a_simultaneous_close_ends_in_time_wait),
 	};
