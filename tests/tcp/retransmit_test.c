@@ -5,8 +5,6 @@
  */
 #include "script.h"
 
-#define RTO_MIN_NS (200 * MS)
-
 static struct script_options reno(uint64_t rtt_ns)
 {
 	struct script_options options = {.rtt_ns = rtt_ns, .tcp = script_tcp()};
