@@ -4,6 +4,7 @@
 #include "net/eth.h"
 #include "net/icmp.h"
 #include "net/neighbour.h"
+#include "net/tcp/tcp.h"
 #include "net/udp.h"
 
 /* ---- Fakes ---- */

@@ -291,19 +291,6 @@ static void cancel_inputs(struct stream *stream)
 	stream->op = NULL;
 }
 
-/*
- * What is pushed and not acknowledged lies in memory that is the application's again, once the push
- * is cancelled: from there nothing may be sent any more, and the peer must not take what it has for
- * all there was.
- */
-static void reset_when_closed(struct stream *stream)
-{
-	struct tcp_settings *settings = tcp_settings(stream->conn);
-
-	settings->lingers = true;
-	settings->linger_s = 0;
-}
-
 static void stream_close(struct queue *queue)
 {
 	struct stream *stream = stream_of(queue);
@@ -311,8 +298,6 @@ static void stream_close(struct queue *queue)
 	bool collects = catnip_collects(catnip);
 
 	cancel_inputs(stream);
-	if (stream->pushes.head)
-		reset_when_closed(stream);
 	tcp_close(stream->conn, false);
 	op_cancel_all(ops_of(stream), &stream->pushes);
 	free(stream);

@@ -86,10 +86,12 @@ void sent_note(struct tcp_conn *conn, const struct tcp_sent *sent, struct tcp_de
 	if (sent->flags & SENT_SACKED)
 		return;
 	delivery->delivered_bytes += sent->end - sent->seq;
-	if (sent->flags & SENT_TWICE)
+	if (sent->flags & SENT_TWICE) {
 		delivery->saw_twice = true;
-	else
+	} else {
+		delivery->saw_once = true;
 		delivery->rtt_ns = now_of(conn) - sent->sent_ns + 1;
+	}
 	rack_update(conn, sent);
 }
 
@@ -166,13 +168,15 @@ static void advance(struct tcp_conn *conn, tcp_seq ack, struct tcp_delivery *del
 	conn->snd_una = ack;
 	clean_sent(conn, ack, delivery);
 	clean_pieces(conn, ack);
-	conn->backoff = 0;
 	conn->probe_backoff = 0;
 	conn->black_holes = 0;
 	conn->stalled_ns = conn->snd_una == conn->snd_nxt ? 0 : now_of(conn);
 	/* Karn: what a hole held back says nothing about the way. */
 	if (delivery->saw_twice)
 		delivery->rtt_ns = 0;
+	/* RFC 6298, section 5: the time-out stays doubled until something new gets through. */
+	if (delivery->saw_once)
+		conn->backoff = 0;
 	confirm_neighbour(conn);
 }
 
@@ -186,6 +190,9 @@ static void take_window(struct tcp_conn *conn, const struct tcp_in *in)
 	if (seq_after(conn->snd_wl1, in->seq) ||
 	    (conn->snd_wl1 == in->seq && seq_after(conn->snd_wl2, in->ack)))
 		return;
+	/* It opens again: whoever has waited for that begins anew. */
+	if (unlikely(conn->snd_wnd == 0) && window)
+		conn->probe_backoff = 0;
 	conn->snd_wl1 = in->seq;
 	conn->snd_wl2 = in->ack;
 	conn->snd_wnd = window;
@@ -221,6 +228,7 @@ bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 {
 	struct tcp_delivery delivery = {0};
 	uint32_t flight = flight_of(conn);
+	bool was_closed = conn->snd_wnd == 0;
 
 	if (unlikely(!is_plausible(conn, in)))
 		return false;
@@ -241,7 +249,7 @@ bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 		conn_fin_acked(conn);
 	if (unlikely(conn->state == TCP_STATE_CLOSED || conn->state == TCP_STATE_TIME_WAIT))
 		return true;
-	retransmit_arm(conn, delivery.acked_bytes != 0);
+	retransmit_arm(conn, delivery.acked_bytes != 0 || (was_closed && conn->snd_wnd));
 	if (unlikely(can_send_more(conn)))
 		conn_wake(conn, WORK_SEND);
 	return true;

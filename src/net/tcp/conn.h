@@ -268,6 +268,10 @@ struct tcp_table {
 	struct tcp_sent *free_sents;
 	uint32_t conn_count; /* in use */
 
+	/* The next connection takes the place of one in TIME_WAIT: its numbers begin behind these. */
+	tcp_seq iss_least;
+	bool has_iss_least;
+
 	uint64_t queued_bytes_max;
 	struct tcp_counts counts;
 };
@@ -378,6 +382,9 @@ void conn_fin_acked(struct tcp_conn *conn);
 void conn_peer_closed(struct tcp_conn *conn);
 void time_wait_fire(struct timer *timer, uint64_t now_ns);
 
+/** conn_make_way - end one in TIME_WAIT for another with the same four numbers, which begins next */
+void conn_make_way(struct tcp_conn *conn);
+
 /** conn_abort - reset it and end it */
 void conn_abort(struct tcp_conn *conn, int error);
 
@@ -413,6 +420,9 @@ int conn_path(struct tcp_conn *conn);
 /** listener_rx - a segment to a listener */
 void listener_rx(struct tcp_conn *listener, struct tcp_in *in);
 
+/** listener_has_room - whether a connection more can wait to be accepted */
+bool listener_has_room(const struct tcp_conn *listener);
+
 /** listener_promote - a connection of its is established; false: nobody has room for it now */
 bool listener_promote(struct tcp_conn *conn);
 
@@ -444,6 +454,7 @@ struct tcp_delivery {
 	uint32_t delivered_bytes; /* in order or selectively, and not known before */
 	uint64_t rtt_ns;          /* 0: no sample */
 	bool saw_twice;           /* some of it was retransmitted */
+	bool saw_once; /* some was not */
 	bool is_duplicate;        /* RFC 5681, section 2 */
 	bool has_dsack;
 	bool fin_acked;

@@ -75,6 +75,11 @@ static struct tcp_conn *ready_take(struct tcp_listener *listens)
 	return conn;
 }
 
+bool listener_has_room(const struct tcp_conn *listener)
+{
+	return !ready_is_full(listener->listens);
+}
+
 struct tcp_conn *tcp_accept(struct tcp_conn *listener, void *owner)
 {
 	struct tcp_conn *conn = listener->listens ? ready_take(listener->listens) : NULL;
@@ -100,10 +105,12 @@ void listener_close(struct tcp_conn *listener)
 		conn_abort(listens->half_head, ECONNRESET);
 	while ((conn = ready_take(listens))) {
 		conn->is_freed = true;
-		if (conn->state == TCP_STATE_CLOSED)
+		if (conn->state == TCP_STATE_CLOSED) {
+			tcp_text_free(conn);
 			conn_wake(conn, WORK_CLOSE);
-		else
+		} else {
 			conn_abort(conn, ECONNRESET);
+		}
 	}
 	free(listens);
 	listener->listens = NULL;
@@ -210,7 +217,7 @@ static void cookie_rx(struct tcp_conn *listener, struct tcp_in *in)
 	begin(conn, in->seq - 1, &options, in->window);
 	conn->has_ecn = false;
 	conn->iss = in->ack - 1;
-	conn->snd_una = conn->undo_una = conn->recovery_end = conn->iss;
+	conn->snd_una = conn->undo_una = conn->recovery_end = conn->rack_fack = conn->iss;
 	conn->snd_nxt = conn->snd_end = in->ack;
 	conn_rx(conn, in);
 }

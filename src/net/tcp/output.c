@@ -180,7 +180,8 @@ static int send_new(struct tcp_conn *conn, uint32_t length)
 		.length = length,
 		.piece = conn->piece_next,
 		.flags = TCP_ACK,
-		.is_ect = conn->has_ecn && length,
+		/* RFC 3168, 6.1.6: not a probe of the window. */
+		.is_ect = conn->has_ecn && length && window_left(conn) >= (int32_t)length,
 	};
 
 	if (unlikely(!sent))
@@ -189,13 +190,13 @@ static int send_new(struct tcp_conn *conn, uint32_t length)
 		out.flags |= TCP_PSH;
 	if (unlikely(has_fin))
 		out.flags |= TCP_FIN;
-	if (unlikely(conn->owes_cwr) && length)
+	if (unlikely(conn->owes_cwr) && out.is_ect)
 		out.flags |= TCP_CWR;
 	if (unlikely(tcp_tx(conn, &out) < 0)) {
 		sent_free(conn->table, sent);
 		return -ENOBUFS;
 	}
-	conn->owes_cwr &= !length;
+	conn->owes_cwr &= !out.is_ect;
 	conn->fin_sent |= has_fin;
 	put_under_way(conn, sent);
 	conn->prr_out += conn->recovery != RECOVERY_NONE ? length : 0;

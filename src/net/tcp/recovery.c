@@ -144,8 +144,12 @@ static void reduce(struct tcp_conn *conn, uint32_t delivered_bytes)
 		room = congestion->ssthresh - pipe;
 		room = room < limit ? room : limit;
 	}
-	/* Fast retransmit: whatever the window, the first loss is repaired at once. */
-	if (conn->prr_out == 0 && room < conn->mss)
+	/*
+	 * Fast retransmit: whatever the window, the first loss is repaired at once; without SACK each
+	 * that a partial acknowledgment tells of (RFC 6582, 3.2, step 3).
+	 */
+	if ((conn->prr_out == 0 || !conn->has_sack) && conn->lost_bytes > conn->again_bytes &&
+	    room < conn->mss)
 		room = conn->mss;
 	congestion->cwnd = pipe + room;
 }
@@ -207,7 +211,8 @@ static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 			sent_lose(conn, conn->sent_head);
 		return;
 	}
-	if (!delivery->is_duplicate)
+	/* Answers to probes of a closed window are alike, and say nothing of losses. */
+	if (!delivery->is_duplicate || conn->snd_wnd == 0)
 		return;
 	if (conn->duplicate_acks < UINT8_MAX)
 		conn->duplicate_acks++;

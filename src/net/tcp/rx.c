@@ -243,6 +243,15 @@ static bool begins_anew(const struct tcp_conn *conn, const struct tcp_in *in)
 	return seq_after(in->seq, conn->rcv_nxt);
 }
 
+/* Whether there is somebody who would take the new connection. */
+static bool is_welcome(const struct net *net, const struct tcp_in *in)
+{
+	const struct tcp_conn *listener = listener_find(net->tcp, in->packet, in->destination_port,
+							in->source_port);
+
+	return listener && listener_has_room(listener);
+}
+
 /* ---- All states ---- */
 
 void conn_rx(struct tcp_conn *conn, struct tcp_in *in)
@@ -347,8 +356,8 @@ void tcp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
 	}
 	conn = conn_find(net->tcp, &packet->destination, in.destination_port, &packet->source,
 			 in.source_port);
-	if (unlikely(conn && begins_anew(conn, &in))) {
-		conn_end(conn, 0);
+	if (unlikely(conn && begins_anew(conn, &in) && is_welcome(net, &in))) {
+		conn_make_way(conn);
 		conn = NULL;
 	}
 	if (likely(conn != NULL))

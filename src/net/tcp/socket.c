@@ -136,7 +136,7 @@ static int choose_port(struct tcp_conn *conn)
 		return 0;
 	if (!can_reuse(other))
 		return -EADDRINUSE;
-	conn_end(other, 0);
+	conn_make_way(other);
 	return 0;
 }
 
@@ -244,13 +244,19 @@ uint8_t conn_shift(const struct tcp_table *table, uint32_t bytes)
 void conn_begin(struct tcp_conn *conn)
 {
 	const struct net_tcp_options *options = options_of(conn);
-	struct net *net = net_of(conn);
+	struct tcp_table *table = conn->table;
+	struct net *net = table->net;
 	const struct tcp_tuple tuple = tuple_of(conn);
 
 	conn->ts_offset = (uint32_t)tcp_tuple_hash(net, &tuple, HASH_TIMESTAMP, 0);
 	/* RFC 6528: a clock of 4 us, and the secret of the four numbers. */
 	conn->iss = (tcp_seq)(net->now_ns / 4096 + tcp_tuple_hash(net, &tuple, HASH_ISS, 0));
+	/* RFC 9293, 3.6.1: larger than all that the one before has used. */
+	if (table->has_iss_least && seq_before(conn->iss, table->iss_least))
+		conn->iss = table->iss_least;
+	table->has_iss_least = false;
 	conn->snd_una = conn->snd_nxt = conn->undo_una = conn->recovery_end = conn->iss;
+	conn->rack_fack = conn->rack_end = conn->iss;
 	conn->snd_end = conn->iss + 1;
 	conn->snd_wnd = conn->snd_wnd_max = 0;
 	conn->rcv_shift = conn_shift(conn->table, conn->settings.receive_bytes);
@@ -314,13 +320,13 @@ void conn_update_mss(struct tcp_conn *conn)
 
 void conn_establish(struct tcp_conn *conn)
 {
-	bool was_active = !conn->is_passive;
+	bool was_active = !conn->is_passive, was_lost = conn->backoff != 0;
 
 	conn->state = TCP_STATE_ESTABLISHED;
 	conn->backoff = 0;
 	conn->stalled_ns = 0;
 	/* Lost SYNs leave a longer time-out, and a window of one segment: RFC 6298, (5.7); 5681, 3.1. */
-	if (conn->syns_sent > 1) {
+	if (was_lost) {
 		conn->rto_ns = conn->srtt_ns ? conn->rto_ns : 3 * TCP_RTO_INITIAL_NS;
 		conn->congestion.cwnd = conn->mss;
 	}
@@ -385,6 +391,13 @@ void conn_end(struct tcp_conn *conn, int error)
 	tell_end(conn, was, error);
 	if (conn->is_freed)
 		conn_wake(conn, WORK_CLOSE);
+}
+
+void conn_make_way(struct tcp_conn *conn)
+{
+	conn->table->iss_least = conn->snd_nxt + 1;
+	conn->table->has_iss_least = true;
+	conn_end(conn, 0);
 }
 
 void conn_abort(struct tcp_conn *conn, int error)

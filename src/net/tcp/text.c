@@ -411,10 +411,13 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 	}
 	if (unlikely((in->flags & TCP_FIN) && !conn->fin_received))
 		conn_peer_closed(conn);
-	if (unlikely(had_hole)) {
+	if (unlikely(had_hole))
 		drain(conn);
-		if (is_synchronized(conn))
-			tcp_ack_tx(conn);
+	/* Where the peer's FIN was the end it is acknowledged. */
+	if (unlikely(conn->state == TCP_STATE_TIME_WAIT))
+		return;
+	if (unlikely(had_hole)) {
+		tcp_ack_tx(conn);
 		return;
 	}
 	/*
@@ -469,4 +472,7 @@ void tcp_text_free(struct tcp_conn *conn)
 	}
 	conn->early_tail = NULL;
 	conn->sacks_count = 0;
+	/* What nobody will take. */
+	while (conn->is_freed && (buf = tcp_take(conn)))
+		buf_free(net_of(conn)->heap, buf);
 }
