@@ -6,8 +6,9 @@
 #include "net/tcp/conn.h"
 
 #define RTT_MIN_LIFE_NS UINT64_C(10000000000) /* of RACK's least round trip */
-#define CLOCK_NS UINT64_C(4096)               /* RFC 6298: G, a tick of the timers */
-#define CONFIRM_NS UINT64_C(1000000000)       /* a neighbour that has less left is confirmed */
+#define BACKOFF_KEPT 3u
+#define CLOCK_NS UINT64_C(4096)         /* RFC 6298: G, a tick of the timers */
+#define CONFIRM_NS UINT64_C(1000000000) /* a neighbour that has less left is confirmed */
 
 /* ---- Round trips ---- */
 
@@ -174,9 +175,12 @@ static void advance(struct tcp_conn *conn, tcp_seq ack, struct tcp_delivery *del
 	/* Karn: what a hole held back says nothing about the way. */
 	if (delivery->saw_twice)
 		delivery->rtt_ns = 0;
-	/* RFC 6298, section 5: the time-out stays doubled until something new gets through. */
+	/* RFC 6298, section 5: the time-out stays doubled until something new gets through; but not so
+	 * often that a path that loses much takes minutes for each segment. */
 	if (delivery->saw_once)
 		conn->backoff = 0;
+	else if (conn->backoff > BACKOFF_KEPT)
+		conn->backoff = BACKOFF_KEPT;
 	confirm_neighbour(conn);
 }
 
@@ -224,6 +228,19 @@ static inline bool can_send_more(const struct tcp_conn *conn)
 	       (conn->fin_wanted && !conn->fin_sent);
 }
 
+/* Which transmission is acknowledged the timestamp tells: RFC 7323, 4.1. */
+static void sample_by_timestamp(struct tcp_conn *conn, const struct tcp_in *in,
+				struct tcp_delivery *delivery)
+{
+	uint32_t age_ms = timestamp_of(conn) - in->options.timestamp_echo;
+
+	if (!delivery->acked_bytes || !conn->has_timestamps || !in->options.has_timestamp ||
+	    !in->options.timestamp_echo || age_ms > options_of(conn)->rto_max_ms)
+		return;
+	delivery->rtt_ns = (uint64_t)(age_ms ? age_ms : 1) * 1000000;
+	conn->backoff = 0;
+}
+
 bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 {
 	struct tcp_delivery delivery = {0};
@@ -240,6 +257,8 @@ bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 		tcp_sack_rx(conn, in, &delivery);
 	if (in->ack != conn->snd_una)
 		advance(conn, in->ack, &delivery);
+	if (unlikely(delivery.saw_twice))
+		sample_by_timestamp(conn, in, &delivery);
 	if (delivery.rtt_ns)
 		conn_rtt_sample(conn, delivery.rtt_ns);
 	if (unlikely(conn->retransmit_kind == TIMER_REORDER))

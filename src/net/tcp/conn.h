@@ -454,7 +454,7 @@ struct tcp_delivery {
 	uint32_t delivered_bytes; /* in order or selectively, and not known before */
 	uint64_t rtt_ns;          /* 0: no sample */
 	bool saw_twice;           /* some of it was retransmitted */
-	bool saw_once; /* some was not */
+	bool saw_once;            /* some was not */
 	bool is_duplicate;        /* RFC 5681, section 2 */
 	bool has_dsack;
 	bool fin_acked;
