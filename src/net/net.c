@@ -15,7 +15,7 @@
 #include "net/icmp.h"
 #include "net/ip.h"
 #include "net/neighbour.h"
-#include "net/tcp/tcp.h"
+#include "net/tcp/fast.h"
 #include "net/udp.h"
 #include "net/udp_fast.h"
 
@@ -93,7 +93,7 @@ unsigned int net_poll(struct net *net, uint64_t now_ns)
 			__builtin_prefetch(frames[i + 1]->data);
 		if (unlikely(net->capture != NULL))
 			receive_captured(net, frames[i]);
-		else if (!udp_rx_fast(net, frames[i]))
+		else if (!tcp_rx_fast(net, frames[i]) && !udp_rx_fast(net, frames[i]))
 			eth_rx(net, frames[i]);
 	}
 	if (unlikely(net->loopback_count != 0))

@@ -90,6 +90,20 @@ enum tcp_retransmit_kind {
 	TIMER_PERSIST,
 };
 
+/* What link and IP put in front: the longest; shorter ones stand at its end. */
+#define TCP_LOWER_BYTES 64u
+
+/** The headers below TCP's, ready but for lengths and the neighbour's address; see fast.c. */
+struct tcp_headers {
+	uint32_t generation; /* of the stack that they are right for; 0: none */
+	uint8_t length;      /* of the headers, at the end of bytes */
+	bool is_v6;
+	bool device_completes; /* checksums */
+	uint64_t ip_sum;       /* of the IPv4 header, without its length */
+	uint64_t pseudo_sum;   /* without the length */
+	uint8_t bytes[TCP_LOWER_BYTES];
+};
+
 /** A listener's own. */
 struct tcp_listener {
 	struct tcp_conn *ready_head, *ready_tail; /* to be accepted; by queue_next */
@@ -219,6 +233,7 @@ struct tcp_conn {
 	int error;      /* positive: the connection has ended with it */
 	int soft_error; /* ICMP: what a time-out is reported as (RFC 9293, 3.9.2.2) */
 	struct path path;
+	struct tcp_headers headers;
 	struct tcp_settings settings;
 
 	/* Lists. */

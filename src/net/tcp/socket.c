@@ -661,6 +661,7 @@ void tcp_settings_changed(struct tcp_conn *conn)
 		return;
 	conn_update_mss(conn);
 	conn->path.generation = 0;
+	conn->headers.generation = 0;
 	if (conn->settings.receive_bytes > conn->rcv_buffer)
 		conn->rcv_buffer = conn->settings.receive_bytes;
 	conn_keep_alive_arm(conn);

@@ -403,6 +403,8 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 {
 	bool had_hole = conn->early_head != NULL;
 
+	/* Before the owner sees it, who may answer at once. */
+	conn->unacked_segments++;
 	if (in->length) {
 		struct buf *buf = in->buf;
 
@@ -424,7 +426,9 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 	 * Who has answered what it received at once is given time to do so again. Others' peers wait
 	 * for the acknowledgment: it goes when the application has had its turn.
 	 */
-	if (++conn->unacked_segments < ACK_EVERY && conn->answers &&
+	if (likely(conn->unacked_segments == 0))
+		return;
+	if (conn->unacked_segments < ACK_EVERY && conn->answers &&
 	    conn->duplicate.left == conn->duplicate.right) {
 		conn_delay_ack(conn);
 		return;

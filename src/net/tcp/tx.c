@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "net/tcp/conn.h"
+#include "net/tcp/fast.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 
@@ -163,6 +163,22 @@ static void leave_checksum(struct buf *head, uint64_t pseudo, bool is_v6)
 	head->transmit.is_v6 = is_v6;
 }
 
+/* As complete_checksum, with what of the pseudo header is always the same. */
+static inline void complete_fast(const struct tcp_headers *headers, struct buf *head,
+				 uint32_t length)
+{
+	struct checksum checksum = {
+		.sum = checksum_add_words(headers->pseudo_sum, htobe32(length))};
+
+	if (headers->device_completes) {
+		leave_checksum(head, checksum.sum, headers->is_v6);
+		return;
+	}
+	for (const struct buf *buf = head; buf; buf = buf->next)
+		checksum_append(&checksum, buf->data, buf->length);
+	store_be16(head->data + TCP_CHECKSUM_OFFSET, checksum_finish(checksum.sum));
+}
+
 static void complete_checksum(struct net *net, const struct path *path,
 			      const struct ip_address *source, struct buf *head, uint32_t length)
 {
@@ -209,6 +225,41 @@ static struct tcp_header header_of(struct tcp_conn *conn, const struct tcp_out *
 	return header;
 }
 
+static uint32_t emit_any(struct tcp_conn *conn, const struct tcp_out *out, uint8_t *to)
+{
+	const struct tcp_header header = header_of(conn, out);
+	struct tcp_options options;
+
+	fill_options(conn, out->flags, &options);
+	return (uint32_t)tcp_emit(to, TCP_HEADER_BYTES_MAX, &header, &options);
+}
+
+/* Nothing but what nearly all segments have: an acknowledgment and, perhaps, timestamps. */
+static inline bool is_plain(const struct tcp_conn *conn, const struct tcp_out *out)
+{
+	return (out->flags & (TCP_ACK | TCP_SYN)) == TCP_ACK && !conn->sacks_count &&
+	       !conn->echoes_mark && conn->duplicate.left == conn->duplicate.right;
+}
+
+/* As emit_any, for such a segment. */
+static inline uint32_t emit_plain(struct tcp_conn *conn, const struct tcp_out *out, uint8_t *to)
+{
+	uint32_t bytes = conn->has_timestamps ? TCP_HEADER_BYTES + TCP_TIMESTAMP_BYTES
+					      : TCP_HEADER_BYTES;
+
+	store_be64(to,
+		   (uint64_t)conn->local_port << 48 | (uint64_t)conn->remote_port << 32 | out->seq);
+	store_be64(to + 8, (uint64_t)conn->rcv_nxt << 32 | (uint64_t)(bytes / 4) << 28 |
+				   (uint64_t)out->flags << 16 | conn_window(conn));
+	store_be32(to + TCP_CHECKSUM_OFFSET, 0);
+	if (likely(conn->has_timestamps)) {
+		store_be32(to + TCP_HEADER_BYTES, 0x0101080a);
+		store_be64(to + TCP_HEADER_BYTES + 4,
+			   (uint64_t)timestamp_of(conn) << 32 | conn->ts_recent);
+	}
+	return bytes;
+}
+
 static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
 {
 	conn->segments_out++;
@@ -237,16 +288,7 @@ static int no_frame(struct net *net, struct buf *head)
 int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 {
 	struct net *net = net_of(conn);
-	struct tcp_options options;
-	struct tcp_header header;
-	struct ip_send send = {
-		.path = &conn->path,
-		.source = conn->local,
-		.protocol = IPPROTO_TCP,
-		.hop_limit = conn->settings.hop_limit,
-		.traffic_class = conn->settings.traffic_class,
-		.dont_fragment = true,
-	};
+	struct ip_send send;
 	struct buf *head;
 	uint32_t length;
 	int error = conn_path(conn);
@@ -259,17 +301,29 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 	head = netdev_alloc(net->device);
 	if (unlikely(!head))
 		return no_frame(net, NULL);
-	if (out->is_ect)
-		send.traffic_class |= ECN_ECT0;
-	header = header_of(conn, out);
-	fill_options(conn, out->flags, &options);
-	head->length = (uint32_t)tcp_emit(head->data, TCP_HEADER_BYTES_MAX, &header, &options);
+	if (likely(is_plain(conn, out)))
+		head->length = emit_plain(conn, out, head->data);
+	else
+		head->length = emit_any(conn, out, head->data);
 	length = head->length + out->length;
 	if (out->length && unlikely(!add_payload(conn, out, head)))
 		return no_frame(net, head);
-	complete_checksum(net, &conn->path, &conn->local, head, length);
 	has_sent(conn, out);
 	net_count_tx(net, NET_LAYER_TCP, length);
+	if (likely(!out->is_ect) && likely(tcp_tx_ready(conn))) {
+		complete_fast(&conn->headers, head, length);
+		tcp_tx_fast(conn, head, length);
+		return 0;
+	}
+	send = (struct ip_send){
+		.path = &conn->path,
+		.source = conn->local,
+		.protocol = IPPROTO_TCP,
+		.hop_limit = conn->settings.hop_limit,
+		.traffic_class = conn->settings.traffic_class | (out->is_ect ? ECN_ECT0 : 0),
+		.dont_fragment = true,
+	};
+	complete_checksum(net, &conn->path, &conn->local, head, length);
 	error = ip_tx(net, &send, head);
 	if (unlikely(error))
 		conn->soft_error = -error;
