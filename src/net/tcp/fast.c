@@ -171,7 +171,7 @@ static void prepare(struct tcp_conn *conn)
 	headers->generation = net->generation;
 }
 
-bool tcp_tx_ready(struct tcp_conn *conn)
+bool tcp_tx_ready(struct tcp_conn *conn, uint32_t length)
 {
 	const struct neighbour *neighbour = conn->path.neighbour;
 	const struct net *net = net_of(conn);
@@ -181,7 +181,8 @@ bool tcp_tx_ready(struct tcp_conn *conn)
 		return false;
 	}
 	return neighbour->state == NEIGHBOUR_REACHABLE &&
-	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX;
+	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX &&
+	       conn->headers.length + length >= ETH_FRAME_BYTES_MIN;
 }
 
 void tcp_tx_fast(struct tcp_conn *conn, struct buf *head, uint32_t length)
@@ -209,11 +210,6 @@ void tcp_tx_fast(struct tcp_conn *conn, struct buf *head, uint32_t length)
 	memcpy(head->data - headers->length, neighbour->link.bytes, ETH_ADDRESS_BYTES);
 	head->data -= headers->length;
 	head->length += headers->length;
-	/* Short frames are padded, as eth_tx does it. */
-	if (unlikely(frame_bytes < ETH_FRAME_BYTES_MIN)) {
-		memset(head->data + frame_bytes, 0, ETH_FRAME_BYTES_MIN - frame_bytes);
-		head->length = frame_bytes = ETH_FRAME_BYTES_MIN;
-	}
 	neighbour->used_ns = net->now_ns;
 	net_count_tx(net, headers->is_v6 ? NET_LAYER_IPV6 : NET_LAYER_IPV4, ip_bytes + length);
 	net_count_tx(net, NET_LAYER_ETH, frame_bytes);

@@ -21,8 +21,9 @@ bool tcp_rx_fast(struct net *net, struct buf *buf);
 /**
  * tcp_tx_ready - whether the headers of a connection are ready, and its neighbour is known to be
  * there; makes them ready for the next time otherwise
+ * @length: of the segment; one that has to be padded is not for here
  */
-bool tcp_tx_ready(struct tcp_conn *conn);
+bool tcp_tx_ready(struct tcp_conn *conn, uint32_t length);
 
 /**
  * tcp_tx_fast - ip_tx for a segment of a connection of which tcp_tx_ready said so

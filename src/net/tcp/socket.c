@@ -257,6 +257,7 @@ void conn_begin(struct tcp_conn *conn)
 	table->has_iss_least = false;
 	conn->snd_una = conn->snd_nxt = conn->undo_una = conn->recovery_end = conn->iss;
 	conn->rack_fack = conn->rack_end = conn->iss;
+	conn->headers.generation = 0;
 	conn->snd_end = conn->iss + 1;
 	conn->snd_wnd = conn->snd_wnd_max = 0;
 	conn->rcv_shift = conn_shift(conn->table, conn->settings.receive_bytes);

@@ -310,7 +310,7 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 		return no_frame(net, head);
 	has_sent(conn, out);
 	net_count_tx(net, NET_LAYER_TCP, length);
-	if (likely(!out->is_ect) && likely(tcp_tx_ready(conn))) {
+	if (likely(!out->is_ect) && likely(tcp_tx_ready(conn, length))) {
 		complete_fast(&conn->headers, head, length);
 		tcp_tx_fast(conn, head, length);
 		return 0;
