@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of the device over DPDK: its environment, the EAL (dpdk_eal.c), what that is started
- * with and what it says (dpdk_args.c, dpdk_log.c), frames of the heap as mbufs (dpdk_pool.c), the
- * port (dpdk_port.c), the path of a packet (dpdk.c).
+ * with and what it says (dpdk_args.c, dpdk_log.c), whose a PCI device is (dpdk_pci.c), frames of
+ * the heap as mbufs (dpdk_pool.c), the port (dpdk_port.c), the path of a packet (dpdk.c).
  *
  * A frame and its mbuf are one object, so that either is found from the other by adding:
  *
@@ -108,6 +108,17 @@ int dpdk_eal_attach(struct dpdk_device *device, const char *arguments, const str
 
 /** dpdk_eal_detach - close the port and remove its device; the EAL stays, it can start only once */
 void dpdk_eal_detach(struct dpdk_device *device);
+
+/* ---- whose a PCI device is (dpdk_pci.c) ---- */
+
+/** dpdk_pci_is_there - this machine has the device; @address is "0000:01:00.0", whole */
+bool dpdk_pci_is_there(const char *address);
+
+/**
+ * dpdk_pci_say_why_not - log who has the device instead, and what to do
+ * @name: the network device's; @said: DPDK's own words
+ */
+void dpdk_pci_say_why_not(const char *name, const char *address, const char *said);
 
 /* ---- what the EAL is started with (dpdk_args.c) ---- */
 

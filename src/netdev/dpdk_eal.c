@@ -193,7 +193,7 @@ static bool find_port(struct dpdk_device *device, const char *name)
 	return false;
 }
 
-static int probe(const char *arguments)
+static int probe(const char *arguments, bool is_pci)
 {
 	struct thread_state thread;
 	int error;
@@ -204,7 +204,7 @@ static int probe(const char *arguments)
 	if (error >= 0)
 		return 0;
 	if (error == -1) /* of drivers, and not EPERM */
-		return -EINVAL;
+		return is_pci ? -ENODEV : -EINVAL;
 	return error == -EFAULT ? -ENODEV : error;
 }
 
@@ -220,9 +220,7 @@ static void say_why_no_device(const struct dpdk_device *device, const char *name
 			  "net_memif0,role=client,socket=/run/memif.sock",
 			  device->netdev.name, said);
 	else
-		log_error("%s: DPDK has no device %s: %s; bind it to vfio-pci (dpdk-devbind.py -b "
-			  "vfio-pci %s) and see that this user may open /dev/vfio",
-			  device->netdev.name, name, said, name);
+		dpdk_pci_say_why_not(device->netdev.name, name, said);
 }
 
 /* Returns: 0; -EEXIST: another device of ours has it. */
@@ -243,7 +241,7 @@ static int find_or_probe(struct dpdk_device *device, const char *name, const cha
 
 	if (find_port(device, name))
 		return own_port(device);
-	error = probe(arguments);
+	error = probe(arguments, !device->is_vdev);
 	if (error)
 		return error;
 	if (!find_port(device, name))
@@ -274,6 +272,12 @@ int dpdk_eal_attach(struct dpdk_device *device, const char *arguments, const str
 				  : "give a device, as in dpdk:net_memif0,role=client or "
 				    "dpdk:0000:01:00.0");
 		return -EINVAL;
+	}
+	/* Before the one start that the EAL has in a process. */
+	if (is_pci && !dpdk_pci_is_there(name)) {
+		log_error("%s: this machine has no PCI device %s; lspci -D lists those it has",
+			  device->netdev.name, name);
+		return -ENODEV;
 	}
 	error = eal_require(device, config, is_pci ? arguments : NULL);
 	if (error)
