@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/eth.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "net/group.h"
 #include "net/ip.h"
 #include "net/neighbour.h"
+#include "wire/checksum.h"
+#include "wire/tcp.h"
+#include "wire/udp.h"
 
 /* Whether a frame with this destination is for us; the device may have filtered or not. */
 static bool is_for_us(const struct net *net, const struct eth_address *destination)
@@ -58,11 +62,30 @@ void eth_rx(struct net *net, struct buf *buf)
 		net_drop(net, buf, NET_LAYER_ETH, NET_DROP_UNKNOWN_PROTOCOL);
 }
 
+/*
+ * What was left to the device, of a short frame. Those that take the length of the datagram from
+ * the frame's, as QEMU's e1000e, would count the padding in the pseudo header.
+ */
+static void complete_checksum(struct buf *buf)
+{
+	const struct buf_transmit *transmit = &buf->transmit;
+	uint32_t start = (uint32_t)transmit->link_bytes + transmit->network_bytes;
+	bool is_udp = transmit->protocol == IPPROTO_UDP;
+	/* The field has the sum of the pseudo header and takes part. */
+	uint64_t sum = checksum_add(0, buf->data + start, buf->length - start);
+
+	store_be16(buf->data + start + (is_udp ? UDP_CHECKSUM_OFFSET : TCP_CHECKSUM_OFFSET),
+		   is_udp ? checksum_finish_udp(sum) : checksum_finish(sum));
+	buf->flags &= ~BUF_CHECKSUM;
+}
+
 /* Short frames are padded with zeroes (RFC 1042), where they have the room for it. */
 static uint32_t pad(struct buf *buf, uint32_t length)
 {
 	if (likely(length >= ETH_FRAME_BYTES_MIN) || buf->next || buf->object)
 		return length;
+	if (buf->flags & BUF_CHECKSUM)
+		complete_checksum(buf);
 	memset(buf->data + length, 0, ETH_FRAME_BYTES_MIN - length);
 	buf->length = ETH_FRAME_BYTES_MIN;
 	return ETH_FRAME_BYTES_MIN;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,6 +236,39 @@ static void eth_tx__writes_the_header_and_pads(void **state)
 	assert_int_equal(fixture.net.counters.layers[NET_LAYER_ETH].tx_bytes, 120);
 }
 
+/*
+ * 10.0.0.1:1000 to 10.0.0.2:2000, "hi", as in the test of net_tap: the pseudo header's sum is 141e,
+ * and with it the datagram's checksum 77b6. An empty TCP segment from 7 to 8, with 5 words of header
+ * and otherwise nothing, and 1234 as the sum of its pseudo header, sums up to 6243.
+ */
+static void eth_tx__completes_the_checksum_of_what_it_pads(void **state)
+{
+	static const uint8_t udp[] = {0x03, 0xe8, 7, 0xd0, 0, 10, 0x14, 0x1e, 'h', 'i'};
+	static const uint8_t tcp[20] = {[1] = 7, [3] = 8, [12] = 0x50, [16] = 0x12, [17] = 0x34};
+	struct buf *packets[] = {packet(30), packet(40), packet(46)};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		packets[i]->flags |= BUF_CHECKSUM;
+		packets[i]->transmit = (struct buf_transmit){.link_bytes = 14,
+							     .network_bytes = 20,
+							     .protocol = i == 1 ? IPPROTO_TCP
+										: IPPROTO_UDP};
+		if (i == 1)
+			memcpy(packets[i]->data + 20, tcp, sizeof(tcp));
+		else
+			memcpy(packets[i]->data + 20, udp, sizeof(udp));
+		eth_tx(&fixture.net, packets[i], &peer, ETH_TYPE_IPV4);
+		assert_int_equal(packets[i]->length, 60);
+	}
+	assert_int_equal(load_be16(packets[0]->data + 34 + 6), 0x77b6);
+	assert_int_equal(load_be16(packets[1]->data + 34 + 16), (uint16_t)~0x6243);
+	assert_int_equal((packets[0]->flags | packets[1]->flags) & BUF_CHECKSUM, 0);
+	/* Long enough: the device's. */
+	assert_int_equal(load_be16(packets[2]->data + 34 + 6), 0x141e);
+	assert_true(packets[2]->flags & BUF_CHECKSUM);
+}
+
 static void eth_tx__tags(void **state)
 {
 	static const uint8_t header[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 5, 8, 0};
@@ -276,6 +310,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(eth_rx__takes_its_vlan_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(eth_tx__writes_the_header_and_pads, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(eth_tx__completes_the_checksum_of_what_it_pads,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(eth_tx__tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			eth_tx__flushes_a_full_batch_and_drops_when_nothing_goes, setup, teardown),
