@@ -249,7 +249,8 @@ static void init(struct net *net, const struct net_options *options)
 	net->mac = options->device->caps.mac;
 	net->vlan = options->vlan;
 	net->link_bytes = options->vlan ? ETH_HEADER_BYTES_MAX : ETH_HEADER_BYTES;
-	net->copy_max = options->copy_max;
+	/* A push by reference would complete when others have followed, which may be never. */
+	net->copy_max = net->device->caps.late_release ? UINT32_MAX : options->copy_max;
 	net->capture = options->capture;
 	net->generation = 1; /* 0 is that of a path that was never found */
 }

@@ -80,19 +80,28 @@ static int plan_error(const struct dpdk_device *device, const char *what, int er
 	return error;
 }
 
-/* Virtual devices over the kernel's own look by system calls; these, and all cards, do not. */
-static bool polls_memory(const struct dpdk_device *device, const char *driver)
-{
-	static const char *const drivers[] = {"net_memif", "net_ring", "net_null", "net_vhost",
-					      "net_virtio_user"};
+/* What DPDK does not tell of a driver. */
+struct driver {
+	const char *name;
+	bool polls_memory;
+	bool releases_at_once; /* what is sent, within the call: it copies, or its peer frees */
+};
 
-	if (!device->is_vdev)
-		return true;
+/* Virtual devices over the kernel's own look by system calls, all cards at memory. */
+static struct driver find_driver(const struct dpdk_device *device, const char *name)
+{
+	static const struct driver drivers[] = {
+		{"net_memif", true, true}, {"net_ring", true, true},
+		{"net_null", true, true},  {"net_vhost", true, true},
+		{"net_tap", false, true},  {"net_virtio_user", true, false},
+		{"net_pcap", false, true}, {"net_af_packet", false, true},
+	};
+
 	for (size_t i = 0; i < RTE_DIM(drivers); i++) {
-		if (strcmp(driver, drivers[i]) == 0)
-			return true;
+		if (strcmp(name, drivers[i].name) == 0)
+			return drivers[i];
 	}
-	return false;
+	return (struct driver){name, !device->is_vdev, false};
 }
 
 int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
@@ -112,7 +121,7 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 	plan_offloads(plan);
 	caps->mtu = plan_mtu(device, &plan->info, options->config->net.mtu);
 	caps->segments_max = segments_max_of(&plan->info);
-	caps->polls_memory = polls_memory(device, plan->info.driver_name);
+	caps->polls_memory = find_driver(device, plan->info.driver_name).polls_memory;
 	caps->checksum_v4 = (plan->conf.txmode.offloads & L4_TX_OFFLOADS) != 0;
 	caps->checksum_v6 = caps->checksum_v4;
 	device->checks_frames = caps->checksum_v4;
@@ -231,6 +240,9 @@ static int queues_setup(struct dpdk_device *device, const struct dpdk_plan *plan
 
 	rx.offloads = plan->conf.rxmode.offloads;
 	tx.offloads = plan->conf.txmode.offloads;
+	/* With a threshold the last packets would be done when more have followed. */
+	if (tx.tx_rs_thresh > 1)
+		tx.tx_rs_thresh = 1;
 	if (!error)
 		error = rte_eth_dev_adjust_nb_rx_tx_desc(device->port, &rx_descriptors,
 							 &tx_descriptors);
@@ -259,6 +271,28 @@ static int start(const struct dpdk_device *device, const struct dpdk_plan *plan)
 	return 0;
 }
 
+/*
+ * Most drivers of cards free what was sent when they need its place in the ring again, and only
+ * those with a function for it do before: not e1000's em, virtio and mlx5.
+ */
+static void learn_release(struct dpdk_device *device, const char *driver)
+{
+	device->cleans_up = rte_eth_tx_done_cleanup(device->port, 0, 0) >= 0;
+	device->netdev.caps.late_release = !device->cleans_up &&
+					   !find_driver(device, driver).releases_at_once;
+}
+
+static void say_what_it_does(const struct dpdk_device *device, const char *driver)
+{
+	const struct netdev_caps *caps = &device->netdev.caps;
+
+	log_info("%s: driver %s, checksums are the %s's, frames of up to %u segments, payloads %s",
+		 device->netdev.name, driver, caps->checksum_v4 ? "port" : "stack",
+		 caps->segments_max,
+		 caps->late_release ? "are copied: it keeps what was sent until it sends more"
+				    : "go by reference");
+}
+
 int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 		    const struct netdev_options *options)
 {
@@ -277,8 +311,9 @@ int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 	error = plan_address(device, &options->mac);
 	if (error)
 		return error;
-	device->cleans_up = rte_eth_tx_done_cleanup(device->port, 0, 0) >= 0;
+	learn_release(device, plan->info.driver_name);
 	dpdk_log_collected("");
+	say_what_it_does(device, plan->info.driver_name);
 	return 0;
 }
 

@@ -98,6 +98,8 @@ struct netdev_caps {
 	bool checksum_v6;
 	bool shares_interface; /* with the kernel, which has the other addresses of it */
 	bool polls_memory;     /* finding nothing costs rx_burst a look at memory, no system call */
+	/* Keeps what was sent until it sends more: nobody should wait for it to let go of memory. */
+	bool late_release;
 };
 
 /** Counters of a device; each is written by the device alone. */

@@ -147,6 +147,40 @@ static void sim__memory_of_a_push_is_told_done_once_and_not_before(void **state)
 	end_two();
 }
 
+static void sim__nothing_waits_for_a_device_that_lets_go_late(void **state)
+{
+	static const uint32_t lengths[] = {100, 1200, 1472, 1473, 20000, 65507};
+	const struct station_options late = {.device = {.asynchronous_tx = true},
+					     .late_release = true};
+	const struct sim_options slow = {.bandwidth = 100000000};
+	const struct ip_address peer = V4(10, 0, 0, 2);
+
+	(void)state;
+	begin_two(&slow, &late);
+	assert_int_equal(endpoint_send(&at_a, peer, 7, 0, 100), 0);
+	world_run(&world, world.now_ns + 10 * MS);
+	for (uint32_t i = 0; i < COUNT_OF(lengths); i++) {
+		unsigned char *data = heap_alloc_io(at_a.station->heap, lengths[i]);
+		demi_sgarray_t sga = {.sga_numsegs = 1, .sga_segs = {{data, lengths[i]}}};
+		struct told told = {.done = {tell}};
+		bool waits;
+
+		datagram_fill(data, i + 1, lengths[i]);
+		at_a.station->net->now_ns = world.now_ns;
+		assert_int_equal(udp_tx(&at_a.udp, &sga, &peer, 7, &told.done, &waits), 0);
+		/* The application may write to it again. */
+		assert_false(waits);
+		assert_false(heap_is_held(at_a.station->heap, data));
+		memset(data, 0xee, lengths[i]);
+		heap_free(at_a.station->heap, data);
+		world_run(&world, world.now_ns + 50 * MS);
+		assert_int_equal(told.times, 0);
+		assert_int_equal(at_b.times[i + 1], 1);
+	}
+	assert_int_equal(at_b.wrong, 0);
+	end_two();
+}
+
 static void sim__a_full_device_refuses_and_nothing_is_lost_below_its_patience(void **state)
 {
 	const struct station_options refuses = {
@@ -264,6 +298,7 @@ int main(void)
 		cmocka_unit_test(sim__datagrams_of_both_versions_arrive_once),
 		cmocka_unit_test(sim__echoes_of_all_sizes_come_back),
 		cmocka_unit_test(sim__memory_of_a_push_is_told_done_once_and_not_before),
+		cmocka_unit_test(sim__nothing_waits_for_a_device_that_lets_go_late),
 		cmocka_unit_test(sim__a_full_device_refuses_and_nothing_is_lost_below_its_patience),
 		cmocka_unit_test(sim__a_vlan_is_for_its_members),
 		cmocka_unit_test(sim__groups_are_heard_by_their_members_and_told_of),

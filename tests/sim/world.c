@@ -134,6 +134,7 @@ struct station *station_add(struct world *world, const struct station_options *o
 {
 	struct station *station = station_make(world, &options->device);
 
+	station->device->caps.late_release = options->late_release;
 	create_net(station, options);
 	return station;
 }

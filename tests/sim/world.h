@@ -57,6 +57,7 @@ struct station_options {
 	bool has_gateway; /* 10.0.0.254 and fd00::fe */
 	uint16_t vlan;
 	uint32_t copy_max;          /* 0: 256 */
+	bool late_release;          /* netdev_caps */
 	struct net_tcp_options tcp; /* connections_max 0: all are the defaults */
 	struct sim_device_options device;
 };
