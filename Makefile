@@ -18,7 +18,7 @@ help:
 	@echo 'make install  library, headers, demi.pc, programs and manual pages'
 	@echo '                PREFIX=/usr/local  where they go'
 	@echo '                DESTDIR=DIR        put before PREFIX, for packages'
-	@echo 'make deps     only install what is missing; GROUP=build, demo, test, bench or all'
+	@echo 'make deps     only install what is missing; GROUP=build, demo, test, vm, bench or all'
 	@echo 'make clean    remove the build directories'
 
 deps:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what Demi needs: deps.sh build|demo|test|bench|fmt|all
+# Installs what Demi needs: deps.sh build|demo|test|vm|bench|fmt|all
 # With apt-get it installs the missing packages; elsewhere it only says what is missing.
 
 set -euo pipefail
@@ -47,6 +47,14 @@ test  procps                              program ps
 test  man-db|mandoc                       program man|mandoc
 test  libcmocka-dev                       module  cmocka
 test  valgrind                            program valgrind
+vm    qemu-system-x86                     program qemu-system-x86_64
+vm    busybox-static                      program busybox
+vm    cpio                                program cpio
+vm    iproute2                            program ip
+vm    kmod                                program depmod
+vm    pciutils                            program lspci
+vm    python3                             program python3
+vm    xz-utils                            program xz
 bench valgrind                            program valgrind
 bench libjemalloc2                        -       -
 bench libmimalloc-dev|libmimalloc3|libmimalloc2.0 -  -
@@ -66,10 +74,10 @@ rows() {
 	build) groups='build' ;;
 	demo) groups='build|demo' ;;
 	bench) groups='build|bench' ;;
-	test) groups='build|demo|test|fmt' ;;
-	all) groups='build|demo|test|bench|fmt' ;;
-	fmt) groups='fmt' ;;
-	*) die "usage: deps.sh build|demo|test|bench|fmt|all" ;;
+	test) groups='build|demo|test|vm|fmt' ;;
+	all) groups='build|demo|test|vm|bench|fmt' ;;
+	fmt | vm) groups=$1 ;;
+	*) die "usage: deps.sh build|demo|test|vm|bench|fmt|all" ;;
 	esac
 	grep -E "^($groups) " <<<"$needs"
 }
