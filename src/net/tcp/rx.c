@@ -96,6 +96,28 @@ static void note_duplicate(struct tcp_conn *conn, const struct tcp_in *in)
 			in->seq, seq_min(in->seq + in->length, conn->rcv_nxt)};
 }
 
+/*
+ * Text that a true peer may have sent lately: it is acknowledged at once. Of all others that may be
+ * no more than guesses (RFC 5961), so that they have only the rate of challenges.
+ */
+static bool is_near(const struct tcp_conn *conn, const struct tcp_in *in)
+{
+	uint32_t behind = 2 * conn->rcv_buffer;
+
+	return has_text(in) &&
+	       in->seq - (conn->rcv_nxt - behind) < behind + (conn->rcv_adv - conn->rcv_nxt);
+}
+
+static void answer_unacceptable(struct tcp_conn *conn, const struct tcp_in *in)
+{
+	if (is_near(conn, in)) {
+		note_duplicate(conn, in);
+		tcp_ack_tx(conn);
+	} else {
+		conn_challenge(conn);
+	}
+}
+
 static void refuse(struct tcp_conn *conn, const struct tcp_in *in)
 {
 	bool is_old = seq_before(in->seq, conn->rcv_nxt);
@@ -109,11 +131,7 @@ static void refuse(struct tcp_conn *conn, const struct tcp_in *in)
 		tcp_output_again(conn, conn->sent_head);
 		return;
 	}
-	note_duplicate(conn, in);
-	if (has_text(in) && is_old)
-		tcp_ack_tx(conn);
-	else
-		conn_challenge(conn);
+	answer_unacceptable(conn, in);
 }
 
 /*
@@ -153,11 +171,7 @@ static bool check_timestamp(struct tcp_conn *conn, const struct tcp_in *in)
 	    now_of(conn) - conn->ts_recent_ns > TIMESTAMP_OLD_NS)
 		return true;
 	drop(conn, NET_DROP_OLD_TIMESTAMP);
-	note_duplicate(conn, in);
-	if (has_text(in))
-		tcp_ack_tx(conn);
-	else
-		conn_challenge(conn);
+	answer_unacceptable(conn, in);
 	return false;
 }
 
