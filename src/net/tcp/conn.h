@@ -107,8 +107,10 @@ struct tcp_headers {
 /** A listener's own. */
 struct tcp_listener {
 	struct tcp_conn *ready_head, *ready_tail; /* to be accepted; by queue_next */
-	struct tcp_conn *half_head; /* SYN_RECEIVED; by queue_next and queue_previous */
+	/* SYN_RECEIVED, the newest first; by queue_next and queue_previous. */
+	struct tcp_conn *half_head, *half_tail;
 	uint32_t ready_count, half_count;
+	uint32_t refused_count; /* of the latter: for whose last acknowledgment there was no room */
 	uint32_t backlog;
 };
 
@@ -161,7 +163,8 @@ struct tcp_conn {
 	bool address_chosen : 1;
 	bool cwnd_limited : 1; /* the window kept data back since the last acknowledgment */
 	bool syn_mss_only : 1;
-	bool is_freed : 1; /* the owner has gone: free when closed */
+	bool was_refused : 1; /* SYN_RECEIVED: counted in refused_count */
+	bool is_freed : 1;    /* the owner has gone: free when closed */
 
 	/* What is pushed and what is under way. */
 	tcp_seq snd_end; /* behind the last byte pushed, without FIN */

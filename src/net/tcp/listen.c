@@ -14,8 +14,7 @@ static void half_add(struct tcp_listener *listens, struct tcp_conn *conn)
 {
 	conn->queue_previous = NULL;
 	conn->queue_next = listens->half_head;
-	if (listens->half_head)
-		listens->half_head->queue_previous = conn;
+	*(listens->half_head ? &listens->half_head->queue_previous : &listens->half_tail) = conn;
 	listens->half_head = conn;
 	listens->half_count++;
 	conn->table->counts.half_open++;
@@ -25,10 +24,12 @@ static void half_remove(struct tcp_listener *listens, struct tcp_conn *conn)
 {
 	*(conn->queue_previous ? &conn->queue_previous->queue_next
 			       : &listens->half_head) = conn->queue_next;
-	if (conn->queue_next)
-		conn->queue_next->queue_previous = conn->queue_previous;
+	*(conn->queue_next ? &conn->queue_next->queue_previous
+			   : &listens->half_tail) = conn->queue_previous;
 	conn->queue_next = conn->queue_previous = NULL;
 	listens->half_count--;
+	listens->refused_count -= conn->was_refused;
+	conn->was_refused = false;
 	conn->table->counts.half_open--;
 }
 
@@ -44,6 +45,8 @@ bool listener_promote(struct tcp_conn *conn)
 
 	if (ready_is_full(listens)) {
 		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_QUEUE_FULL);
+		listens->refused_count += !conn->was_refused;
+		conn->was_refused = true;
 		return false;
 	}
 	half_remove(listens, conn);
@@ -80,12 +83,32 @@ bool listener_has_room(const struct tcp_conn *listener)
 	return !ready_is_full(listener->listens);
 }
 
+/*
+ * There is room again: who has waited longest is asked to acknowledge once more. Left to the timers,
+ * those that came together would go on asking together, for one place.
+ */
+static void invite_refused(struct tcp_listener *listens)
+{
+	struct tcp_conn *conn = listens->half_tail;
+
+	while (conn && !conn->was_refused)
+		conn = conn->queue_previous;
+	if (!conn)
+		return;
+	conn->was_refused = false;
+	listens->refused_count--;
+	if (conn->sent_head)
+		tcp_output_again(conn, conn->sent_head);
+}
+
 struct tcp_conn *tcp_accept(struct tcp_conn *listener, void *owner)
 {
 	struct tcp_conn *conn = listener->listens ? ready_take(listener->listens) : NULL;
 
 	if (!conn)
 		return NULL;
+	if (unlikely(listener->listens->refused_count))
+		invite_refused(listener->listens);
 	conn->owner = owner;
 	conn->table->counts.sockets++;
 	return conn;
