@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 
 /* The byte at a place: no period that a shift of the stream could hide in. */
-static unsigned char byte_at(uint32_t seed, uint64_t place)
+unsigned char stream_byte(uint32_t seed, uint64_t place)
 {
 	uint64_t z = (place / 8 + 1) * 0x9e3779b97f4a7c15 ^ seed * UINT64_C(0xd1342543de82ef95);
 
@@ -26,7 +27,7 @@ static void take(struct stream *stream, struct buf *buf)
 		assert_true(at->length > 0);
 		for (uint32_t i = 0; i < at->length; i++)
 			stream->wrong += at->data[i] !=
-					 byte_at(stream->peer_seed, stream->received++);
+					 stream_byte(stream->peer_seed, stream->received++);
 	}
 	assert_int_equal(buf_free(stream->station->heap, buf), 0);
 }
@@ -159,7 +160,7 @@ static bool push_once(struct stream *stream)
 	data = heap_alloc_io(heap, length);
 	assert_non_null(data);
 	for (uint32_t i = 0; i < length; i++)
-		data[i] = byte_at(stream->seed, stream->pushed + i);
+		data[i] = stream_byte(stream->seed, stream->pushed + i);
 	for (uint32_t i = 0; i < sga.sga_numsegs; i++)
 		sga.sga_segs[i] = (demi_sgaseg_t){data + i, 1};
 	sga.sga_segs[sga.sga_numsegs - 1].sgaseg_len = length - sga.sga_numsegs + 1;
@@ -235,4 +236,37 @@ void stream_drop(struct stream *stream)
 		tcp_close(stream->conn, false);
 	stream->conn = NULL;
 	stream->is_closed = stream->was_closed = true;
+}
+
+void stream_assert_nothing_left(const struct station *station)
+{
+	struct tcp_counts counts;
+
+	tcp_get_counts(station->net, &counts);
+	assert_int_equal(counts.sockets, 0);
+	assert_int_equal(counts.connections, 0);
+	assert_int_equal(counts.half_open, 0);
+	assert_int_equal(counts.time_waits, 0);
+	assert_int_equal(counts.pieces, 0);
+	assert_int_equal(counts.segments, 0);
+	assert_int_equal(counts.queued_bytes, 0);
+}
+
+void stream_report(const char *name, unsigned int i, const struct stream *stream)
+{
+	struct tcp_stats stats = {0};
+
+	if (stream->conn)
+		tcp_get_stats(stream->conn, &stats);
+	print_error(
+		"%s %u: pushed %lu of %lu, acknowledged %lu, received %lu, wrong %lu; connect %d"
+		" (error %d), ended %d (%d), shut %d, closed %d %d (%d), push error %d; %s, not sent %u,"
+		" queued %u, windows %u %u, unacked %u, lost %u, cwnd %u, rto %lu us\n",
+		name, i, stream->pushed, stream->plan.bytes, stream->acknowledged, stream->received,
+		stream->wrong, stream->is_connected, stream->connect_error, stream->has_ended,
+		stream->end_error, stream->is_shut, stream->is_closed, stream->was_closed,
+		stream->close_error, stream->push_error,
+		stream->conn ? tcp_state_name(stats.state) : "gone", stats.not_sent, stats.queued,
+		stats.send_window, stats.receive_window, stats.unacked_segments,
+		stats.lost_segments, stats.cwnd, stats.rto_ns / 1000);
 }

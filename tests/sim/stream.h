@@ -64,4 +64,13 @@ void stream_close(struct stream *stream);
 /** stream_drop - close without waiting for anything */
 void stream_drop(struct stream *stream);
 
+/** stream_byte - of the pattern of @seed, at a place */
+unsigned char stream_byte(uint32_t seed, uint64_t place);
+
+/** stream_assert_nothing_left - a station has no socket, no connection, and nothing of any */
+void stream_assert_nothing_left(const struct station *station);
+
+/** stream_report - print what it has come to, after a test has failed */
+void stream_report(const char *name, unsigned int i, const struct stream *stream);
+
 #endif /* DEMI_TESTS_SIM_STREAM_H */

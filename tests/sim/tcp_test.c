@@ -210,48 +210,15 @@ static void finish(void)
 	stream_unlisten(&listener);
 }
 
-static void assert_nothing_left(const struct station *station)
-{
-	struct tcp_counts counts;
-
-	tcp_get_counts(station->net, &counts);
-	assert_int_equal(counts.sockets, 0);
-	assert_int_equal(counts.connections, 0);
-	assert_int_equal(counts.half_open, 0);
-	assert_int_equal(counts.time_waits, 0);
-	assert_int_equal(counts.pieces, 0);
-	assert_int_equal(counts.segments, 0);
-	assert_int_equal(counts.queued_bytes, 0);
-}
-
 static void end(void)
 {
 	world_run(&world, world.now_ns + 1300 * SECOND);
-	assert_nothing_left(&world.stations[0]);
-	assert_nothing_left(&world.stations[1]);
+	stream_assert_nothing_left(&world.stations[0]);
+	stream_assert_nothing_left(&world.stations[1]);
 	world_end(&world);
 }
 
 static uint64_t current_seed;
-
-static void tell_stream(const char *name, unsigned int i, const struct stream *stream)
-{
-	struct tcp_stats stats = {0};
-
-	if (stream->conn)
-		tcp_get_stats(stream->conn, &stats);
-	print_error(
-		"%s %u: pushed %lu of %lu, acknowledged %lu, received %lu, wrong %lu; connect %d"
-		" (error %d), ended %d (%d), shut %d, closed %d %d (%d), push error %d; %s, not sent %u,"
-		" queued %u, windows %u %u, unacked %u, lost %u, cwnd %u, rto %lu us\n",
-		name, i, stream->pushed, stream->plan.bytes, stream->acknowledged, stream->received,
-		stream->wrong, stream->is_connected, stream->connect_error, stream->has_ended,
-		stream->end_error, stream->is_shut, stream->is_closed, stream->was_closed,
-		stream->close_error, stream->push_error,
-		stream->conn ? tcp_state_name(stats.state) : "gone", stats.not_sent, stats.queued,
-		stats.send_window, stats.receive_window, stats.unacked_segments,
-		stats.lost_segments, stats.cwnd, stats.rto_ns / 1000);
-}
 
 /* What a failed seed had come to, and how to see it again. */
 static int tell_seed(void **state)
@@ -262,8 +229,8 @@ static int tell_seed(void **state)
 	print_error("failed at %lu us: SEED=%lu CAPTURE=FILE.pcapng replays it\n",
 		    world.now_ns / 1000, current_seed);
 	for (unsigned int i = 0; i < stream_count; i++) {
-		tell_stream("client", i, &clients[i]);
-		tell_stream("server", i, &servers[i]);
+		stream_report("client", i, &clients[i]);
+		stream_report("server", i, &servers[i]);
 	}
 	return 0;
 }
@@ -332,7 +299,7 @@ static void sim__a_station_talks_to_itself(void **state)
 	check(&servers[0], plan.bytes);
 	stream_unlisten(&listener);
 	world_run(&world, world.now_ns + 1300 * SECOND);
-	assert_nothing_left(station);
+	stream_assert_nothing_left(station);
 	world_end(&world);
 }
 

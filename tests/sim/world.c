@@ -45,6 +45,8 @@ static bool watch(void *context, unsigned int from, uint64_t number, struct sim_
 	world->trace = mix(world->trace, frame->data, frame->length);
 	if (world->cut_off & 1u << from)
 		return false;
+	if (world->passes && !world->passes(world, from, frame))
+		return false;
 	if (world->invert && world_random(world, SIM_MILLION) < world->invert) {
 		uint64_t bit = world_random(world, (uint64_t)frame->length * 8);
 

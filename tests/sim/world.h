@@ -75,6 +75,8 @@ struct world {
 	uint32_t invert;
 	unsigned int cut_off; /* bit: this station's frames go nowhere */
 	bool halts;           /* set by who hears something: world_run ends with this round */
+	/* Asked about each of the others; false drops it. NULL: all go on. */
+	bool (*passes)(struct world *world, unsigned int from, const struct sim_frame *frame);
 };
 
 void world_begin(struct world *world, const struct sim_options *options);
