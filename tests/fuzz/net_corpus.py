@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Write the first corpora of the targets net_input, reassembly and group: real conversations.
+"""Write the first corpora of the targets net_input, reassembly, group and tcp_pair: conversations.
 
 net_corpus.py DIRECTORY: one file for each, in DIRECTORY/net_input and so on. What it makes is
 checked in; run it again when a target's form of input changes.
@@ -305,8 +305,106 @@ def options():
     yield "mapped", b"::ffff:10.0.0.2/120\n::ffff:10.0.0.1\n::/0 via fe80::1\n"
 
 
+DELIVER, DROP, DUPLICATE, REORDER, MUTATE, INJECT, TIME, PUSH, TAKE, SHUTDOWN, CLOSE, ABORT, \
+    CONNECT, EXCHANGE, SETTING, ICMP = range(16)
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+V6, NO_TIMESTAMPS, NO_SACK, NO_SCALING, ECN, OFFLOAD, COOKIES, SILENT = (1 << n for n in range(8))
+COPY, NAGLE, KEEP_ALIVE, RENO, DCTCP, TELL = 4, 8, 16, 32, 64, 128
+CLIENT, SERVER = 0, 1
+
+
+def tcp_pair():
+    def do(operation, how=0, *values):
+        return bytes([operation | how << 4, *values])
+
+    def program(*steps, choice=0, more=0):
+        return bytes([choice, more]) + b"".join(steps)
+
+    def difference(value):
+        return bytes([128, value & 0xFF, value >> 8 & 0xFF])
+
+    def mutate(side, field, *values):
+        return bytes([MUTATE | (side | (field + 1) << 1) << 4, *values])
+
+    def inject(side, flags, seq=0, ack=0, window=1000, length=0, options=1, pair=0, more=b""):
+        return bytes([INJECT | (side | pair << 1) << 4, flags]) + difference(seq) + \
+            difference(ack) + struct.pack("<H", window) + \
+            bytes([options | (64 if length else 0)]) + difference(0) + more + \
+            (struct.pack("<H", length) if length else b"")
+
+    def sack(*blocks):
+        return b"".join(difference(left) + difference(size) for left, size in blocks)
+
+    established = do(CONNECT) + do(EXCHANGE, 3)
+    talk = do(PUSH, CLIENT, 255) + do(PUSH, SERVER, 200) + do(EXCHANGE, 15)
+    closing = do(SHUTDOWN, CLIENT, 1) + do(EXCHANGE, 1) + do(SHUTDOWN, SERVER, 1) + do(EXCHANGE, 3)
+    for name, choice in (("plain", 0), ("v6", V6), ("bare", NO_TIMESTAMPS | NO_SACK | NO_SCALING),
+                         ("ecn", ECN), ("offload", OFFLOAD), ("cookies", COOKIES),
+                         ("silent", SILENT)):
+        for more in (0, 1 | COPY | TELL, 3 | NAGLE | KEEP_ALIVE | RENO, TELL | DCTCP):
+            yield "%s_%d" % (name, more), program(established, talk, closing, choice=choice, more=more)
+    loss = do(DROP, SERVER) + do(EXCHANGE, 15) + do(TIME, 10)
+    for more in (2 | TELL, 2 | RENO, 2 | DCTCP):
+        for choice in (0, NO_SACK):
+            yield "loss_%d_%d" % (choice, more), program(
+                established, do(PUSH, SERVER, 255) * 3, loss, do(PUSH, SERVER, 250), loss, loss,
+                closing, choice=choice, more=more)
+    yield "lost_syn", program(do(CONNECT), do(DROP, CLIENT), do(TIME, 11), do(DELIVER, CLIENT),
+                              do(DROP, SERVER), do(TIME, 12), do(EXCHANGE, 9), talk)
+    yield "tail", program(established, do(PUSH, CLIENT, 10), do(EXCHANGE, 8), do(PUSH, CLIENT, 10),
+                          do(DROP, CLIENT), do(TIME, 9), do(EXCHANGE, 9), closing)
+    yield "reorder", program(established, do(PUSH, SERVER, 255), do(REORDER, SERVER) * 3,
+                             do(DELIVER, SERVER | 2), do(DUPLICATE, SERVER), do(EXCHANGE, 12), closing,
+                             more=2)
+    yield "zero_window", program(
+        established, do(TAKE, CLIENT, 1), do(PUSH, SERVER, 255) * 4, do(EXCHANGE, 15), do(TIME, 12),
+        do(EXCHANGE, 8), do(TAKE, CLIENT, 0), do(EXCHANGE, 15), closing)
+    yield "shrinks", program(established, do(PUSH, SERVER, 255),
+                             mutate(CLIENT, 3, 0, 0), do(EXCHANGE, 1), do(PUSH, SERVER, 255),
+                             inject(CLIENT, ACK, window=0), inject(CLIENT, ACK, window=1),
+                             do(TIME, 11), inject(CLIENT, ACK, window=60000), do(EXCHANGE, 15))
+    yield "reset", program(established, talk, inject(CLIENT, RST), do(PUSH, CLIENT, 5),
+                           do(EXCHANGE, 3))
+    yield "blind", program(established, inject(CLIENT, RST, 5), inject(SERVER, SYN, 100),
+                           inject(CLIENT, ACK, 30000, 30000), inject(SERVER, RST | ACK, -1, 3),
+                           inject(CLIENT, ACK, 0, 1000), inject(CLIENT, ACK | FIN, 50, 0, length=20),
+                           talk, closing)
+    yield "early", program(established, do(PUSH, CLIENT, 200),
+                           *(inject(CLIENT, ACK, n, 0, length=100)
+                             for n in (1000, 3000, 2950, 1000, 900, 0, 500)),
+                           do(EXCHANGE, 10), closing)
+    yield "after_fin", program(established, inject(CLIENT, ACK, 10, length=30),
+                               inject(CLIENT, ACK | FIN, 0, length=10),
+                               inject(CLIENT, ACK, 40, length=5), talk)
+    yield "sacks", program(
+        established, do(PUSH, SERVER, 255) * 2,
+        *(inject(CLIENT, ACK, options=1 | count << 4, more=sack(*blocks)) for count, blocks in (
+            (1, [(1448, 1448)]), (2, [(1448, 2896), (0, 7000)]), (1, [(0, -5)]),
+            (3, [(-100, 50), (2896, 1448), (20000, 30000)]), (1, [(0, 30000)]))),
+        do(TIME, 10), do(EXCHANGE, 15), closing, more=2)
+    yield "both_close", program(established, do(SHUTDOWN, CLIENT, 1), do(SHUTDOWN, SERVER, 1),
+                                do(EXCHANGE, 3), do(TIME, 12))
+    yield "close", program(established, talk, do(CLOSE, CLIENT | 8), do(EXCHANGE, 2),
+                           do(CLOSE, SERVER), do(EXCHANGE, 2), do(CONNECT), do(EXCHANGE, 3),
+                           do(CLOSE, SERVER | 2), do(TIME, 13))
+    yield "abort", program(established, talk, do(PUSH, CLIENT, 100), do(ABORT, CLIENT),
+                           do(EXCHANGE, 2), do(CONNECT), do(EXCHANGE, 3), do(ABORT, SERVER | 2))
+    yield "many", program(do(CONNECT) * 6, do(EXCHANGE, 15), do(PUSH, 0, 100), do(PUSH, 3, 250),
+                          do(PUSH, 4, 90), do(PUSH, 6, 255), do(EXCHANGE, 15))
+    yield "path", program(established, do(PUSH, SERVER, 255), do(ICMP, SERVER, 1, 0x90, 3),
+                          do(EXCHANGE, 4), do(PUSH, SERVER, 255), do(ICMP, SERVER, 1, 0x40, 2),
+                          do(ICMP, SERVER, 2, 0, 0), do(EXCHANGE, 15), more=2)
+    yield "settings", program(established, *(do(SETTING, n % 2, n * 7 + n) for n in range(12)),
+                              talk, do(TIME, 13), closing)
+    yield "mutated", program(do(CONNECT), mutate(CLIENT, 4, 2, 1), do(DELIVER, CLIENT),
+                             mutate(SERVER, 4, 19, 255), do(EXCHANGE, 3),
+                             do(PUSH, CLIENT, 200), mutate(CLIENT, 0, 60), mutate(CLIENT, 1, 70),
+                             mutate(CLIENT, 2, FIN), do(EXCHANGE, 3), do(PUSH, SERVER, 200),
+                             mutate(SERVER, 5, 9, 0, 3), mutate(SERVER, 2, 32), do(EXCHANGE, 9))
+
+
 def main():
-    for make in (net_input, reassembly, group, options):
+    for make in (net_input, reassembly, group, options, tcp_pair):
         directory = pathlib.Path(sys.argv[1]) / make.__name__
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in make():
