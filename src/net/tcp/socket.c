@@ -471,6 +471,9 @@ void conn_peer_closed(struct tcp_conn *conn)
 {
 	conn->fin_received = true;
 	conn->rcv_nxt++;
+	/* It may lie at the edge of the window. */
+	conn->rcv_adv = seq_max(conn->rcv_adv, conn->rcv_nxt);
+	tcp_text_free(conn);
 	if (conn->owner && !conn->was_told_end && !conn->is_freed) {
 		conn->was_told_end = true;
 		conn->events->ended(conn->owner, 0);

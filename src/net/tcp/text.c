@@ -233,6 +233,19 @@ static void drop_early(struct tcp_conn *conn, struct buf *buf)
 	netdev_release(net_of(conn)->device, buf);
 }
 
+/* Behind the FIN there is nothing, whatever the peer has sent. */
+static void cut_behind_fin(struct tcp_conn *conn, struct buf *buf)
+{
+	uint32_t cut = conn->fin_known && seq_after(end_of(buf), conn->fin_seq)
+			       ? end_of(buf) - conn->fin_seq
+			       : 0;
+
+	cut = cut < buf->length ? cut : buf->length;
+	buf->length -= cut;
+	conn->early_bytes -= cut;
+	conn->table->counts.queued_bytes -= cut;
+}
+
 /* Deliver what has become the next; overlapping parts were received before. */
 static void drain(struct tcp_conn *conn)
 {
@@ -241,6 +254,7 @@ static void drain(struct tcp_conn *conn)
 	while ((buf = conn->early_head) && seq_at_most(buf->sequence, conn->rcv_nxt)) {
 		uint32_t known = conn->rcv_nxt - buf->sequence;
 
+		cut_behind_fin(conn, buf);
 		conn->early_head = buf->next;
 		if (!conn->early_head)
 			conn->early_tail = NULL;
@@ -377,11 +391,13 @@ static void ecn_rx(struct tcp_conn *conn, const struct tcp_in *in)
 		conn->echoes_mark = true;
 }
 
-/* What was received before, and what goes beyond the window. */
+/* What was received before, and what goes beyond the window or the peer's FIN. */
 static void trim(struct tcp_conn *conn, struct tcp_in *in)
 {
 	int32_t known = seq_diff(conn->rcv_nxt, in->seq);
-	int32_t beyond = seq_diff(in->seq + in->length, conn->rcv_adv);
+	tcp_seq edge = unlikely(conn->fin_known) ? seq_min(conn->fin_seq, conn->rcv_adv)
+						 : conn->rcv_adv;
+	int32_t beyond = seq_diff(in->seq + in->length, edge);
 
 	if (unlikely(known > 0)) {
 		uint32_t cut = (uint32_t)known < in->length ? (uint32_t)known : in->length;
@@ -401,7 +417,7 @@ static void trim(struct tcp_conn *conn, struct tcp_in *in)
 
 static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 {
-	bool had_hole = conn->early_head != NULL;
+	bool had_hole = conn->early_head || conn->fin_known;
 
 	/* Before the owner sees it, who may answer at once. */
 	conn->unacked_segments++;
