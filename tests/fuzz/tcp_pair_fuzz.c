@@ -33,7 +33,7 @@
 #define FLYING_MAX 64u
 #define INBOX_MAX 64u
 #define PAIRS 6u
-#define OPERATIONS_MAX 256u
+#define OPERATIONS_MAX 128u
 #define PUSHES_MAX 64u
 #define PUSH_BYTES_MAX 8192u
 #define PORT 80u
@@ -404,12 +404,20 @@ static void check_conn(void *context, const struct tcp_conn *conn)
 		check_received(conn);
 }
 
-static void check_all(void)
+static void check_all(bool thoroughly)
 {
+	/* Those of the applications; and those that they have closed, which takes longer to find. */
+	for (unsigned int i = 0; i < 2 * PAIRS; i++) {
+		const struct tcp_conn *conn = sides[i % 2][i / 2].conn;
+
+		if (conn && conn->state != TCP_STATE_CLOSED)
+			check_conn(NULL, conn);
+	}
 	for (unsigned int i = 0; i < 2; i++) {
 		struct tcp_counts counts;
 
-		tcp_each(ends[i].net, check_conn, NULL);
+		if (thoroughly)
+			tcp_each(ends[i].net, check_conn, NULL);
 		tcp_get_counts(ends[i].net, &counts);
 		must(counts.half_open <= ends[i].net->options.tcp.syn_backlog_max + PAIRS);
 		must(counts.time_waits <= ends[i].net->options.tcp.time_waits_max);
@@ -1031,7 +1039,7 @@ static void operate(uint8_t byte)
 		operate_on_side(operation, how);
 		break;
 	}
-	check_all();
+	check_all(operation == OP_EXCHANGE);
 }
 
 /* ---- One input ---- */
@@ -1167,8 +1175,9 @@ static void end(void)
 		must(next_ns() != TIMER_NEVER || ends[0].inbox_count || ends[1].inbox_count);
 		now_ns = next_ns() > now_ns + 4096 ? next_ns() : now_ns + 4096;
 		settle();
-		check_all();
+		check_all(false);
 	}
+	check_all(true);
 	/* Those that have ended are buried in the next round. */
 	flying_count = 0;
 	settle();
