@@ -163,6 +163,15 @@ int outcome_at(int error, const demi_qtoken_t *qt, const char *file, int line);
 /** drive - let the runtime make progress for at most a millisecond; no token is used up */
 void drive(void);
 
+/** settle_until - drive until it is so: what a stack of our own has under way is heap memory too */
+#define settle_until(condition)                                           \
+	do {                                                              \
+		for (int64_t settled = now_ms() + 10000; !(condition);) { \
+			assert_true(now_ms() < settled);                  \
+			drive();                                          \
+		}                                                         \
+	} while (0)
+
 /* ---- Data: byte i of a stream is a function of its seed and of i ---- */
 
 void pattern_fill(void *data, size_t size, unsigned int seed, uint64_t offset);

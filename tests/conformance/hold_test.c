@@ -94,17 +94,8 @@ static void backlog_open(struct backlog *backlog, const struct transport *transp
 /* Acknowledgments may be under way yet: the libOS's own memory. */
 static void backlog_check_over(const struct backlog *backlog)
 {
-	const struct timespec brief = {.tv_nsec = 1000000};
-	demi_heap_stats_t after = stats_checked();
-	demi_qresult_t result;
-	int count;
-
-	for (int i = 0; i < 1000 && after.objects != backlog->before.objects; i++) {
-		check_call(demi_wait_next_n(&result, 1, &count, &brief), ETIMEDOUT);
-		after = stats_checked();
-	}
-	assert_int_equal(after.bytes_held_only, backlog->before.bytes_held_only);
-	assert_int_equal(after.objects, backlog->before.objects);
+	settle_until(stats_checked().objects == backlog->before.objects);
+	settle_until(stats_checked().bytes_held_only == backlog->before.bytes_held_only);
 }
 
 /* Allocates the size again and again and overwrites what it gets, which must not be the object. */
