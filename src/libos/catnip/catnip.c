@@ -127,6 +127,7 @@ static void catnip_free(struct catnip *catnip)
 	netdev_close(catnip->device);
 	capture_close(catnip->capture);
 	push_pool_destroy(catnip);
+	stream_pool_destroy(catnip);
 	free(catnip);
 }
 

@@ -18,6 +18,7 @@
 
 struct push;
 struct stream;
+struct stream_slab;
 
 struct catnip {
 	struct libos libos;
@@ -33,6 +34,9 @@ struct catnip {
 	uint32_t pushes_waiting;
 	uint32_t naps;          /* in a row */
 	struct stream *starved; /* listeners: see stream_retry_accepts */
+	/* The pool of streams; see stream_pool.c. */
+	struct stream_slab *stream_slabs;
+	struct stream *free_streams;
 };
 
 extern const struct libos_ops catnip_ops;

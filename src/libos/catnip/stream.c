@@ -3,11 +3,8 @@
 #include "libos/catnip/stream.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "libos/catnip/sockaddr.h"
-
-#define SEND_BUFFER_BYTES 212992 /* what Linux says by default; programs only ask */
 
 static const struct queue_ops stream_ops;
 static const struct tcp_events stream_events;
@@ -22,28 +19,25 @@ static bool is_v6(const struct stream *stream)
 	return tcp_settings(stream->conn)->is_v6;
 }
 
-static struct stream *stream_alloc(struct catnip *catnip)
+static struct stream *make(struct catnip *catnip)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *stream = stream_alloc(catnip);
 
-	if (!stream)
-		return NULL;
-	stream->queue = (struct queue){.ops = &stream_ops, .qd = -1};
-	stream->catnip = catnip;
-	stream->send_buffer_bytes = SEND_BUFFER_BYTES;
+	if (stream)
+		stream->queue.ops = &stream_ops;
 	return stream;
 }
 
 int stream_create(struct catnip *catnip, struct queue **queue_out, bool v6)
 {
-	struct stream *stream = stream_alloc(catnip);
+	struct stream *stream = make(catnip);
 	int error;
 
 	if (!stream)
 		return -ENOMEM;
 	error = tcp_open(&stream->conn, catnip->net, &stream_events, stream, v6);
 	if (error) {
-		free(stream);
+		stream_free(stream);
 		return error;
 	}
 	*queue_out = &stream->queue;
@@ -117,12 +111,12 @@ static int accept_one(struct stream *listener)
 
 	if (queue_table_is_full(queues))
 		return -EMFILE;
-	stream = stream_alloc(listener->catnip);
+	stream = make(listener->catnip);
 	if (!stream)
 		return -ENOMEM;
 	stream->conn = tcp_accept(listener->conn, stream);
 	if (!stream->conn) {
-		free(stream);
+		stream_free(stream);
 		return -EAGAIN;
 	}
 	stream->state = STREAM_CONNECTED;
@@ -300,7 +294,7 @@ static void stream_close(struct queue *queue)
 	cancel_inputs(stream);
 	tcp_close(stream->conn, false);
 	op_cancel_all(ops_of(stream), &stream->pushes);
-	free(stream);
+	stream_free(stream);
 	stream_send(catnip, collects);
 }
 
@@ -308,7 +302,7 @@ static void stream_close(struct queue *queue)
 static void finish_close(struct stream *stream, int error)
 {
 	stream_complete(stream, stream->op, error);
-	free(stream);
+	stream_free(stream);
 }
 
 static void closed(void *owner, int error)

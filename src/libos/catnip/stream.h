@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A queue of Catnip's that is a TCP socket. stream.c is its life, stream_data.c what goes in and out,
- * stream_option.c its options.
+ * stream_option.c its options, stream_pool.c its memory.
  *
  * TCP holds the connection with all that is under way in it; here are the operations that wait for
  * it. A push is known to TCP by its struct op, so that neither a push nor a pop allocates anything.
@@ -28,10 +28,13 @@ struct stream {
 	struct tcp_conn *conn;
 	struct op_list inputs; /* pops; of a listener: accepts */
 	struct op_list pushes; /* that TCP has not told of yet */
-	struct op *op;
-	struct stream *starved_next; /* see stream_retry_accepts */
-	int error; /* positive errno that has ended the connection; 0: none, or not known yet */
+	union {
+		struct op *op;
+		struct stream *starved_next; /* of a listener: see stream_retry_accepts */
+		struct stream *free_next;    /* in the pool */
+	};
 	int send_buffer_bytes; /* SO_SNDBUF: what was set; nothing is copied here to be sent */
+	uint16_t error;        /* positive errno that has ended the connection; 0: none known of */
 	uint8_t state;         /* enum stream_state */
 	bool write_shut : 1;   /* no push any more */
 	bool is_starved : 1;
@@ -39,7 +42,7 @@ struct stream {
 };
 
 /* Together with a connection that is idle it takes no more than 1 KiB. */
-_Static_assert(sizeof(struct stream) <= 160, "a stream is small");
+_Static_assert(sizeof(struct stream) <= 80, "a stream is small");
 
 static inline struct stream *stream_of(struct queue *queue)
 {
@@ -60,6 +63,13 @@ static inline void stream_send(const struct catnip *catnip, bool collects)
 	if (!collects)
 		net_flush(catnip->net);
 }
+
+/** stream_alloc - one without a connection, of a pool that grows by slabs; NULL: out of memory */
+struct stream *stream_alloc(struct catnip *catnip);
+void stream_free(struct stream *stream);
+
+/** stream_pool_destroy - all streams have been freed */
+void stream_pool_destroy(struct catnip *catnip);
 
 /** stream_create - an unbound socket of one domain; 0, -ENOBUFS (tcp.connections_max) or -ENOMEM */
 int stream_create(struct catnip *catnip, struct queue **queue_out, bool is_v6);

@@ -44,7 +44,7 @@ void stream_ended(void *owner, int error)
 	struct stream *stream = owner;
 
 	if (error)
-		stream->error = error;
+		stream->error = (uint16_t)error;
 	stream_end_pops(stream, error);
 }
 
@@ -111,7 +111,7 @@ void stream_pushed(void *owner, void *push, int error)
 	struct op *op = push;
 
 	if (unlikely(error))
-		stream->error = error;
+		stream->error = (uint16_t)error;
 	op_list_remove(&stream->pushes, op);
 	stream_complete(stream, op, error);
 }

@@ -63,7 +63,7 @@ void net_flush(struct net *net)
 	rig.flushes++;
 }
 
-static struct tcp_conn *conn_make(const struct tcp_events *events, void *owner, bool is_v6)
+static inline struct tcp_conn *conn_make(const struct tcp_events *events, void *owner, bool is_v6)
 {
 	struct tcp_conn *conn = calloc(1, sizeof(*conn));
 
@@ -76,7 +76,7 @@ static struct tcp_conn *conn_make(const struct tcp_events *events, void *owner, 
 	return conn;
 }
 
-static void conn_drop(struct tcp_conn *conn)
+static inline void conn_drop(struct tcp_conn *conn)
 {
 	for (unsigned int i = 0; i < conn->waiting_count; i++)
 		conn_drop(conn->waiting[i]);
@@ -276,7 +276,7 @@ void tcp_get_stats(const struct tcp_conn *conn, struct tcp_stats *stats)
 
 /* ---- Frame ---- */
 
-static int rig_setup(void **state)
+static inline int rig_setup(void **state)
 {
 	(void)state;
 	memset(&rig, 0, sizeof(rig));
@@ -294,7 +294,7 @@ static int rig_setup(void **state)
 }
 
 /* What is still open is closed, and what nobody has waited for is freed, as at the end of a runtime. */
-static int rig_teardown(void **state)
+static inline int rig_teardown(void **state)
 {
 	struct heap_stats stats;
 
@@ -310,6 +310,7 @@ static int rig_teardown(void **state)
 	}
 	assert_int_equal(rig.conns, 0);
 	assert_null(rig.catnip.starved);
+	stream_pool_destroy(&rig.catnip);
 	buf_free_all(rig.context.heap);
 	heap_get_stats(rig.context.heap, &stats);
 	assert_int_equal(stats.objects, 0);
@@ -321,7 +322,7 @@ static int rig_teardown(void **state)
 
 /* ---- What tests do ---- */
 
-static struct queue *stream_open(bool is_v6)
+static inline struct queue *stream_open(bool is_v6)
 {
 	struct queue *queue = NULL;
 
@@ -330,7 +331,7 @@ static struct queue *stream_open(bool is_v6)
 	return queue;
 }
 
-static struct op *op_start(struct queue *queue, enum demi_opcode opcode)
+static inline struct op *op_start(struct queue *queue, enum demi_opcode opcode)
 {
 	struct op *op = op_alloc(&rig.context.ops, opcode, queue, queue->qd);
 
@@ -339,7 +340,7 @@ static struct op *op_start(struct queue *queue, enum demi_opcode opcode)
 }
 
 /* It is complete: take it off the list, as a wait does, and give its result. */
-static int op_outcome(struct op *op)
+static inline int op_outcome(struct op *op)
 {
 	assert_true(op_is_complete(op));
 	op_unlink(&rig.context.ops, op);
@@ -349,7 +350,7 @@ static int op_outcome(struct op *op)
 static const struct sockaddr_in address_v4 = {
 	.sin_family = AF_INET, .sin_port = 0x5000, .sin_addr.s_addr = 0x0200000a};
 
-static void stream_bind_and_listen(struct queue *queue)
+static inline void stream_bind_and_listen(struct queue *queue)
 {
 	assert_int_equal(
 		queue->ops->bind(queue, (const struct sockaddr *)&address_v4, sizeof(address_v4)),
@@ -357,7 +358,7 @@ static void stream_bind_and_listen(struct queue *queue)
 	assert_int_equal(queue->ops->listen(queue, 5), 0);
 }
 
-static struct op *connect_start(struct queue *queue)
+static inline struct op *connect_start(struct queue *queue)
 {
 	struct op *op = op_start(queue, DEMI_OPC_CONNECT);
 
@@ -368,7 +369,7 @@ static struct op *connect_start(struct queue *queue)
 }
 
 /* An IPv4 socket that is connected; *@conn_out is what TCP has of it. */
-static struct queue *stream_connected(struct tcp_conn **conn_out)
+static inline struct queue *stream_connected(struct tcp_conn **conn_out)
 {
 	struct queue *queue = stream_open(false);
 	struct op *op = connect_start(queue);
