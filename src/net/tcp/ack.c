@@ -5,7 +5,7 @@
 #include "net/neighbour.h"
 #include "net/tcp/conn.h"
 
-#define RTT_MIN_LIFE_NS UINT64_C(10000000000) /* of RACK's least round trip */
+#define RTT_MIN_SHIFT 10u /* 1,024 samples */
 #define BACKOFF_KEPT 3u
 #define CLOCK_NS UINT64_C(4096)         /* RFC 6298: G, a tick of the timers */
 #define CONFIRM_NS UINT64_C(1000000000) /* a neighbour that has less left is confirmed */
@@ -22,13 +22,14 @@ static uint64_t clamp_rto(const struct tcp_conn *conn, uint64_t rto_ns)
 
 void conn_rtt_sample(struct tcp_conn *conn, uint64_t rtt_ns)
 {
-	uint64_t now_ns = now_of(conn), spread_ns;
+	uint64_t spread_ns;
 
 	rtt_ns = rtt_ns ? rtt_ns : 1;
-	if (rtt_ns <= conn->rtt_min_ns || now_ns - conn->rtt_min_at_ns > RTT_MIN_LIFE_NS) {
+	/* The least lately: what was less long ago is forgotten slowly. */
+	if (rtt_ns <= conn->rtt_min_ns)
 		conn->rtt_min_ns = rtt_ns;
-		conn->rtt_min_at_ns = now_ns;
-	}
+	else
+		conn->rtt_min_ns += (rtt_ns - conn->rtt_min_ns) >> RTT_MIN_SHIFT;
 	if (conn->srtt_ns) {
 		uint64_t off_ns = rtt_ns > conn->srtt_ns ? rtt_ns - conn->srtt_ns
 							 : conn->srtt_ns - rtt_ns;
@@ -125,7 +126,6 @@ static void clean_sent(struct tcp_conn *conn, tcp_seq ack, struct tcp_delivery *
 		if (unlikely(sent->flags & SENT_FIN))
 			delivery->fin_acked = true;
 		conn->sent_head = sent->next;
-		conn->sent_count--;
 		sent_free(conn->table, sent);
 	}
 	if (!sent)

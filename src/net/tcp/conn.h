@@ -91,7 +91,7 @@ enum tcp_retransmit_kind {
 };
 
 /* What link and IP put in front: the longest; shorter ones stand at its end. */
-#define TCP_LOWER_BYTES 64u
+#define TCP_LOWER_BYTES 60u
 
 /** The headers below TCP's, ready but for lengths and the neighbour's address; see fast.c. */
 struct tcp_headers {
@@ -99,8 +99,8 @@ struct tcp_headers {
 	uint8_t length;      /* of the headers, at the end of bytes */
 	bool is_v6;
 	bool device_completes; /* checksums */
-	uint64_t ip_sum;       /* of the IPv4 header, without its length */
-	uint64_t pseudo_sum;   /* without the length */
+	uint32_t ip_sum;       /* of the IPv4 header, without its length */
+	uint32_t pseudo_sum;   /* without the length */
 	uint8_t bytes[TCP_LOWER_BYTES];
 };
 
@@ -173,20 +173,17 @@ struct tcp_conn {
 	struct tcp_sent *sent_head, *sent_tail;
 	uint32_t pieces_count;
 	uint32_t sacked_bytes, lost_bytes, again_bytes; /* of what is under way, by SENT_ flags */
-	uint32_t sent_count;
 	struct tcp_congestion congestion;
 
 	/* Round trips and the retransmission timer. */
 	uint64_t srtt_ns, rttvar_ns, rto_ns; /* srtt 0: no sample yet */
 	uint64_t rtt_min_ns;                 /* RACK's: the least lately */
-	uint64_t rtt_min_at_ns;
-	struct timer timer;     /* for the earliest of these; may fire before it */
-	uint64_t retransmit_ns; /* UINT64_MAX: none; of retransmit_kind */
+	struct timer timer;                  /* for the earliest of these; may fire before it */
+	uint64_t retransmit_ns;              /* UINT64_MAX: none; of retransmit_kind */
 	uint64_t delayed_ack_ns;
-	uint64_t slow_ns;    /* keep-alive, or the end of FIN-WAIT-2 */
-	uint64_t armed_ns;   /* of timer, while it is armed */
-	uint64_t stalled_ns; /* since when nothing new was acknowledged; 0: nothing waits */
-	uint64_t sent_ns, received_ns; /* last segment */
+	uint64_t slow_ns;     /* keep-alive, or the end of FIN-WAIT-2 or TIME-WAIT */
+	uint64_t stalled_ns;  /* since when nothing new was acknowledged; 0: nothing waits */
+	uint64_t received_ns; /* last segment */
 	uint8_t retransmit_kind;
 	uint8_t backoff;
 	uint8_t keep_probes_sent;
@@ -194,6 +191,7 @@ struct tcp_conn {
 	uint8_t probe_backoff;
 	uint8_t black_holes; /* timeouts of full segments: RFC 4821, 7.7 */
 	uint8_t duplicate_acks;
+	uint8_t sacks_count;
 	uint8_t syns_sent;
 	uint64_t challenge_ns;
 
@@ -219,9 +217,8 @@ struct tcp_conn {
 
 	/* Received out of order; what we say of it. */
 	struct buf *early_head, *early_tail; /* by sequence number; not the application's yet */
-	uint32_t early_count, early_bytes;
+	uint32_t early_count;
 	tcp_seq fin_seq;
-	uint32_t sacks_count;
 	struct tcp_sack_block sacks[TCP_SACKS]; /* newest first */
 	struct tcp_sack_block
 		duplicate; /* D-SACK, for the next acknowledgment; left = right: none */
@@ -230,11 +227,11 @@ struct tcp_conn {
 	uint32_t round_bytes;
 
 	uint32_t snd_wnd_max;
-	uint32_t peer_mss;  /* that it has offered */
-	uint32_t mss_limit; /* by black holes; 0: none */
+	uint16_t peer_mss;  /* that it has offered */
+	uint16_t mss_limit; /* by black holes; 0: none */
 	tcp_seq iss, irs;
-	int error;      /* positive: the connection has ended with it */
-	int soft_error; /* ICMP: what a time-out is reported as (RFC 9293, 3.9.2.2) */
+	int16_t error;      /* positive: the connection has ended with it */
+	int16_t soft_error; /* ICMP: what a time-out is reported as (RFC 9293, 3.9.2.2) */
 	struct path path;
 	struct tcp_headers headers;
 	struct tcp_settings settings;
@@ -245,15 +242,17 @@ struct tcp_conn {
 	struct tcp_conn *bound_next;                  /* with the same port, by a hash */
 	struct tcp_conn *listener;                    /* not accepted yet: whose it will be */
 	struct tcp_listener *listens;                 /* LISTEN */
-	uint64_t time_wait_until_ns;
-	uint8_t work; /* 1 << enum tcp_work */
+	uint8_t work;                                 /* 1 << enum tcp_work */
 
 	/* For tcp_get_stats alone. */
 	uint32_t timeouts, spurious, retransmissions, dsacks, marks;
-	uint64_t segments_in, segments_out, data_in, data_out;
-	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
+	uint32_t segments_in, segments_out, data_in, data_out;
+	uint64_t bytes_acked, bytes_received, bytes_retransmitted;
 	uint64_t data_sent_ns, data_received_ns;
 };
+
+/* With what a libOS keeps of it, an idle connection is to take 1 KiB. */
+_Static_assert(sizeof(struct tcp_conn) <= 1024 - 80, "a connection is small");
 
 #define TCP_BOUND_BUCKETS 1024u
 #define TCP_PORTS 65536u

@@ -161,9 +161,10 @@ static void prepare(struct tcp_conn *conn)
 	if (!is_v6) {
 		store_be16(end - ip_bytes + IPV4_CHECKSUM_OFFSET, 0);
 		store_be16(end - ip_bytes + 2, 0);
-		headers->ip_sum = checksum_add(0, end - ip_bytes, ip_bytes);
+		headers->ip_sum = checksum_fold(checksum_add(0, end - ip_bytes, ip_bytes));
 	}
-	headers->pseudo_sum = checksum_pseudo(&conn->local, &conn->remote, IPPROTO_TCP, 0);
+	headers->pseudo_sum = checksum_fold(
+		checksum_pseudo(&conn->local, &conn->remote, IPPROTO_TCP, 0));
 	headers->length = (uint8_t)(net->link_bytes + ip_bytes);
 	headers->is_v6 = is_v6;
 	headers->device_completes = is_v6 ? net->device->caps.checksum_v6
@@ -199,9 +200,9 @@ void tcp_tx_fast(struct tcp_conn *conn, struct buf *head, uint32_t length)
 		store_be16(ip + IPV6_PAYLOAD_LENGTH_OFFSET, (uint16_t)length);
 	} else {
 		store_be16(ip + 2, (uint16_t)(ip_bytes + length));
-		store_be16(
-			ip + IPV4_CHECKSUM_OFFSET,
-			checksum_finish(headers->ip_sum + htobe16((uint16_t)(ip_bytes + length))));
+		store_be16(ip + IPV4_CHECKSUM_OFFSET,
+			   checksum_finish((uint64_t)headers->ip_sum +
+					   htobe16((uint16_t)(ip_bytes + length))));
 	}
 	if (head->flags & BUF_CHECKSUM) {
 		head->transmit.network_bytes = (uint8_t)ip_bytes;

@@ -32,7 +32,6 @@ static void put_under_way(struct tcp_conn *conn, struct tcp_sent *sent)
 {
 	*(conn->sent_tail ? &conn->sent_tail->next : &conn->sent_head) = sent;
 	conn->sent_tail = sent;
-	conn->sent_count++;
 	conn->snd_nxt = sent->end;
 	if (!conn->stalled_ns)
 		conn->stalled_ns = sent->sent_ns;
@@ -58,7 +57,6 @@ static bool split(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t bytes)
 	sent->next = rest;
 	if (conn->sent_tail == sent)
 		conn->sent_tail = rest;
-	conn->sent_count++;
 	return true;
 }
 

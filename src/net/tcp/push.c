@@ -84,8 +84,12 @@ static void restart_window(struct tcp_conn *conn)
 
 	if (likely(idle_ns <= conn->rto_ns) || !conn->data_sent_ns)
 		return;
-	if (congestion->cwnd > initial)
+	/* RFC 7661, 4.4.1: the way back is known to three quarters of what was used. */
+	if (congestion->cwnd > initial) {
+		if (congestion->ssthresh < congestion->cwnd / 4 * 3)
+			congestion->ssthresh = congestion->cwnd / 4 * 3;
 		congestion->cwnd = initial;
+	}
 	if (congestion->ops->restarted)
 		congestion->ops->restarted(congestion, idle_ns);
 }
@@ -235,7 +239,6 @@ void tcp_output_free(struct tcp_conn *conn, int error)
 		sent_free(conn->table, sent);
 	}
 	conn->sent_tail = NULL;
-	conn->sent_count = 0;
 	conn->sacked_bytes = conn->lost_bytes = conn->again_bytes = 0;
 	while ((piece = conn->pieces_head)) {
 		void *push = piece->push;

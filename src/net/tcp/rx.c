@@ -431,7 +431,7 @@ bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error)
 		    (error == ECONNREFUSED || error == ENOPROTOOPT))
 			conn_end(conn, ECONNREFUSED);
 		else
-			conn->soft_error = error;
+			conn->soft_error = (int16_t)error;
 	}
 	return true;
 }

@@ -273,7 +273,7 @@ void conn_begin(struct tcp_conn *conn)
 	conn->rto_ns = TCP_RTO_INITIAL_NS;
 	conn->rack_window_factor = 1;
 	conn->error = conn->soft_error = 0;
-	conn->received_ns = conn->sent_ns = net->now_ns;
+	conn->received_ns = net->now_ns;
 	conn->syns_sent = 0;
 	conn_update_mss(conn);
 	tcp_congestion_init(&conn->congestion, conn->congestion.ops, conn->mss, net->now_ns);
@@ -386,7 +386,7 @@ void conn_end(struct tcp_conn *conn, int error)
 	if (was == TCP_STATE_SYN_RECEIVED && conn->listener)
 		listener_forget(conn);
 	conn->state = TCP_STATE_CLOSED;
-	conn->error = error;
+	conn->error = (int16_t)error;
 	tcp_output_free(conn, error ? error : ECONNABORTED);
 	tcp_text_free(conn);
 	tell_end(conn, was, error);
@@ -416,8 +416,7 @@ void conn_time_wait(struct tcp_conn *conn)
 		time_wait_leave(conn);
 	conn_timers_stop(conn);
 	conn->state = TCP_STATE_TIME_WAIT;
-	conn->time_wait_until_ns = now_of(conn) +
-				   (uint64_t)options_of(conn)->time_wait_ms * 1000000;
+	conn->slow_ns = now_of(conn) + (uint64_t)options_of(conn)->time_wait_ms * 1000000;
 	conn->queue_previous = table->time_wait_tail;
 	conn->queue_next = NULL;
 	*(table->time_wait_tail ? &table->time_wait_tail->queue_next
@@ -427,18 +426,17 @@ void conn_time_wait(struct tcp_conn *conn)
 		conn_end(table->time_wait_head, 0);
 	if (!timer_is_armed(&table->time_wait_timer) && table->time_wait_head)
 		timer_arm(&table->net->sched->timers, &table->time_wait_timer,
-			  table->time_wait_head->time_wait_until_ns);
+			  table->time_wait_head->slow_ns);
 }
 
 void time_wait_fire(struct timer *timer, uint64_t now_ns)
 {
 	struct tcp_table *table = container_of(timer, struct tcp_table, time_wait_timer);
 
-	while (table->time_wait_head && table->time_wait_head->time_wait_until_ns <= now_ns)
+	while (table->time_wait_head && table->time_wait_head->slow_ns <= now_ns)
 		conn_end(table->time_wait_head, 0);
 	if (table->time_wait_head)
-		timer_arm(&table->net->sched->timers, timer,
-			  table->time_wait_head->time_wait_until_ns);
+		timer_arm(&table->net->sched->timers, timer, table->time_wait_head->slow_ns);
 }
 
 void conn_fin_acked(struct tcp_conn *conn)
@@ -651,7 +649,8 @@ bool tcp_peer(const struct tcp_conn *conn, struct ip_address *ip_out, uint16_t *
 {
 	*ip_out = conn->remote;
 	*port_out = conn->remote_port;
-	return is_synchronized(conn) || conn->state == TCP_STATE_SYN_RECEIVED;
+	/* Of one that has ended too. */
+	return conn->remote_port && conn->state != TCP_STATE_SYN_SENT;
 }
 
 struct tcp_settings *tcp_settings(struct tcp_conn *conn)

@@ -46,7 +46,7 @@ void tcp_get_stats(const struct tcp_conn *conn, struct tcp_stats *stats)
 		.data_segments_out = conn->data_out,
 		.bytes_acked = conn->bytes_acked,
 		.bytes_received = conn->bytes_received,
-		.bytes_sent = conn->bytes_sent,
+		.bytes_sent = conn->bytes_acked + flight_of(conn) + conn->bytes_retransmitted,
 		.bytes_retransmitted = conn->bytes_retransmitted,
 		.retransmissions = conn->retransmissions,
 		.timeouts = conn->timeouts,

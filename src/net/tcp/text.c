@@ -228,7 +228,6 @@ static void trim_sacks(struct tcp_conn *conn)
 static void drop_early(struct tcp_conn *conn, struct buf *buf)
 {
 	conn->early_count--;
-	conn->early_bytes -= buf->length;
 	conn->table->counts.queued_bytes -= buf->length;
 	netdev_release(net_of(conn)->device, buf);
 }
@@ -242,7 +241,6 @@ static void cut_behind_fin(struct tcp_conn *conn, struct buf *buf)
 
 	cut = cut < buf->length ? cut : buf->length;
 	buf->length -= cut;
-	conn->early_bytes -= cut;
 	conn->table->counts.queued_bytes -= cut;
 }
 
@@ -264,7 +262,6 @@ static void drain(struct tcp_conn *conn)
 			continue;
 		}
 		conn->early_count--;
-		conn->early_bytes -= buf->length;
 		conn->table->counts.queued_bytes -= buf->length;
 		buf_pull(buf, known);
 		deliver(conn, buf);
@@ -327,7 +324,6 @@ static void insert(struct tcp_conn *conn, struct buf *before, struct buf *buf, t
 	if (!buf->next)
 		conn->early_tail = buf;
 	conn->early_count++;
-	conn->early_bytes += buf->length;
 	conn->table->counts.queued_bytes += buf->length;
 }
 

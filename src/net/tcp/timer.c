@@ -19,9 +19,8 @@
 
 void conn_timer_set(struct tcp_conn *conn, uint64_t deadline_ns)
 {
-	if (likely(timer_is_armed(&conn->timer)) && conn->armed_ns <= deadline_ns)
+	if (likely(timer_is_armed(&conn->timer)) && conn->timer.deadline_ns <= deadline_ns)
 		return;
-	conn->armed_ns = deadline_ns;
 	timer_arm(&net_of(conn)->sched->timers, &conn->timer, deadline_ns);
 }
 
@@ -149,7 +148,7 @@ static void suspect_black_hole(struct tcp_conn *conn)
 	if (sent->end - sent->seq < BLACK_HOLE_MSS_MIN || ++conn->black_holes < BLACK_HOLE_TIMEOUTS)
 		return;
 	conn->black_holes = 0;
-	conn->mss_limit = mss > BLACK_HOLE_MSS_MIN ? mss : BLACK_HOLE_MSS_MIN;
+	conn->mss_limit = (uint16_t)(mss > BLACK_HOLE_MSS_MIN ? mss : BLACK_HOLE_MSS_MIN);
 	conn_update_mss(conn);
 }
 
@@ -316,7 +315,6 @@ void conn_timer_fire(struct timer *timer, uint64_t now_ns)
 	uint64_t next_ns;
 
 	net_of(conn)->now_ns = now_ns;
-	conn->armed_ns = 0;
 	if (conn->delayed_ack_ns <= now_ns) {
 		conn->delayed_ack_ns = UINT64_MAX;
 		conn->answers = false;

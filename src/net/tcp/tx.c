@@ -263,7 +263,6 @@ static inline uint32_t emit_plain(struct tcp_conn *conn, const struct tcp_out *o
 static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
 {
 	conn->segments_out++;
-	conn->sent_ns = now_of(conn);
 	if (likely(out->flags & TCP_ACK)) {
 		if (out->length && conn->unacked_segments)
 			conn->answers = true;
@@ -274,8 +273,7 @@ static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
 	}
 	if (out->length) {
 		conn->data_out++;
-		conn->data_sent_ns = conn->sent_ns;
-		conn->bytes_sent += out->length;
+		conn->data_sent_ns = now_of(conn);
 	}
 }
 
@@ -295,7 +293,7 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 
 	if (unlikely(error)) {
 		/* As if the network had lost it. */
-		conn->soft_error = -error;
+		conn->soft_error = (int16_t)-error;
 		return 0;
 	}
 	head = netdev_alloc(net->device);
@@ -326,7 +324,7 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 	complete_checksum(net, &conn->path, &conn->local, head, length);
 	error = ip_tx(net, &send, head);
 	if (unlikely(error))
-		conn->soft_error = -error;
+		conn->soft_error = (int16_t)-error;
 	return 0;
 }
 
