@@ -89,7 +89,7 @@ const struct config_key config_keys[] = {
 	INTEGER(tcp.rto_min_ms, "200", "1", "10000", "shortest retransmission timeout, milliseconds"),
 	INTEGER(tcp.rto_max_ms, "120000", "1000", "600000",
 		"longest retransmission timeout, milliseconds"),
-	INTEGER(tcp.delayed_ack_ms, "40", "0", "500",
+	INTEGER(tcp.delayed_ack_ms, "40", "0", "499",
 		"milliseconds that an acknowledgment waits for something to go with; 0: none waits"),
 	INTEGER(tcp.connect_timeout_s, "180", "1", "3600",
 		"seconds after which a connect that has no answer fails"),

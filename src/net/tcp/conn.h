@@ -148,6 +148,8 @@ struct tcp_conn {
 	bool has_ecn : 1;
 	bool ack_now : 1;     /* not to be delayed */
 	bool answers : 1;     /* what was received last was acknowledged by data of ours */
+	bool syn_was_lost : 1; /* the timer has sent it again */
+	bool again_was_lost : 1; /* a retransmission was, since the window was last reduced */
 	bool echoes_mark : 1; /* ECE until CWR (RFC 3168, 6.1.3); DCTCP: its state (RFC 8257, 3.2) */
 	bool owes_cwr : 1;
 	bool fin_wanted : 1; /* tcp_shutdown or tcp_close */
@@ -162,7 +164,6 @@ struct tcp_conn {
 	bool port_chosen : 1; /* by us: given back when a connect fails */
 	bool address_chosen : 1;
 	bool cwnd_limited : 1; /* the window kept data back since the last acknowledgment */
-	bool syn_mss_only : 1;
 	bool was_refused : 1; /* SYN_RECEIVED: counted in refused_count */
 	bool is_freed : 1;    /* the owner has gone: free when closed */
 

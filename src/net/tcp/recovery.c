@@ -104,6 +104,7 @@ static void begin(struct tcp_conn *conn, enum tcp_recovery recovery, uint32_t fl
 	congestion->ssthresh = congestion->ops->reduced(congestion, flight, is_mark, now_of(conn));
 	conn->recovery = (uint8_t)recovery;
 	conn->recovery_end = conn->snd_nxt;
+	conn->again_was_lost = false;
 	conn->prr_delivered = conn->prr_out = 0;
 	conn->prr_flight = flight ? flight : 1;
 	conn->owes_cwr = conn->has_ecn;
@@ -290,6 +291,9 @@ static void recover(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_d
 		begin(conn, RECOVERY_FAST, flight, false);
 	else if (conn->lost_bytes && conn->recovery == RECOVERY_REDUCING)
 		conn->recovery = RECOVERY_FAST; /* within a round trip the window shrinks once */
+	/* RFC 5681, 4.3: what is lost again tells of more congestion, a round trip later. */
+	else if (conn->again_was_lost && conn->recovery == RECOVERY_FAST)
+		begin(conn, RECOVERY_FAST, flight, false);
 	if (conn->recovery == RECOVERY_FAST || conn->recovery == RECOVERY_REDUCING)
 		reduce(conn, delivery->delivered_bytes);
 	else if (delivery->delivered_bytes)

@@ -128,6 +128,8 @@ static void refuse(struct tcp_conn *conn, const struct tcp_in *in)
 	/* The SYN-ACK was lost. */
 	if (conn->state == TCP_STATE_SYN_RECEIVED && (in->flags & TCP_SYN) &&
 	    in->seq == conn->irs && conn->sent_head) {
+		/* RFC 3168, 6.1.1: whoever asks no more is not to be answered. */
+		conn->has_ecn &= (in->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
 		tcp_output_again(conn, conn->sent_head);
 		return;
 	}

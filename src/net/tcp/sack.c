@@ -12,6 +12,7 @@ void sent_lose(struct tcp_conn *conn, struct tcp_sent *sent)
 	if (sent->flags & SENT_AGAIN) {
 		sent->flags &= (uint32_t)~SENT_AGAIN;
 		conn->again_bytes -= bytes;
+		conn->again_was_lost = true;
 	}
 	if (!(sent->flags & SENT_LOST)) {
 		sent->flags |= SENT_LOST;

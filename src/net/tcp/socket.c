@@ -258,6 +258,7 @@ void conn_begin(struct tcp_conn *conn)
 	conn->snd_una = conn->snd_nxt = conn->undo_una = conn->recovery_end = conn->iss;
 	conn->rack_fack = conn->rack_end = conn->iss;
 	conn->headers.generation = 0;
+	conn->syn_was_lost = false;
 	conn->snd_end = conn->iss + 1;
 	conn->snd_wnd = conn->snd_wnd_max = 0;
 	conn->rcv_shift = conn_shift(conn->table, conn->settings.receive_bytes);
@@ -274,7 +275,10 @@ void conn_begin(struct tcp_conn *conn)
 	conn->rack_window_factor = 1;
 	conn->error = conn->soft_error = 0;
 	conn->received_ns = net->now_ns;
-	conn->syns_sent = 0;
+	/* Of an attempt before, that failed. */
+	conn->stalled_ns = 0;
+	conn->syns_sent = conn->backoff = 0;
+	conn->mss_limit = 0;
 	conn_update_mss(conn);
 	tcp_congestion_init(&conn->congestion, conn->congestion.ops, conn->mss, net->now_ns);
 }
@@ -321,13 +325,13 @@ void conn_update_mss(struct tcp_conn *conn)
 
 void conn_establish(struct tcp_conn *conn)
 {
-	bool was_active = !conn->is_passive, was_lost = conn->backoff != 0;
+	bool was_active = !conn->is_passive;
 
 	conn->state = TCP_STATE_ESTABLISHED;
 	conn->backoff = 0;
 	conn->stalled_ns = 0;
 	/* Lost SYNs leave a longer time-out, and a window of one segment: RFC 6298, (5.7); 5681, 3.1. */
-	if (was_lost) {
+	if (conn->syn_was_lost) {
 		conn->rto_ns = conn->srtt_ns ? conn->rto_ns : 3 * TCP_RTO_INITIAL_NS;
 		conn->congestion.cwnd = conn->mss;
 	}

@@ -166,6 +166,7 @@ static void syn_timeout(struct tcp_conn *conn)
 		return;
 	}
 	back_off(&conn->backoff);
+	conn->syn_was_lost = true;
 	tcp_output_again(conn, conn->sent_head);
 }
 
