@@ -195,6 +195,9 @@ void pmtu_destroy(struct net *net);
 /** pmtu_find - what is known of the path; the link's MTU otherwise. Entries expire after 10 min */
 uint32_t pmtu_find(struct net *net, const struct ip_address *destination);
 
+/* Of IPv4: who says less would have us send more headers than payload; routers fragment, then. */
+#define PMTU_V4_LOWEST 576u
+
 /**
  * pmtu_lower - a router says that @mtu is the most
  *

@@ -13,7 +13,6 @@
 #define ENTRIES_MAX 256u
 #define BUCKETS 256u
 #define LIFETIME_NS (UINT64_C(600) * 1000000000)
-#define IPV4_MTU_LOWEST 576u /* who says less would have us send more headers than payload */
 
 struct pmtu_entry {
 	struct ip_address destination;
@@ -150,8 +149,8 @@ void pmtu_lower(struct net *net, const struct ip_address *destination, uint32_t 
 
 	if (!ip_address_is_v4(destination) && mtu < IPV6_MTU_MIN)
 		return;
-	if (mtu < IPV4_MTU_LOWEST)
-		mtu = IPV4_MTU_LOWEST;
+	if (mtu < PMTU_V4_LOWEST)
+		mtu = PMTU_V4_LOWEST;
 	if (mtu >= pmtu_find(net, destination))
 		return;
 	entry = *find_link(net, destination);

@@ -154,7 +154,8 @@ static void prepare(struct tcp_conn *conn)
 	};
 
 	headers->generation = 0;
-	if (!path->neighbour || path->generation != net->generation)
+	/* Over the narrowest paths each packet is one that may be fragmented, with a number of its own. */
+	if (!path->neighbour || path->generation != net->generation || path->mtu <= PMTU_V4_LOWEST)
 		return;
 	ip_emit(net, &send, end - ip_bytes, 0);
 	eth_emit(end - ip_bytes - net->link_bytes, net->link_bytes, &eth);

@@ -10,6 +10,8 @@
 
 #define ECN_ECT0 2u /* RFC 3168, section 5 */
 #define WINDOW_MAX 65535u
+#define SACK_BYTES 4u /* with two NOPs */
+#define SACK_BLOCK_BYTES 8u
 #define LOCAL_PIECES_MAX 16u /* by reference in a segment to ourselves */
 
 _Static_assert(NETDEV_HEAD_ROOM >= IPV6_HEADER_BYTES + ETH_HEADER_BYTES_MAX, "headers fit");
@@ -32,17 +34,37 @@ static void syn_options(const struct tcp_conn *conn, struct tcp_options *options
 	options->sack_permitted = conn->has_sack;
 }
 
-static void sack_options(struct tcp_conn *conn, struct tcp_options *options)
+/* Bytes of options that a segment with @length bytes of payload may have beside timestamps. */
+static uint32_t room_beside(const struct tcp_conn *conn, uint32_t length)
 {
-	if (conn->duplicate.left != conn->duplicate.right)
+	uint32_t headers = TCP_HEADER_BYTES +
+			   (ip_address_is_v4(&conn->remote) ? IPV4_HEADER_BYTES
+							    : IPV6_HEADER_BYTES) +
+			   (conn->has_timestamps ? TCP_TIMESTAMP_BYTES : 0);
+
+	return conn->path.mtu > headers + length ? conn->path.mtu - headers - length : 0;
+}
+
+/*
+ * As many blocks as the path carries beside the payload (RFC 6691): a full segment has none, but
+ * what comes early is acknowledged by itself too.
+ */
+static void sack_options(struct tcp_conn *conn, uint32_t length, struct tcp_options *options)
+{
+	uint32_t room = room_beside(conn, length), most = TCP_SACK_BLOCKS_MAX;
+
+	if (room < SACK_BYTES + TCP_SACK_BLOCKS_MAX * SACK_BLOCK_BYTES)
+		most = room > SACK_BYTES ? (room - SACK_BYTES) / SACK_BLOCK_BYTES : 0;
+	if (most && conn->duplicate.left != conn->duplicate.right) {
 		options->sack[options->sack_count++] = conn->duplicate;
-	conn->duplicate.right = conn->duplicate.left;
-	for (uint32_t i = 0; i < conn->sacks_count && options->sack_count < TCP_SACK_BLOCKS_MAX;
-	     i++)
+		conn->duplicate.right = conn->duplicate.left;
+	}
+	for (uint32_t i = 0; i < conn->sacks_count && options->sack_count < most; i++)
 		options->sack[options->sack_count++] = conn->sacks[i];
 }
 
-static inline void fill_options(struct tcp_conn *conn, uint8_t flags, struct tcp_options *options)
+static inline void fill_options(struct tcp_conn *conn, const struct tcp_out *out,
+				struct tcp_options *options)
 {
 	options->has_mss = false;
 	options->has_window_shift = false;
@@ -51,13 +73,13 @@ static inline void fill_options(struct tcp_conn *conn, uint8_t flags, struct tcp
 	options->has_timestamp = conn->has_timestamps;
 	if (options->has_timestamp) {
 		options->timestamp = timestamp_of(conn);
-		options->timestamp_echo = flags & TCP_ACK ? conn->ts_recent : 0;
+		options->timestamp_echo = out->flags & TCP_ACK ? conn->ts_recent : 0;
 	}
-	if (unlikely(flags & TCP_SYN))
+	if (unlikely(out->flags & TCP_SYN))
 		syn_options(conn, options);
 	else if (unlikely(conn->sacks_count || conn->duplicate.left != conn->duplicate.right) &&
 		 conn->has_sack)
-		sack_options(conn, options);
+		sack_options(conn, out->length, options);
 }
 
 /* ---- Payload ---- */
@@ -230,7 +252,7 @@ static uint32_t emit_any(struct tcp_conn *conn, const struct tcp_out *out, uint8
 	const struct tcp_header header = header_of(conn, out);
 	struct tcp_options options;
 
-	fill_options(conn, out->flags, &options);
+	fill_options(conn, out, &options);
 	return (uint32_t)tcp_emit(to, TCP_HEADER_BYTES_MAX, &header, &options);
 }
 
@@ -319,7 +341,8 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 		.protocol = IPPROTO_TCP,
 		.hop_limit = conn->settings.hop_limit,
 		.traffic_class = conn->settings.traffic_class | (out->is_ect ? ECN_ECT0 : 0),
-		.dont_fragment = true,
+		/* The path may carry less than is believed of any. */
+		.dont_fragment = conn->path.mtu > PMTU_V4_LOWEST,
 	};
 	complete_checksum(net, &conn->path, &conn->local, head, length);
 	error = ip_tx(net, &send, head);
