@@ -146,9 +146,9 @@ struct tcp_conn {
 	bool has_sack : 1;
 	bool has_scaling : 1;
 	bool has_ecn : 1;
-	bool ack_now : 1;     /* not to be delayed */
-	bool answers : 1;     /* what was received last was acknowledged by data of ours */
-	bool syn_was_lost : 1; /* the timer has sent it again */
+	bool ack_now : 1;        /* not to be delayed */
+	bool answers : 1;        /* what was received last was acknowledged by data of ours */
+	bool syn_was_lost : 1;   /* the timer has sent it again */
 	bool again_was_lost : 1; /* a retransmission was, since the window was last reduced */
 	bool echoes_mark : 1; /* ECE until CWR (RFC 3168, 6.1.3); DCTCP: its state (RFC 8257, 3.2) */
 	bool owes_cwr : 1;
@@ -164,8 +164,8 @@ struct tcp_conn {
 	bool port_chosen : 1; /* by us: given back when a connect fails */
 	bool address_chosen : 1;
 	bool cwnd_limited : 1; /* the window kept data back since the last acknowledgment */
-	bool was_refused : 1; /* SYN_RECEIVED: counted in refused_count */
-	bool is_freed : 1;    /* the owner has gone: free when closed */
+	bool was_refused : 1;  /* SYN_RECEIVED: counted in refused_count */
+	bool is_freed : 1;     /* the owner has gone: free when closed */
 
 	/* What is pushed and what is under way. */
 	tcp_seq snd_end; /* behind the last byte pushed, without FIN */

@@ -105,6 +105,8 @@ static void begin(struct tcp_conn *conn, enum tcp_recovery recovery, uint32_t fl
 	conn->recovery = (uint8_t)recovery;
 	conn->recovery_end = conn->snd_nxt;
 	conn->again_was_lost = false;
+	/* RFC 8985, 7.1. */
+	conn->probe_under_way = false;
 	conn->prr_delivered = conn->prr_out = 0;
 	conn->prr_flight = flight ? flight : 1;
 	conn->owes_cwr = conn->has_ecn;
