@@ -52,21 +52,21 @@ def client_environment(**changes):
     return environment(CLIENT_NIC, CLIENT_IP, DEMI_NET_MAC=CLIENT_MAC, **changes)
 
 
-def echo(role, version, *options):
-    return [lab.DEMI_ECHO, role, "--proto", "udp", "--addr",
+def echo(role, version, *options, proto="udp"):
+    return [lab.DEMI_ECHO, role, "--proto", proto, "--addr",
             f"{lab.host(version, SERVER_IP[version])}:{lab.PORT}", *options]
 
 
-def server(version, **changes):
-    return lab.Program(echo("server", version), server_environment(**changes),
+def server(version, proto="udp", **changes):
+    return lab.Program(echo("server", version, proto=proto), server_environment(**changes),
                        ready=r"listening on ")
 
 
-def client(version, size, count, **changes):
+def client(version, size, count, proto="udp", **changes):
     """What demi-echo says of itself, and its errors."""
     completed = subprocess.run(
         echo("client", version, "--size", str(size), "--count", str(count), "--inflight", "4",
-             "--quiet", "--json", "-"),
+             "--quiet", "--json", "-", proto=proto),
         env=client_environment(**changes), text=True, capture_output=True,
         timeout=guest.DEADLINE_S)
     if completed.returncode != 0:
@@ -263,9 +263,36 @@ class Ipv6(Echo, unittest.TestCase):
     version = 6
 
 
+class Tcp(unittest.TestCase):
+    """Whose shortest segments are padded, and whose longer ones no fragment helps."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = server(4, "tcp")
+        cls.addClassCleanup(cls.server.process.kill)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.end()
+
+    def test_echo(self):
+        result, _ = client(4, 3000, 200, "tcp")
+        self.assertEqual(result["verified"], 200, result)
+
+    def test_kernel_as_client(self):
+        address = (SERVER_IP[4], lab.PORT)
+        with socket.create_connection(address, guest.DEADLINE_S, (KERNEL_IP[4], 0)) as sock:
+            for size in (1, 7, 1460, 1461, 30000):
+                sock.sendall(lab.pattern(size, size))
+                echoed = b""
+                while len(echoed) < size and (more := sock.recv(65536)):
+                    echoed += more
+                self.assertEqual(echoed, lab.pattern(size, size))
+
+
 class Jumbo(unittest.TestCase):
     def test_large_frames(self):
-        """What is in fragments otherwise is one frame of several segments."""
+        """What is in fragments otherwise is one frame."""
         changes = {"DEMI_NET_MTU": "9000", "DEMI_NET_FRAMES": "1024"}
         with server(4, **changes):
             result, errors = client(4, 8900, 100, **changes)
