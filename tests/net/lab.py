@@ -16,6 +16,7 @@ The device is the test's parameter (--device KIND):
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -236,10 +238,10 @@ ALL_CPUS = os.sched_getaffinity(0)
 class Program:
     """A program of Demi's that runs until it is ended, which must succeed."""
 
-    def __init__(self, command, environment=None, ready=None):
+    def __init__(self, command, environment=None, ready=None, prepare=all_cpus):
         self.errors_file = tempfile.TemporaryFile("w+")
         self.command = command
-        self.process = subprocess.Popen(command, text=True, env=environment, preexec_fn=all_cpus,
+        self.process = subprocess.Popen(command, text=True, env=environment, preexec_fn=prepare,
                                         stdout=subprocess.PIPE, stderr=self.errors_file)
         if ready:
             self.first_line = self.line()
@@ -249,9 +251,9 @@ class Program:
                 raise AssertionError(f"{' '.join(command)}: said {self.first_line!r}, "
                                      f"not {ready!r}\n{self.errors()}")
 
-    def line(self):
+    def line(self, timeout=DEADLINE_S):
         """The next line of its output, "" at the end."""
-        if not select.select([self.process.stdout], [], [], DEADLINE_S)[0]:
+        if not select.select([self.process.stdout], [], [], timeout)[0]:
             return ""
         return self.process.stdout.readline()
 
@@ -296,18 +298,18 @@ def host(version, address=None):
     return f"[{address}]" if version == 6 else address
 
 
-def server(version=4, address=None, port=PORT, environment=None, extra=()):
-    """demi-echo as a UDP server on Demi's end."""
+def server(version=4, address=None, port=PORT, environment=None, extra=(), proto="udp"):
+    """demi-echo as a server on Demi's end."""
     return Program(
-        demi_command(DEMI_ECHO, "server", "--proto", "udp", "--addr",
+        demi_command(DEMI_ECHO, "server", "--proto", proto, "--addr",
                      f"{host(version, address)}:{port}", *extra),
         device_environment() | (environment or {}), ready=r"listening on .*:\d+\n")
 
 
-def client(address, *options, environment=None, check=True):
-    """demi-echo as a UDP client on Demi's end: its results, or what it said when check is off."""
+def client(address, *options, environment=None, check=True, proto="udp"):
+    """demi-echo as a client on Demi's end: its results, or what it said when check is off."""
     completed = subprocess.run(
-        demi_command(DEMI_ECHO, "client", "--proto", "udp", "--addr", address, "--quiet", "--json",
+        demi_command(DEMI_ECHO, "client", "--proto", proto, "--addr", address, "--quiet", "--json",
                      "-", *options),
         text=True, capture_output=True, timeout=DEADLINE_S, preexec_fn=all_cpus,
         env=device_environment() | (environment or {}))
@@ -317,6 +319,99 @@ def client(address, *options, environment=None, check=True):
         raise AssertionError(f"client of {address}: {completed.returncode}\n{completed.stdout}\n"
                              f"{completed.stderr}")
     return json.loads(completed.stdout)
+
+
+# ---- streams ----
+
+STREAM_PERIOD = 65521  # a prime, so that no round size falls on it
+
+
+def stream_blocks(size):
+    """The first bytes of a stream that net-probe knows too (probe.h:probe_stream), in blocks."""
+    if not hasattr(stream_blocks, "block"):
+        stream_blocks.block = memoryview(pattern(STREAM_PERIOD) * 4)
+    while size > 0:
+        yield stream_blocks.block[:size]
+        size -= len(stream_blocks.block)
+
+
+def stream_digest(size):
+    digest = hashlib.sha256()
+    for block in stream_blocks(size):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def tcp_socket(version, connect_to=None, source=None):
+    result = socket.socket(FAMILY[version], socket.SOCK_STREAM)
+    result.settimeout(ANSWER_S)
+    result.bind((source or LINUX_IP[version], 0))
+    if connect_to:
+        result.connect(connect_to)
+    return result
+
+
+def tcp_listener(version, address=None, backlog=128, receive_buffer=None):
+    """A socket that listens on some port, and its address as demi-echo wants it."""
+    result = socket.socket(FAMILY[version], socket.SOCK_STREAM)
+    result.settimeout(DEADLINE_S)
+    if receive_buffer:
+        result.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    address = address or LINUX_IP[version]
+    result.bind((address, 0))
+    result.listen(backlog)
+    return result, f"{host(version, address)}:{result.getsockname()[1]}"
+
+
+def send_stream(sock, size):
+    for block in stream_blocks(size):
+        sock.sendall(block)
+
+
+def receive_stream(sock, size=None):
+    """Of as many bytes, or of all until the end: their number and digest."""
+    digest = hashlib.sha256()
+    received = 0
+    while size is None or received < size:
+        data = sock.recv(min(1 << 18, size - received) if size else 1 << 18)
+        if not data:
+            break
+        digest.update(data)
+        received += len(data)
+    return received, digest.hexdigest()
+
+
+class Thread(threading.Thread):
+    """One whose exception is raised where it is joined."""
+
+    def __init__(self, function, *arguments):
+        super().__init__(daemon=True)
+        self.work = function, arguments
+        self.error = self.result = None
+        self.start()
+
+    def run(self):
+        function, arguments = self.work
+        try:
+            self.result = function(*arguments)
+        except BaseException as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def end(self, timeout=DEADLINE_S):
+        self.join(timeout)
+        if self.is_alive():
+            raise AssertionError("does not end")
+        if self.error:
+            raise self.error
+        return self.result
+
+
+def exchange_stream(sock, size):
+    """As much to an echo and back at the same time; raises if it differs."""
+    sender = Thread(send_stream, sock, size)
+    received = receive_stream(sock, size)
+    sender.end()
+    assert received == (size, stream_digest(size)), f"{received[0]} bytes came back, or changed"
 
 
 # ---- packets by hand ----

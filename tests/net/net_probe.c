@@ -6,70 +6,25 @@
  *                                 each; SIGTERM: leave the group and end
  *   net-probe reply ADDRESS PORT  what a sockperf server does: answer the messages that ask for
  *                                 it, marked as the server's
+ *
+ * and of TCP, see probe.h:
+ *
+ *   net-probe http ADDRESS PORT
+ *   net-probe send ADDRESS PORT BYTES
+ *   net-probe backlog ADDRESS PORT BACKLOG
  */
-#include <arpa/inet.h>
-#include <demi/demi.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+
+#include "probe.h"
 
 /* Of sockperf's header: the low byte of its flags. */
 #define SOCKPERF_FLAGS_OFFSET 9
 #define SOCKPERF_CLIENT 0x01
 #define SOCKPERF_WANTS_ANSWER 0x02
 
-struct address {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	};
-	socklen_t length;
-};
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stopped = 1;
-}
-
-static void check(int error, const char *what)
-{
-	if (error == 0)
-		return;
-	fprintf(stderr, "net-probe: %s: %s\n", what, strerror(error));
-	exit(EXIT_FAILURE);
-}
-
-static struct address parse(const char *host, const char *port)
-{
-	struct address address = {0};
-	uint16_t number = htons((uint16_t)atoi(port));
-
-	if (inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = number;
-		address.length = sizeof(address.v4);
-	} else if (inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = number;
-		address.length = sizeof(address.v6);
-	} else {
-		fprintf(stderr, "net-probe: %s is no address\n", host);
-		exit(EXIT_FAILURE);
-	}
-	return address;
-}
-
-static int change_membership(int qd, const struct address *group, bool join)
+static int change_membership(int qd, const struct probe_address *group, bool join)
 {
 	if (group->any.sa_family == AF_INET) {
 		struct ip_mreq request = {.imr_multiaddr = group->v4.sin_addr};
@@ -86,80 +41,55 @@ static int change_membership(int qd, const struct address *group, bool join)
 	}
 }
 
-static int bound_socket(const struct address *local)
-{
-	int qd = -1;
-
-	check(demi_socket(&qd, local->any.sa_family, SOCK_DGRAM, 0), "demi_socket");
-	check(demi_bind(qd, &local->any, local->length), "demi_bind");
-	return qd;
-}
-
-/* false: we are to end. */
-static bool wait_for(demi_qtoken_t token, demi_qresult_t *result)
-{
-	const struct timespec period = {.tv_nsec = 50000000};
-
-	while (!stopped) {
-		int error = demi_wait(result, token, &period);
-
-		if (error == 0)
-			return true;
-		if (error != ETIMEDOUT && error != EINTR)
-			check(error, "demi_wait");
-	}
-	return false;
-}
-
 /* false: we are to end. */
 static bool receive(int qd, demi_sgarray_t *array)
 {
 	demi_qtoken_t token;
 	demi_qresult_t result;
 
-	check(demi_pop(&token, qd), "demi_pop");
-	if (!wait_for(token, &result))
+	probe_check(demi_pop(&token, qd), "demi_pop");
+	if (!probe_wait(token, &result))
 		return false;
-	check((int)result.qr_ret, "pop");
+	probe_check((int)result.qr_ret, "pop");
 	*array = result.qr_value.sga;
 	return true;
 }
 
 static void answer(int qd, demi_sgarray_t *array)
 {
-	struct address peer = {.length = sizeof(peer.v6)};
+	struct probe_address peer = {.length = sizeof(peer.v6)};
 	demi_qtoken_t token;
 	demi_qresult_t result;
 
-	check(demi_sgaaddr(array, &peer.any, &peer.length), "demi_sgaaddr");
-	check(demi_pushto(&token, qd, array, &peer.any, peer.length), "demi_pushto");
-	if (wait_for(token, &result))
-		check((int)result.qr_ret, "push");
+	probe_check(demi_sgaaddr(array, &peer.any, &peer.length), "demi_sgaaddr");
+	probe_check(demi_pushto(&token, qd, array, &peer.any, peer.length), "demi_pushto");
+	if (probe_wait(token, &result))
+		probe_check((int)result.qr_ret, "push");
 }
 
 static void serve_group(const char *group_text, const char *port)
 {
-	struct address group = parse(group_text, port);
-	struct address local = parse(group.any.sa_family == AF_INET ? "0.0.0.0" : "::", port);
-	int qd = bound_socket(&local);
+	struct probe_address group = probe_parse(group_text, port);
+	struct probe_address local = probe_parse(group.any.sa_family == AF_INET ? "0.0.0.0" : "::",
+						 port);
+	int qd = probe_bound(&local, SOCK_DGRAM);
 	demi_sgarray_t array;
 
-	check(change_membership(qd, &group, true), "joining the group");
+	probe_check(change_membership(qd, &group, true), "joining the group");
 	puts("ready");
 	while (receive(qd, &array)) {
 		printf("received %u bytes\n", array.sga_segs[0].sgaseg_len);
 		answer(qd, &array);
 		demi_sgafree(&array);
 	}
-	check(change_membership(qd, &group, false), "leaving the group");
+	probe_check(change_membership(qd, &group, false), "leaving the group");
 	puts("left");
-	check(demi_close(qd), "demi_close");
+	probe_check(demi_close(qd), "demi_close");
 }
 
-static void serve_sockperf(const char *host, const char *port)
+static void serve_sockperf(const struct probe_address *local)
 {
-	struct address local = parse(host, port);
-	int qd = bound_socket(&local);
+	int qd = probe_bound(local, SOCK_DGRAM);
 	demi_sgarray_t array;
 
 	puts("ready");
@@ -173,26 +103,43 @@ static void serve_sockperf(const char *host, const char *port)
 		}
 		demi_sgafree(&array);
 	}
-	check(demi_close(qd), "demi_close");
+	probe_check(demi_close(qd), "demi_close");
+}
+
+static void run(const char *command, char **argv)
+{
+	struct probe_address address = probe_parse(argv[0], argv[1]);
+
+	if (strcmp(command, "group") == 0)
+		serve_group(argv[0], argv[1]);
+	else if (strcmp(command, "reply") == 0)
+		serve_sockperf(&address);
+	else if (strcmp(command, "http") == 0)
+		probe_http(&address);
+	else if (strcmp(command, "send") == 0)
+		probe_send(&address, strtoull(argv[2], NULL, 10));
+	else
+		probe_backlog(&address, atoi(argv[2]));
 }
 
 int main(int argc, char **argv)
 {
+	static const char *const commands[] = {"group", "reply", "http", "send", "backlog"};
 	const struct demi_args args = {.argc = argc, .argv = argv};
-	struct sigaction action = {.sa_handler = on_signal};
+	size_t number = 0;
 
-	if (argc != 4 || (strcmp(argv[1], "group") != 0 && strcmp(argv[1], "reply") != 0)) {
-		fprintf(stderr, "usage: net-probe group GROUP PORT | reply ADDRESS PORT\n");
+	while (argc > 1 && number < 5 && strcmp(argv[1], commands[number]) != 0)
+		number++;
+	if (argc < 4 || number == 5 || argc != (number < 3 ? 4 : 5)) {
+		fprintf(stderr, "usage: net-probe group GROUP PORT | reply ADDRESS PORT | "
+				"http ADDRESS PORT | send ADDRESS PORT BYTES | "
+				"backlog ADDRESS PORT BACKLOG\n");
 		return 2;
 	}
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
+	probe_catch_signals();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	check(demi_init(&args), "demi_init");
-	if (strcmp(argv[1], "group") == 0)
-		serve_group(argv[2], argv[3]);
-	else
-		serve_sockperf(argv[2], argv[3]);
+	probe_check(demi_init(&args), "demi_init");
+	run(argv[1], argv + 2);
 	demi_fini();
 	return EXIT_SUCCESS;
 }
