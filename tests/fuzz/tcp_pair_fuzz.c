@@ -174,8 +174,10 @@ static bool is_segment(const struct frame *frame)
 
 	if (frame->length < ETH_HEADER_BYTES + ip_bytes() + TCP_HEADER_BYTES)
 		return false;
-	return choice & CHOICE_V6 ? type == ETH_TYPE_IPV6 && ip[6] == IPPROTO_TCP
-				  : type == ETH_TYPE_IPV4 && ip[9] == IPPROTO_TCP;
+	if (choice & CHOICE_V6)
+		return type == ETH_TYPE_IPV6 && ip[6] == IPPROTO_TCP;
+	/* Those that are in pieces, over the narrowest paths, go through as they are. */
+	return type == ETH_TYPE_IPV4 && ip[9] == IPPROTO_TCP && !(load_be16(ip + 6) & 0x3fff);
 }
 
 static uint32_t segment_bytes(const struct frame *frame)
