@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
-.PHONY: help deps demo test bench lint fmt install clean
+.PHONY: help deps demo test sim bench lint fmt install clean
 
 help:
 	@echo 'make demo     install what is missing, build, and show the library at work'
@@ -12,6 +12,8 @@ help:
 	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
 	@echo '                SEEDS=N            how many seeds each randomised test tries'
 	@echo '                FUZZ_SECONDS=N     how long each fuzzer runs; 60'
+	@echo 'make sim      whole stacks on simulated links, and TCP by script; SEEDS=N, 2000'
+	@echo '                GUESSES=N          how often attackers guess, and SYNs flood; 200000'
 	@echo 'make bench    build, and measure; BENCH_ARGS="..." goes to the program'
 	@echo 'make lint     the checks of the sources alone'
 	@echo 'make fmt      format the C sources in place'
@@ -30,6 +32,10 @@ demo:
 
 test:
 	@scripts/test.sh
+
+sim:
+	@scripts/deps.sh test
+	@scripts/sim.sh
 
 bench:
 	@scripts/bench.sh $(BENCH_ARGS)

@@ -806,7 +806,7 @@ static void converse_with_random(uint64_t seed)
 static void sim__whatever_a_peer_says_nothing_is_left(void **state)
 {
 	const char *one = getenv("SEED");
-	uint64_t seeds = seeds_of(200);
+	uint64_t seeds = seeds_of(500);
 
 	(void)state;
 	if (one) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
+#include <stdio.h>
+
 #include "net/capture.h"
 
 #define BEGIN_NS SECOND
@@ -31,6 +33,16 @@ uint64_t seeds_of(uint64_t otherwise)
 	const char *value = getenv("SEEDS");
 
 	return value ? strtoull(value, NULL, 0) : otherwise;
+}
+
+bool seed_is_ours(uint64_t seed)
+{
+	const char *value = getenv("SIM_PART");
+	unsigned int part = 0, parts = 1;
+
+	if (value)
+		assert_true(sscanf(value, "%u/%u", &part, &parts) == 2 && parts > 0);
+	return seed % parts == part % parts;
 }
 
 /* ---- The link ---- */

@@ -138,4 +138,7 @@ void datagram_fill(unsigned char *data, uint32_t number, uint32_t length);
 /** seeds_of - how many seeds a randomised test tries: SEEDS of the environment */
 uint64_t seeds_of(uint64_t otherwise);
 
+/** seed_is_ours - whether this process is the one of several to try it: SIM_PART=I/N, each its part */
+bool seed_is_ours(uint64_t seed);
+
 #endif /* DEMI_TESTS_SIM_WORLD_H */
