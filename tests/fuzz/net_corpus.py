@@ -65,6 +65,20 @@ def udp(source, destination, source_port, port, payload):
     return mended(data, 6, pseudo(ip(source), ip(destination), 17, length))
 
 
+def tcp(source, destination, flags, payload=b"", options=b"", port=PORT):
+    data = struct.pack("!HHIIBBHHH", PEER_PORT, port, 1000, 2000, 5 + len(options) // 4 << 4, flags,
+                       1000, 0, 0) + options + payload
+    return mended(data, 16, pseudo(ip(source), ip(destination), 6, len(data)))
+
+
+def segment(flags, payload=b"", options=b""):
+    return v4(ipv4("10.0.0.1", "10.0.0.2", 6, tcp("10.0.0.1", "10.0.0.2", flags, payload, options)))
+
+
+def segment6(flags, payload=b"", options=b""):
+    return v6(ipv6("fd00::1", "fd00::2", 6, tcp("fd00::1", "fd00::2", flags, payload, options)))
+
+
 def icmp6(source, destination, data):
     return mended(data, 2, pseudo(ip(source), ip(destination), 58, len(data)))
 
@@ -247,6 +261,10 @@ def net_input():
         frame(datagram(b"?", port=99)) + frame(v4(ipv4("10.0.0.1", "10.0.0.2", 99, b"12345678"))) + \
         frame(v6(ipv6("fd00::1", "fd00::2", 60, b"\x11\0\xc2\4\0\0\0\0" + bytes(8)))) + \
         frame(v6(ipv6("fd00::1", "fd00::2", 99, bytes(8))))
+    yield "segments", start() + action(0, 10) + frame(ARP_REPLY) + action(1, 10) + \
+        frame(advertisement()) + frame(segment(2, options=b"\2\4\5\xb4")) + \
+        frame(segment(16, b"hello")) + frame(segment(4)) + frame(segment(3)) + frame(segment6(2)) + \
+        frame(segment6(17, b"hello", b"\1\1\5\x0a" + bytes(8)))
     yield "scan", start() + b"".join(action(2 + n % 2, 17 * n, 100) for n in range(4, 60))
 
 

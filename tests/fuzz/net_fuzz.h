@@ -19,6 +19,7 @@
 #include "wire/icmp6.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
+#include "wire/tcp.h"
 #include "wire/udp.h"
 
 #define V4(a, b, c, d) ip_address_v4((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
@@ -83,6 +84,23 @@ static inline void rig_check_udp(const struct buf *frame, const struct ip_addres
 		must(udp_verify(&header, source, destination, data) == 0);
 }
 
+static inline void rig_check_tcp(const struct buf *frame, const struct ip_address *source,
+				 const struct ip_address *destination, const uint8_t *data,
+				 size_t length)
+{
+	struct tcp_options options;
+	struct tcp_header header;
+
+	must(tcp_parse(&header, data, length) > 0);
+	must(tcp_options_parse(&options, &header, data) == 0);
+	if (frame->flags & BUF_CHECKSUM)
+		must(header.checksum ==
+		     checksum_partial(
+			     checksum_pseudo(source, destination, IPPROTO_TCP, (uint32_t)length)));
+	else
+		must(tcp_verify(source, destination, data, length) == 0);
+}
+
 static inline void rig_check_v4(const struct buf *frame, const uint8_t *data, size_t length)
 {
 	struct icmp_message message;
@@ -98,6 +116,8 @@ static inline void rig_check_v4(const struct buf *frame, const uint8_t *data, si
 		return;
 	if (header.protocol == IPPROTO_UDP)
 		rig_check_udp(frame, &header.source, &header.destination, data, left);
+	else if (header.protocol == IPPROTO_TCP)
+		rig_check_tcp(frame, &header.source, &header.destination, data, left);
 	else if (header.protocol == IPPROTO_ICMP)
 		must(icmp_parse(&message, data, left) > 0);
 	else
@@ -141,6 +161,9 @@ static inline void rig_check_v6(const struct buf *frame, const uint8_t *data, si
 		return;
 	if (chain.protocol == IPPROTO_UDP)
 		rig_check_udp(frame, &header.source, &header.destination, data + at,
+			      end - (size_t)at);
+	else if (chain.protocol == IPPROTO_TCP)
+		rig_check_tcp(frame, &header.source, &header.destination, data + at,
 			      end - (size_t)at);
 	else
 		rig_check_icmp6(&header, chain.protocol, data + at, end - (size_t)at);

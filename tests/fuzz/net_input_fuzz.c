@@ -58,6 +58,8 @@ static void mend_upper(uint8_t protocol, const struct ip_address *source,
 		if (total >= UDP_HEADER_BYTES && total <= length && load_be16(data + 6))
 			mend(data, total, UDP_CHECKSUM_OFFSET,
 			     checksum_pseudo(source, destination, protocol, (uint32_t)total));
+	} else if (protocol == IPPROTO_TCP) {
+		mend(data, length, TCP_CHECKSUM_OFFSET, pseudo);
 	} else if (protocol == IPPROTO_ICMP || protocol == IPPROTO_IGMP) {
 		mend(data, length, 2, 0);
 	} else if (protocol == IPPROTO_ICMPV6) {
