@@ -78,6 +78,17 @@ static void receive_captured(struct net *net, struct buf *frame)
 			 net->drop_reason ? net_drop_name(net->drop_reason) : NULL);
 }
 
+/* The byte that tells the protocol, in a frame without a tag. */
+#define PROTOCOL_OFFSET (ETH_HEADER_BYTES + 9)
+
+static inline bool receive_fast(struct net *net, struct buf *frame)
+{
+	if (frame->length <= PROTOCOL_OFFSET)
+		return false;
+	return frame->data[PROTOCOL_OFFSET] == IPPROTO_TCP ? tcp_rx_fast(net, frame)
+							   : udp_rx_fast(net, frame);
+}
+
 unsigned int net_poll(struct net *net, uint64_t now_ns)
 {
 	struct buf *frames[NETDEV_BURST_MAX];
@@ -93,7 +104,7 @@ unsigned int net_poll(struct net *net, uint64_t now_ns)
 			__builtin_prefetch(frames[i + 1]->data);
 		if (unlikely(net->capture != NULL))
 			receive_captured(net, frames[i]);
-		else if (!tcp_rx_fast(net, frames[i]) && !udp_rx_fast(net, frames[i]))
+		else if (!receive_fast(net, frames[i]))
 			eth_rx(net, frames[i]);
 	}
 	if (unlikely(net->loopback_count != 0))

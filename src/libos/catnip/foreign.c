@@ -13,7 +13,7 @@ static bool is_readable(const demi_sgaseg_t *segment)
 {
 	uintptr_t at = (uintptr_t)segment->sgaseg_buf, end = at + segment->sgaseg_len;
 	struct iovec remote[PAGES_MAX];
-	unsigned char bytes[PAGES_MAX];
+	unsigned char bytes[PAGES_MAX] = {0};
 
 	/* Around the end of the address space. */
 	if (end < at)
