@@ -30,7 +30,7 @@ void autoconf_conflict(struct net *net, const struct ip_address *ip, const struc
 	heard.conflicts++;
 }
 
-bool icmp_rate_allows(struct net *net, enum net_layer layer)
+bool icmp_neighbour_allows(struct net *net, enum net_layer layer)
 {
 	if (heard.limited)
 		net_count_drop(net, layer, NET_DROP_RATE_LIMIT);

@@ -32,6 +32,7 @@ struct bucket {
 struct icmp_state {
 	struct bucket errors;
 	struct bucket echoes;
+	struct bucket neighbours;
 	icmp_echo_fn *listener;
 	void *context;
 };
@@ -77,12 +78,21 @@ bool icmp_rate_allows(struct net *net, enum net_layer layer)
 	return false;
 }
 
+bool icmp_neighbour_allows(struct net *net, enum net_layer layer)
+{
+	if (bucket_take(&net->icmp->neighbours, net->now_ns))
+		return true;
+	net_count_drop(net, layer, NET_DROP_RATE_LIMIT);
+	return false;
+}
+
 int icmp_create(struct net *net)
 {
 	net->icmp = calloc(1, sizeof(*net->icmp));
 	if (!net->icmp)
 		return -ENOMEM;
 	net->icmp->errors = bucket_of(net->options.icmp_rate);
+	net->icmp->neighbours = bucket_of(ICMP_NEIGHBOUR_RATE);
 	net->icmp->echoes = bucket_of((uint64_t)net->options.icmp_rate * ICMP_ECHO_RATE_FACTOR);
 	return 0;
 }

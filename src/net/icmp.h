@@ -10,6 +10,9 @@
 #include "net/ip.h"
 #include "wire/quoted.h"
 
+/* Answers to questions for our link address, a second: whatever icmp_rate is. */
+#define ICMP_NEIGHBOUR_RATE 20000u
+
 /* Echoes that we answer for each error that we may send. */
 #define ICMP_ECHO_RATE_FACTOR 100u
 
@@ -43,6 +46,12 @@ void icmp_tx_error(struct net *net, const struct ip_packet *packet, enum icmp_pr
  * Counts the drop otherwise.
  */
 bool icmp_rate_allows(struct net *net, enum net_layer layer);
+
+/**
+ * icmp_neighbour_allows - likewise for what we answer to ARP and NDP, of which there is more, so that
+ * nobody can take us off the link by what he sends to closed ports
+ */
+bool icmp_neighbour_allows(struct net *net, enum net_layer layer);
 
 /* ---- Echo ---- */
 

@@ -584,6 +584,26 @@ static void icmp__bounds_echo_apart(void **state)
 	assert_int_equal(called.sent, 10001 + 32);
 }
 
+/* Nobody takes us off the link by what he sends to closed ports. */
+static void icmp_neighbour_allows__minds_no_errors(void **state)
+{
+	struct ip_packet packet = datagram(12);
+	unsigned int answers = 0;
+
+	(void)state;
+	rig.net.now_ns = SECOND_NS;
+	for (uint32_t i = 0; i < 1000; i++)
+		tell(&packet, false);
+	assert_true(icmp_neighbour_allows(&rig.net, NET_LAYER_ARP));
+	/* Not even when no errors are wanted; but it has a bound. */
+	icmp_destroy(&rig.net);
+	rig.net.options.icmp_rate = 0;
+	assert_int_equal(icmp_create(&rig.net), 0);
+	while (answers < 100000 && icmp_neighbour_allows(&rig.net, NET_LAYER_NDP))
+		answers++;
+	assert_int_equal(answers, ICMP_NEIGHBOUR_RATE / 10);
+}
+
 static void icmp_tx_error__counts_what_fails(void **state)
 {
 	struct ip_packet packet = datagram(12);
@@ -794,6 +814,7 @@ int main(void)
 		TEST(icmp_tx_error__is_silent_where_it_must_be),
 		TEST(icmp_tx_error__knows_what_icmp6_may_answer),
 		TEST(icmp_tx_error__is_bounded_in_rate),
+		TEST(icmp_neighbour_allows__minds_no_errors),
 		TEST(icmp__bounds_echo_apart),
 		TEST(icmp_tx_error__counts_what_fails),
 		TEST(icmp_rx__tells_errors_to_the_socket),
