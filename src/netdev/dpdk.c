@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <rte_alarm.h>
 
 #include "base/log.h"
 #include "heap/frames.h"
@@ -282,11 +285,8 @@ static void dpdk_forget(struct netdev *netdev)
 	(void)netdev;
 }
 
-static void dpdk_close(struct netdev *netdev)
+static void close_port(struct dpdk_device *device)
 {
-	struct dpdk_device *device = dpdk_device_of(netdev);
-
-	dpdk_eal_lock();
 	dpdk_log_collect();
 	if (device->started) {
 		dpdk_port_count_errors(device);
@@ -296,6 +296,49 @@ static void dpdk_close(struct netdev *netdev)
 	dpdk_memory_close(device);
 	/* Gives back every frame that the driver has. */
 	dpdk_eal_detach(device);
+}
+
+struct closing {
+	struct dpdk_device *device;
+	sem_t done;
+};
+
+static void close_in_interrupts(void *argument)
+{
+	struct closing *closing = argument;
+
+	close_port(closing->device);
+	sem_post(&closing->done);
+}
+
+/*
+ * memif's driver answers its other side in the EAL's thread for interrupts, and takes no lock: when
+ * that leaves while we close, both free the same rings. In that thread one comes after the other;
+ * meanwhile this one waits, so that the heap has one user as ever.
+ */
+static void close_after_interrupts(struct dpdk_device *device)
+{
+	struct closing closing = {.device = device};
+
+	sem_init(&closing.done, 0, 0);
+	if (rte_eal_alarm_set(1, close_in_interrupts, &closing) == 0) {
+		while (sem_wait(&closing.done) < 0)
+			;
+	} else {
+		close_port(device);
+	}
+	sem_destroy(&closing.done);
+}
+
+static void dpdk_close(struct netdev *netdev)
+{
+	struct dpdk_device *device = dpdk_device_of(netdev);
+
+	dpdk_eal_lock();
+	if (device->answers_in_interrupts)
+		close_after_interrupts(device);
+	else
+		close_port(device);
 	dpdk_pool_close(device);
 	dpdk_eal_unlock();
 	if (netdev->counters.rx_errors > 0)

@@ -51,8 +51,9 @@ _Static_assert(RTE_PKTMBUF_HEADROOM >= NETDEV_HEAD_ROOM, "data stands behind the
 struct dpdk_device {
 	struct netdev netdev;
 	uint16_t port;
-	bool checks_frames; /* what is sent goes by rte_eth_tx_prepare first */
-	bool cleans_up;     /* rte_eth_tx_done_cleanup works */
+	bool checks_frames;         /* what is sent goes by rte_eth_tx_prepare first */
+	bool cleans_up;             /* rte_eth_tx_done_cleanup works */
+	bool answers_in_interrupts; /* the driver works in the EAL's thread too: see dpdk_close */
 	uint32_t frame_bytes_max;
 	struct rte_mempool *frame_pool;
 	struct rte_mempool *shell_pool;

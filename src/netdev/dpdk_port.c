@@ -122,6 +122,7 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 	caps->mtu = plan_mtu(device, &plan->info, options->config->net.mtu);
 	caps->segments_max = segments_max_of(&plan->info);
 	caps->polls_memory = find_driver(device, plan->info.driver_name).polls_memory;
+	device->answers_in_interrupts = strcmp(plan->info.driver_name, "net_memif") == 0;
 	caps->checksum_v4 = (plan->conf.txmode.offloads & L4_TX_OFFLOADS) != 0;
 	caps->checksum_v6 = caps->checksum_v4;
 	device->checks_frames = caps->checksum_v4;
