@@ -291,6 +291,7 @@ struct tcp_table {
 	bool has_iss_least;
 
 	uint64_t queued_bytes_max;
+	uint64_t early_memory, early_memory_max; /* of all that is out of order, bufs included */
 	struct tcp_counts counts;
 };
 

@@ -8,6 +8,7 @@
 
 /* Received bytes of all connections may take this part of the heap: 1 in so many. */
 #define HEAP_PART 2u
+#define EARLY_PART 8u /* what waits out of order: the windows of all stay open */
 #define SLAB_BYTES 65536u
 #define BUCKETS_MIN 1024u
 
@@ -258,6 +259,7 @@ int tcp_create(struct net *net)
 	table->port_connections = calloc(TCP_PORTS, sizeof(table->port_connections[0]));
 	table->port_counter = (uint32_t)net_random(net);
 	table->queued_bytes_max = net->heap->bytes / HEAP_PART;
+	table->early_memory_max = net->heap->bytes / EARLY_PART;
 	timer_init(&table->time_wait_timer, time_wait_fire);
 	net->tcp = table;
 	if (!table->buckets || !table->port_connections || background_create(table) < 0) {

@@ -42,9 +42,10 @@ uint16_t conn_window(struct tcp_conn *conn)
 	uint32_t bytes = edge_of(conn) - conn->rcv_nxt;
 	uint32_t window = bytes >> conn->rcv_shift;
 
-	/* Rounded down it could be less than was promised. */
-	if (seq_before(conn->rcv_nxt + (window << conn->rcv_shift), conn->rcv_adv))
-		window++;
+	/*
+	 * What was promised stays so, though rounded down the window can say less (RFC 7323, 2.4):
+	 * rounded up it would go on with every small segment, whether anybody took them or not.
+	 */
 	if (window > UINT16_MAX)
 		window = UINT16_MAX;
 	conn->rcv_adv = seq_max(conn->rcv_adv, conn->rcv_nxt + (window << conn->rcv_shift));
@@ -225,10 +226,29 @@ static void trim_sacks(struct tcp_conn *conn)
 
 /* ---- Early text ---- */
 
-static void drop_early(struct tcp_conn *conn, struct buf *buf)
+/* A byte out of order takes as much as a hundred: what all peers can have us keep is memory. */
+static uint32_t memory_of(const struct buf *buf)
+{
+	return ((uint32_t)sizeof(*buf) + buf->capacity + 63) & ~63u;
+}
+
+static void early_enter(struct tcp_conn *conn, const struct buf *buf)
+{
+	conn->early_count++;
+	conn->table->counts.queued_bytes += buf->length;
+	conn->table->early_memory += memory_of(buf);
+}
+
+static void early_leave(struct tcp_conn *conn, const struct buf *buf)
 {
 	conn->early_count--;
 	conn->table->counts.queued_bytes -= buf->length;
+	conn->table->early_memory -= memory_of(buf);
+}
+
+static void drop_early(struct tcp_conn *conn, struct buf *buf)
+{
+	early_leave(conn, buf);
 	netdev_release(net_of(conn)->device, buf);
 }
 
@@ -261,8 +281,7 @@ static void drain(struct tcp_conn *conn)
 			drop_early(conn, buf);
 			continue;
 		}
-		conn->early_count--;
-		conn->table->counts.queued_bytes -= buf->length;
+		early_leave(conn, buf);
 		buf_pull(buf, known);
 		deliver(conn, buf);
 	}
@@ -323,8 +342,7 @@ static void insert(struct tcp_conn *conn, struct buf *before, struct buf *buf, t
 	*(before ? &before->next : &conn->early_head) = buf;
 	if (!buf->next)
 		conn->early_tail = buf;
-	conn->early_count++;
-	conn->table->counts.queued_bytes += buf->length;
+	early_enter(conn, buf);
 }
 
 /* Return: whether it is kept. */
@@ -340,7 +358,8 @@ static bool keep_early(struct tcp_conn *conn, struct tcp_in *in)
 		return true;
 	}
 	if (conn->early_count >= table->options.out_of_order_max ||
-	    table->counts.queued_bytes >= table->queued_bytes_max) {
+	    table->counts.queued_bytes >= table->queued_bytes_max ||
+	    table->early_memory >= table->early_memory_max) {
 		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_QUEUE_FULL);
 		return false;
 	}
