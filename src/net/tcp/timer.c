@@ -13,6 +13,7 @@
 #define PROBE_MIN_NS (2 * MS_NS) /* no tail loss probe sooner */
 #define SYNACKS_MAX 5u
 #define BACKOFF_MAX 16u
+#define ORPHAN_TRIES 3u
 #define BLACK_HOLE_TIMEOUTS 2u /* RFC 4821, 7.7 */
 #define BLACK_HOLE_MSS 1024u   /* and half of it each time after */
 #define BLACK_HOLE_MSS_MIN 512u
@@ -66,7 +67,9 @@ static uint64_t patience_ns(const struct tcp_conn *conn)
 
 	if (!is_synchronized(conn) && !conn->settings.user_timeout_ms)
 		ms = options->connect_timeout_ms;
-	if (conn->is_freed && ms > options->orphan_timeout_ms)
+	/* A way whose time-out is half a minute is tried more than once, too. */
+	if (conn->is_freed && ms > options->orphan_timeout_ms &&
+	    (conn->backoff >= ORPHAN_TRIES || conn->probe_backoff >= ORPHAN_TRIES))
 		ms = options->orphan_timeout_ms;
 	return ms * MS_NS;
 }
