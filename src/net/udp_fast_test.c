@@ -1073,7 +1073,8 @@ static void udp_tx_fast__random_sends(void **state)
 			else
 				compare();
 		}
-		assert_true(stacks[0].fast > steps / 8);
+		/* Some of the neighbours are silent, and their sockets are told. */
+		assert_true(stacks[0].fast > steps / 16);
 		end();
 	}
 }

@@ -245,10 +245,11 @@ static struct tcp_conn *share(const struct tcp_table *table, struct tcp_conn *fi
 	if (count < 2)
 		return first;
 	chosen = (unsigned int)(net_hash(table->net, &key, sizeof(key)) % count);
-	for (struct tcp_conn *conn = first;; conn = conn->bound_next) {
+	for (struct tcp_conn *conn = first; conn; conn = conn->bound_next) {
 		if (listens_at(conn, port) && fit_of(conn, packet) == fit && chosen-- == 0)
 			return conn;
 	}
+	return first;
 }
 
 struct tcp_conn *listener_find(const struct tcp_table *table, const struct ip_packet *packet,

@@ -289,13 +289,12 @@ static void recover(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_d
 	if (conn->probe_under_way)
 		probe_ack(conn, in, delivery, flight);
 	respond_to_mark(conn, in, flight);
-	if (conn->lost_bytes && conn->recovery == RECOVERY_NONE)
+	/* RFC 5681, 4.3: what is lost again tells of more congestion, a round trip later. */
+	if ((conn->lost_bytes && conn->recovery == RECOVERY_NONE) ||
+	    (conn->again_was_lost && conn->recovery == RECOVERY_FAST))
 		begin(conn, RECOVERY_FAST, flight, false);
 	else if (conn->lost_bytes && conn->recovery == RECOVERY_REDUCING)
 		conn->recovery = RECOVERY_FAST; /* within a round trip the window shrinks once */
-	/* RFC 5681, 4.3: what is lost again tells of more congestion, a round trip later. */
-	else if (conn->again_was_lost && conn->recovery == RECOVERY_FAST)
-		begin(conn, RECOVERY_FAST, flight, false);
 	if (conn->recovery == RECOVERY_FAST || conn->recovery == RECOVERY_REDUCING)
 		reduce(conn, delivery->delivered_bytes);
 	else if (delivery->delivered_bytes)
