@@ -123,6 +123,19 @@ static void rfc8985_7_2__the_tail_is_probed_after_two_round_trips(void **state)
 	script_end();
 }
 
+/* 7.2: the peer may wait for a second segment. Linux does for 40 ms, and a bit more. */
+static void rfc8985_7_2__a_lone_segment_may_be_acknowledged_late(void **state)
+{
+	begin(*state);
+	push_segments(1);
+	/* 200 and 60 ms; the timeout is 100 + 4 * 50. */
+	expect_within(250 * MS, 290 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	inject(.flags = ACK, .seq = 1, .ack = at(1));
+	check(app_pushed() == 1);
+	expect_nothing(SECOND);
+	script_end();
+}
+
 /* 7.3: new data is the better probe. */
 static void rfc8985_7_3__new_data_probes_rather_than_old(void **state)
 {
@@ -261,6 +274,7 @@ int main(void)
 		SCRIPT_TEST(rfc8985_6_2__reordering_that_was_seen_makes_it_patient),
 		SCRIPT_TEST(rfc8985_6_2__a_lost_retransmission_is_sent_again_before_the_timeout),
 		SCRIPT_TEST(rfc8985_7_2__the_tail_is_probed_after_two_round_trips),
+		SCRIPT_TEST(rfc8985_7_2__a_lone_segment_may_be_acknowledged_late),
 		SCRIPT_TEST(rfc8985_7_3__new_data_probes_rather_than_old),
 		SCRIPT_TEST(rfc8985_7_3__a_full_window_is_probed_with_old_data),
 		SCRIPT_TEST(rfc8985_7_3__one_probe_is_followed_by_the_timeout),
