@@ -538,10 +538,14 @@ def tshark(path, display_filter, *fields):
     return [line.split("|") for line in completed.stdout.splitlines()]
 
 
+# What those quoted by errors have is cut off.
+BAD_CHECKSUM = ("((" + " || ".join(f"{name}.checksum.status == 0" for name in CHECKED) + ") && "
+                "!(icmp.type == 3 || icmp.type == 11 || icmpv6.type < 128))")
+
+
 def bad_checksums(path):
-    """tshark's words for the packets with a wrong checksum; those quoted by errors are cut off."""
-    wrong = " || ".join(f"{name}.checksum.status == 0" for name in CHECKED)
-    return tshark(path, f"({wrong}) && !(icmp.type == 3 || icmp.type == 11 || icmpv6.type < 128)")
+    """tshark's words for the packets with a wrong checksum."""
+    return tshark(path, BAD_CHECKSUM)
 
 
 # ---- TAP ----

@@ -27,7 +27,7 @@ BULK_BYTES = int(os.environ.get("TCP_BULK_MIB", "32" if FULL else "4")) << 20
 BULK_S = 60 + BULK_BYTES // (2 << 20)
 MSS = {4: 1460, 6: 1440}
 
-TCP_INFO = {"retransmits": (2, "B"), "rtt_us": (68, "I"), "total_retrans": (100, "I"),
+TCP_INFO = {"retransmits": (2, "B"), "snd_mss": (16, "I"), "rtt_us": (68, "I"), "total_retrans": (100, "I"),
             "segs_out": (136, "I")}
 
 
@@ -36,6 +36,23 @@ def tcp_info(sock):
     data = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
     return {name: struct.unpack_from("=" + kind, data, at)[0]
             for name, (at, kind) in TCP_INFO.items()}
+
+
+OPTIONS = ("tcp.options.mss_val", "tcp.options.sack_perm", "tcp.options.timestamp.tsval",
+           "tcp.options.wscale.shift")
+
+
+def check_capture(test, capture, syns):
+    """No checksum is wrong, and Demi's SYNs, so many, have all options."""
+    source = {4: "ip.src", 6: "ipv6.src"}[test.version]
+    rows = capture.packets(f"tcp.flags.syn == 1 || {lab.BAD_CHECKSUM}", "tcp.flags.syn",
+                           "tcp.checksum.status", source, *OPTIONS)
+    test.assertEqual([row for row in rows if row[0] not in ("1", "True") or row[1] != "1"], [])
+    options = [row[3:] for row in rows if row[2] == lab.DEMI_IP[test.version]]
+    test.assertEqual(len(options), syns)
+    for row in options:
+        test.assertEqual(row[0], str(MSS[test.version]))
+        test.assertTrue(all(row), row)
 
 
 def abort(sock):
@@ -155,18 +172,6 @@ class Server(WithServer):
                     size = turn * 1000 + number
                     self.assertEqual(self.take(sock, size), lab.pattern(size, number))
 
-    def test_1000_connections_of_a_client(self):
-        address = f"{lab.host(self.version)}:{lab.PORT}"
-        said = lab.run(lab.DEMI_ECHO, "client", "--addr", address, "--libos", "catnap",
-                       "--connections", "1000", "--duration", "1", "--quiet").stdout
-        self.assertRegex(said, r"verified +\d+ messages, every byte; 0 lost, 0 duplicates")
-        figures(messages_of_1000_connections=re.search(r"verified +(\d+)", said)[1])
-
-    def test_connections_one_after_the_other(self):
-        for number in range(300 if FULL else 50):
-            with self.connect() as sock:
-                self.echo(sock, lab.pattern(100, number))
-
     def test_half_close(self):
         for size in (0, 1, 300000):
             with self.subTest(size=size), self.connect() as sock:
@@ -179,6 +184,42 @@ class Server(WithServer):
         with lab.tcp_socket(self.version) as sock, self.assertRaises(ConnectionRefusedError):
             sock.connect((self.peer[0], lab.PORT + 1))
 
+    @lab.needs("tcpdump", "tshark")
+    def test_checksums_and_options(self):
+        with lab.Capture() as capture:
+            with self.connect() as sock:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for size in (*range(1, 40), 1447, 1448, 1449, 5000):
+                    self.echo(sock, lab.pattern(size, size))
+                sock.shutdown(socket.SHUT_WR)
+                self.assertEqual(sock.recv(1), b"")
+            with self.connect() as sock:
+                self.echo(sock, b"reset")
+                abort(sock)
+            with lab.tcp_socket(self.version) as sock, self.assertRaises(ConnectionRefusedError):
+                sock.connect((self.peer[0], lab.PORT + 1))
+        check_capture(self, capture, 2)
+
+
+class Server6(Server):
+    version = 6
+
+
+class ServerStack(WithServer):
+    """More of it, which no device changes."""
+
+    def test_1000_connections_of_a_client(self):
+        address = f"{lab.host(self.version)}:{lab.PORT}"
+        said = lab.run(lab.DEMI_ECHO, "client", "--addr", address, "--libos", "catnap",
+                       "--connections", "1000", "--duration", "1", "--quiet").stdout
+        self.assertRegex(said, r"verified +\d+ messages, every byte; 0 lost, 0 duplicates")
+        figures(messages_of_1000_connections=re.search(r"verified +(\d+)", said)[1])
+
+    def test_connections_one_after_the_other(self):
+        for number in range(300 if FULL else 50):
+            with self.connect() as sock:
+                self.echo(sock, lab.pattern(100, number))
+
     def test_one_who_does_not_read_for_a_while(self):
         # Both windows close, the server stops to read; then all of it comes.
         size = 24 << 20
@@ -186,7 +227,7 @@ class Server(WithServer):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             sock.connect(self.peer)
             sender = lab.Thread(lab.send_stream, sock, size)
-            time.sleep(2)
+            time.sleep(1)
             stopped = sender.is_alive()
             self.assertEqual(lab.receive_stream(sock, size), (size, lab.stream_digest(size)))
             sender.end()
@@ -224,28 +265,6 @@ class Server(WithServer):
             sock.settimeout(lab.ANSWER_S)
             self.echo(sock, b"after")
 
-    @lab.needs("tcpdump", "tshark")
-    def test_checksums_and_options(self):
-        with lab.Capture() as capture:
-            with self.connect() as sock:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for size in (*range(1, 40), 1447, 1448, 1449, 5000):
-                    self.echo(sock, lab.pattern(size, size))
-                sock.shutdown(socket.SHUT_WR)
-                self.assertEqual(sock.recv(1), b"")
-            with self.connect() as sock:
-                self.echo(sock, b"reset")
-                abort(sock)
-            with lab.tcp_socket(self.version) as sock, self.assertRaises(ConnectionRefusedError):
-                sock.connect((self.peer[0], lab.PORT + 1))
-        self.assertEqual(capture.bad_checksums(), [])
-        answers = capture.packets(f"tcp.flags.syn == 1 && tcp.flags.ack == 1 && "
-                                  f"tcp.srcport == {lab.PORT}", *OPTIONS)
-        self.assertEqual(len(answers), 2)
-        for options in answers:
-            self.assertEqual(options[0], str(MSS[self.version]))
-            self.assertTrue(all(options), options)
-
     @lab.needs("nc")
     def test_netcat(self):
         self.filter(["nc", "-N", self.peer[0], str(self.peer[1])], 3000000)
@@ -265,14 +284,6 @@ class Server(WithServer):
                                  timeout=lab.DEADLINE_S).stdout
         self.assertEqual(len(out), size)
         self.assertEqual(hashlib.sha256(out).hexdigest(), lab.stream_digest(size))
-
-
-OPTIONS = ("tcp.options.mss_val", "tcp.options.sack_perm", "tcp.options.timestamp.tsval",
-           "tcp.options.wscale.shift")
-
-
-class Server6(Server):
-    version = 6
 
 
 class ServerOfItsOwn(unittest.TestCase):
@@ -309,6 +320,7 @@ class ServerOfItsOwn(unittest.TestCase):
                 with lab.tcp_socket(version, (lab.DEMI_IP[version], lab.PORT)) as sock:
                     lab.exchange_stream(sock, 10000)
 
+    @unittest.skipIf(lab.DEVICE == "kernel", "Linux ends the connections of who is killed")
     def test_connections_of_one_that_was_killed_are_reset(self):
         with lab.tcp_socket(4) as sock:
             program = demi_server(4)
@@ -407,8 +419,8 @@ class Http(unittest.TestCase):
 
     def test_one_who_takes_late(self):
         # Demi's window closes for as long, and opens.
-        seconds, _ = self.put(16 << 20, 1500)
-        self.assertGreater(seconds, 1)
+        seconds, _ = self.put(16 << 20, 1000)
+        self.assertGreater(seconds, 0.9)
 
     def test_reset_in_the_middle(self):
         with self.request("GET", 100 << 20) as sock:
@@ -454,7 +466,39 @@ class Http6(Http):
     version = 6
 
 
-class Client(unittest.TestCase):
+class Mtu(unittest.TestCase):
+    """Of the link; both ends offer what it is good for."""
+
+    def setUp(self):
+        self.addCleanup(self.set_mtu, 1500)
+
+    @staticmethod
+    def set_mtu(mtu):
+        lab.run("ip", "link", "set", lab.interface(), "mtu", str(mtu))
+        if lab.DEVICE != "tap":
+            lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "mtu", str(mtu))
+
+    def transfer(self, mtu):
+        self.set_mtu(mtu)
+        with demi_server(6, address="::"):
+            for version, headers in ((4, 52), (6, 72)):
+                with lab.tcp_socket(version, (lab.DEMI_IP[version], lab.PORT)) as sock:
+                    lab.exchange_stream(sock, 3000000)
+                    self.assertEqual(tcp_info(sock)["snd_mss"], mtu - headers)
+
+    def test_1280(self):
+        self.transfer(1280)
+
+    @unittest.skipIf(lab.DEVICE == "af_packet", "net_af_packet can do 1500")
+    def test_1700(self):
+        self.transfer(1700)
+
+    @unittest.skipIf(lab.DEVICE in ("afxdp", "af_packet"), "AF_XDP can do 1710, net_af_packet 1500")
+    def test_9000(self):
+        self.transfer(9000)
+
+
+class WithClient(unittest.TestCase):
     version = 4
 
     def setUp(self):
@@ -470,6 +514,8 @@ class Client(unittest.TestCase):
             self.assertRegex(said, rf"sent {size} received \d+\n")
         return int(said.split()[-1])
 
+
+class Client(WithClient):
     def test_sizes(self):
         with kernel_echo(self.version) as address:
             for size in (1, 64, 1448, 1449, 4096, 100000):
@@ -477,39 +523,10 @@ class Client(unittest.TestCase):
                     result = demi_client(address, "--size", str(size), "--count", "100")
                     self.assertEqual((result["verified"], result["lost"]), (100, 0))
 
-    def test_many_in_flight(self):
-        with kernel_echo(self.version) as address:
-            result = demi_client(address, "--size", "1000", "--count", "5000", "--inflight", "16",
-                                 "--connections", "4")
-            self.assertEqual((result["verified"], result["lost"]), (5000, 0))
-
     def test_64_connections(self):
         with kernel_echo(self.version) as address:
             result = demi_client(address, "--connections", "64", "--count", "5000")
             self.assertEqual(result["verified"], 5000)
-
-    def test_1000_connections(self):
-        with kernel_echo(self.version) as address:
-            result = demi_client(address, "--connections", "1000", "--duration", "1")
-            self.assertGreater(result["verified"], 0)
-            self.assertEqual(result["lost"], 0)
-
-    @lab.needs("socat")
-    def test_echo_of_socat(self):
-        with lab.tcp_socket(self.version) as sock:
-            port = sock.getsockname()[1]
-        program = subprocess.Popen(
-            ["socat", "-d", "-d",
-             f"TCP{self.version}-LISTEN:{port},bind={lab.host(self.version, lab.LINUX_IP[self.version])},"
-             "reuseaddr,fork", "PIPE"], stderr=subprocess.PIPE, text=True)
-        try:
-            self.assertIn("listening on", program.stderr.readline())
-            address = f"{lab.host(self.version, lab.LINUX_IP[self.version])}:{port}"
-            result = demi_client(address, "--size", "3000", "--count", "200", "--connections", "2")
-            self.assertEqual((result["verified"], result["lost"]), (200, 0))
-        finally:
-            program.terminate()
-            program.communicate()
 
     def test_bulk_to_the_kernel(self):
         def serve(connection):
@@ -545,6 +562,58 @@ class Client(unittest.TestCase):
                 self.assertEqual(self.send(address, size), size)
                 self.assertEqual(thread.end(), (size, lab.stream_digest(size)))
 
+    def test_closed_port_is_refused(self):
+        with lab.tcp_socket(self.version) as sock:
+            port = sock.getsockname()[1]
+        address = f"{lab.host(self.version, lab.LINUX_IP[self.version])}:{port}"
+        completed = demi_client(address, "--count", "1", check=False)
+        self.assertEqual(completed.returncode, 1, completed.stdout)
+        self.assertIn("Connection refused", completed.stderr)
+
+    @lab.needs("tcpdump", "tshark")
+    def test_checksums_and_options(self):
+        with lab.Capture() as capture, kernel_echo(self.version) as address:
+            for size in (1, 63, 1449, 20001):
+                demi_client(address, "--size", str(size), "--count", "20")
+        check_capture(self, capture, 4)
+
+
+class Client6(Client):
+    version = 6
+
+
+class ClientStack(WithClient):
+    """More of it, which no device changes."""
+
+    def test_many_in_flight(self):
+        with kernel_echo(self.version) as address:
+            result = demi_client(address, "--size", "1000", "--count", "5000", "--inflight", "16",
+                                 "--connections", "4")
+            self.assertEqual((result["verified"], result["lost"]), (5000, 0))
+
+    def test_1000_connections(self):
+        with kernel_echo(self.version) as address:
+            result = demi_client(address, "--connections", "1000", "--duration", "1")
+            self.assertGreater(result["verified"], 0)
+            self.assertEqual(result["lost"], 0)
+
+    @lab.needs("socat")
+    def test_echo_of_socat(self):
+        with lab.tcp_socket(self.version) as sock:
+            port = sock.getsockname()[1]
+        program = subprocess.Popen(
+            ["socat", "-d", "-d",
+             f"TCP{self.version}-LISTEN:{port},bind={lab.host(self.version, lab.LINUX_IP[self.version])},"
+             "reuseaddr,fork", "PIPE"], stderr=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("listening on", program.stderr.readline())
+            address = f"{lab.host(self.version, lab.LINUX_IP[self.version])}:{port}"
+            result = demi_client(address, "--size", "3000", "--count", "200", "--connections", "2")
+            self.assertEqual((result["verified"], result["lost"]), (200, 0))
+        finally:
+            program.terminate()
+            program.communicate()
+
     def test_half_close_of_the_kernel(self):
         # Linux sends no more, and takes what comes.
         def serve(connection):
@@ -559,27 +628,18 @@ class Client(unittest.TestCase):
 
     def test_one_who_does_not_read_for_a_while(self):
         def serve(connection):
-            time.sleep(2)
+            time.sleep(1)
             return lab.receive_stream(connection)
 
         with kernel_server(self.version, serve, receive_buffer=10000) as (address, thread):
             self.send(address, 4 << 20)
             self.assertEqual(thread.end(), (4 << 20, lab.stream_digest(4 << 20)))
 
-    def test_closed_port_is_refused(self):
-        with lab.tcp_socket(self.version) as sock:
-            port = sock.getsockname()[1]
-        address = f"{lab.host(self.version, lab.LINUX_IP[self.version])}:{port}"
-        completed = demi_client(address, "--count", "1", check=False)
-        self.assertEqual(completed.returncode, 1, completed.stdout)
-        self.assertIn("Connection refused", completed.stderr)
-
     def test_nobody_there(self):
-        address = {4: "10.77.0.99", 6: "fd77::99"}[self.version]
-        completed = demi_client(f"{lab.host(self.version, address)}:9", "--count", "1",
-                                check=False)
-        self.assertEqual(completed.returncode, 1, completed.stdout)
-        self.assertIn("No route to host", completed.stderr)
+        for address in ("10.77.0.99", "[fd77::99]"):
+            completed = demi_client(f"{address}:9", "--count", "1", check=False)
+            self.assertEqual(completed.returncode, 1, completed.stdout)
+            self.assertIn("No route to host", completed.stderr)
 
     def test_reset_by_the_server(self):
         def serve(connection):
@@ -600,24 +660,6 @@ class Client(unittest.TestCase):
         self.assertEqual(completed.returncode, 1, completed.stdout)
         self.assertIn("was closed", completed.stderr)
 
-    @lab.needs("tcpdump", "tshark")
-    def test_checksums_and_options(self):
-        with lab.Capture() as capture, kernel_echo(self.version) as address:
-            for size in (1, 63, 1449, 20001):
-                demi_client(address, "--size", str(size), "--count", "20")
-        self.assertEqual(capture.bad_checksums(), [])
-        source = {4: "ip.src", 6: "ipv6.src"}[self.version]
-        asked = capture.packets(f"tcp.flags.syn == 1 && tcp.flags.ack == 0 && "
-                                f"{source} == {lab.DEMI_IP[self.version]}", *OPTIONS)
-        self.assertEqual(len(asked), 4)
-        for options in asked:
-            self.assertEqual(options[0], str(MSS[self.version]))
-            self.assertTrue(all(options), options)
-
-
-class Client6(Client):
-    version = 6
-
 
 class Latency(unittest.TestCase):
     """Prints, and judges nothing."""
@@ -632,9 +674,9 @@ class Latency(unittest.TestCase):
         figures(p50_us=result["latency_us"]["p50"], p99_us=result["latency_us"]["p99"])
 
 
-del WithServer
+del WithServer, WithClient
 if lab.DEVICE not in ("afxdp", "kernel"):
-    del ServerOfItsOwn, Http6, Client6, Latency  # is about the stack, not the device
+    del Server6, ServerStack, ServerOfItsOwn, Http, Http6, Client6, ClientStack, Latency
 
 if __name__ == "__main__":
     lab.main()
