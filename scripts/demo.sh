@@ -3,8 +3,8 @@
 #
 # Shows what Demi does in half a minute: the echo server and its verifying client on Catnap over
 # loopback, TCP and UDP, with and without a durable log, and beside each run the same over plain
-# epoll sockets. Then UDP without the kernel: as root a plain client of Linux's to Catnip over
-# AF_XDP, beside the same to the kernel's own stack; otherwise two Catnips over shared memory.
+# epoll sockets. Then past the kernel: as root a plain client of Linux's to Catnip over AF_XDP, TCP
+# and UDP, beside the same to the kernel's own stack; otherwise two Catnips over shared memory.
 # Each ends with a table. Called by `make demo`.
 #
 # usage: scripts/demo.sh BUILD_DIRECTORY
@@ -130,15 +130,16 @@ skip() {
 	return 2
 }
 
-# serve NAME IN ADDRESS OPTION...: a UDP server of demi-echo, started with the words of IN in front
-# (one string, may be empty). Fails with 2, having said why, when this machine cannot run it.
+# serve NAME IN PROTOCOL ADDRESS OPTION...: a server of demi-echo, started with the words of IN in
+# front (one string, may be empty). Fails with 2, having said why, when this machine cannot run it.
 serve() {
 	name=$1
 	in=$2
-	listen=$3
-	shift 3
+	protocol=$3
+	listen=$4
+	shift 4
 	# shellcheck disable=SC2086 # the words of $in and $server_cpu
-	$in $server_cpu "$demi" server --proto udp --addr "$listen" "$@" \
+	$in $server_cpu "$demi" server --proto "$protocol" --addr "$listen" "$@" \
 		>"$work/server" 2>"$work/server.errors" &
 	server=$!
 	wait_for_server && return
@@ -147,13 +148,13 @@ serve() {
 	skip "$name: $(grep -m 1 -o 'error: .*' "$work/server.errors" || tail -n 1 "$work/server.errors")"
 }
 
-# measure NAME IN OPTION...: a client of that server
+# measure NAME IN OPTION...: a client of that server, of its protocol
 measure() {
 	name=$1
 	in=$2
 	shift 2
 	# shellcheck disable=SC2086 # the words of $in and $client_cpu
-	if ! $in $client_cpu "$demi" client --proto udp --addr "$address" --size $size --quiet \
+	if ! $in $client_cpu "$demi" client --proto "$protocol" --addr "$address" --size $size --quiet \
 		--duration "$seconds" --json "$work/$name.json" "$@" >"$work/client" 2>&1; then
 		echo "demo: the client of '$name' failed:" >&2
 		cat "$work/client" "$work/server.errors" >&2
@@ -169,15 +170,20 @@ show_afxdp() {
 
 	ip -n "$LAB_DEMI" address add $kernel_ip/24 dev "$LAB_DEV"
 	for turn in 1 2 3; do
-		serve 'Catnip over AF_XDP' "$in_demi" "$LAB_DEMI_IP:7000" --libos catnip \
-			--dev "afxdp:$LAB_DEV" --ip "$LAB_DEMI_IP/$LAB_PREFIX" || return
-		measure "catnip $turn" "$in_linux" --libos catnap
-		end_server
-		serve 'the kernel' "$in_demi" "$kernel_ip:7000" --libos catnap || return
-		measure "kernel $turn" "$in_linux" --libos catnap
-		end_server
+		for protocol in tcp udp; do
+			serve 'Catnip over AF_XDP' "$in_demi" "$protocol" "$LAB_DEMI_IP:7000" --libos catnip \
+				--dev "afxdp:$LAB_DEV" --ip "$LAB_DEMI_IP/$LAB_PREFIX" || return
+			measure "catnip $protocol $turn" "$in_linux" --libos catnap
+			end_server
+			serve 'the kernel' "$in_demi" "$protocol" "$kernel_ip:7000" --libos catnap || return
+			measure "kernel $protocol $turn" "$in_linux" --libos catnap
+			end_server
+		done
 	done
-	network_table catnip 'Catnip over AF_XDP' kernel "the kernel's UDP sockets"
+	for protocol in tcp udp; do
+		network_table "$protocol" "catnip $protocol" 'Catnip over AF_XDP' \
+			"kernel $protocol" "the kernel's sockets"
+	done
 	cat <<-'END'
 
 		Both servers spin and the client is the same: kernel sockets that spin, at the other end of
@@ -199,7 +205,7 @@ show_memif() {
 	for role in server client; do
 		mkdir -m 700 "$work/memif-$role"
 	done
-	serve 'Catnip over memif' "env XDG_RUNTIME_DIR=$work/memif-server" 10.76.0.1:7000 --libos catnip \
+	serve 'Catnip over memif' "env XDG_RUNTIME_DIR=$work/memif-server" udp 10.76.0.1:7000 --libos catnip \
 		--dev "dpdk:net_memif0,role=server,id=0,socket=$socket" --ip 10.76.0.1/24 || return
 	measure 'memif 1' "env XDG_RUNTIME_DIR=$work/memif-client" --libos catnip \
 		--dev "dpdk:net_memif0,role=client,id=0,socket=$socket" --ip 10.76.0.2/24 \
@@ -207,18 +213,18 @@ show_memif() {
 	kill -KILL "$server"
 	wait "$server" 2>/dev/null
 	server=
-	network_table memif 'two Catnips over memif'
+	network_table udp memif 'two Catnips over memif'
 }
 
-# network_table NAME TITLE...: medians of the runs "NAME 1", "NAME 2", ...
+# network_table PROTOCOL NAME TITLE...: medians of the runs "NAME 1", "NAME 2", ...
 network_table() {
 	python3 - "$work" "$@" <<'PYTHON'
 import glob, json, os, statistics, sys
 
-work, pairs = sys.argv[1], sys.argv[2:]
+work, protocol, pairs = sys.argv[1], sys.argv[2].upper(), sys.argv[3:]
 line = "{:<26} {:>9} {:>9} {:>11}"
 print()
-print(line.format("UDP echo, round trip", "p50 us", "p99 us", "messages/s"))
+print(line.format(f"{protocol} echo, round trip", "p50 us", "p99 us", "messages/s"))
 verified = 0
 medians = []
 for name, title in zip(pairs[::2], pairs[1::2]):
@@ -240,7 +246,7 @@ PYTHON
 }
 
 if [ $in_lab = yes ]; then
-	seconds=$(python3 -c "print(max(0.1, $seconds / 2))")
+	seconds=$(python3 -c "print(max(0.1, $seconds / 4))")
 	show_afxdp
 	exit
 fi
@@ -287,7 +293,7 @@ print(f"Shown: {verified:,} messages echoed through Demi's library OS Catnap and
 PYTHON
 
 echo
-echo "UDP echo of $size-byte messages past the kernel:"
+echo "Echo of $size-byte messages past the kernel:"
 shown=no
 if [ "$(id -u)" != 0 ]; then
 	skip 'Catnip over AF_XDP beside the kernel: only root can make its network namespaces'

@@ -42,6 +42,9 @@ test  traceroute                          program traceroute
 test  tcpdump                             program tcpdump
 test  tshark                              program tshark
 test  sockperf                            program sockperf
+test  curl                                program curl
+test  netcat-openbsd                      program nc
+test  socat                               program socat
 test  strace                              program strace
 test  procps                              program ps
 test  man-db|mandoc                       program man|mandoc

@@ -53,7 +53,13 @@ class Shared(unittest.TestCase):
                              str(int(lab.FAMILY[self.version]))), stdout=subprocess.PIPE, text=True)
         try:
             self.assertEqual(program.stdout.readline(), "ready\n")
-            with socket.create_connection((self.address, 2222), timeout=lab.ANSWER_S) as sock:
+            with socket.socket(lab.FAMILY[self.version]) as sock:
+                sock.settimeout(lab.ANSWER_S)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((lab.LINUX_IP[self.version], 0))
+                sock.connect((self.address, 2222))
+                self.peer_port = sock.getsockname()[1]
+
                 def exchange(size):
                     sender = threading.Thread(target=sock.sendall, args=(lab.pattern(size),))
                     sender.start()
@@ -83,6 +89,24 @@ class Shared(unittest.TestCase):
             with self.kernel_connection() as exchange:
                 exchange(60000)
                 self.assertTrue(lab.echo_works(self.version))
+
+    def test_streams_of_both(self):
+        # The kernel's connections and Demi's at the same time, and from the same port of the peer.
+        with lab.server(self.version, proto="tcp"), self.kernel_connection() as exchange, \
+                socket.socket(lab.FAMILY[self.version]) as sock:
+            sock.settimeout(lab.ANSWER_S)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((lab.LINUX_IP[self.version], self.peer_port))
+            sock.connect((lab.DEMI_IP[self.version], lab.PORT))
+            for size in (1, 1000, 3000000):
+                thread = lab.Thread(exchange, min(size, 60000))
+                lab.exchange_stream(sock, size)
+                thread.end()
+            # Neither has the other's ports.
+            for address, port in ((self.address, lab.PORT), (lab.DEMI_IP[self.version], 2222)):
+                with lab.tcp_socket(self.version) as other, \
+                        self.assertRaises(ConnectionRefusedError):
+                    other.connect((address, port))
 
     @lab.needs("ping")
     def test_both_addresses_answer(self):
