@@ -1073,8 +1073,8 @@ static void udp_tx_fast__random_sends(void **state)
 			else
 				compare();
 		}
-		/* Some of the neighbours are silent, and their sockets are told. */
-		assert_true(stacks[0].fast > steps / 16);
+		/* An eighth at least, in what was tried; which sends are drawn shifts with the seed. */
+		assert_true(stacks[0].fast > steps / 10);
 		end();
 	}
 }
