@@ -121,6 +121,24 @@ static void arm_idle(struct tcp_conn *conn)
 			       now_of(conn) + backed_off(conn, conn->probe_backoff));
 }
 
+/*
+ * RFC 8985, 7.2: each transmission of something new puts the probe off, but not beyond the timeout,
+ * which it does not put off. What is received or pushed otherwise leaves it as it is.
+ */
+static void arm_probe(struct tcp_conn *conn, bool restart, uint64_t rto_ns)
+{
+	uint64_t deadline_ns = now_of(conn) + probe_after_ns(conn);
+
+	if (!restart && conn->retransmit_kind == TIMER_PROBE) {
+		uint64_t limit_ns = conn->stalled_ns + rto_ns;
+
+		if (conn->sent_tail->sent_ns != now_of(conn))
+			return;
+		deadline_ns = deadline_ns < limit_ns ? deadline_ns : limit_ns;
+	}
+	set_retransmit(conn, TIMER_PROBE, deadline_ns);
+}
+
 void retransmit_arm(struct tcp_conn *conn, bool restart)
 {
 	uint64_t rto_ns;
@@ -134,7 +152,7 @@ void retransmit_arm(struct tcp_conn *conn, bool restart)
 	rto_ns = backed_off(conn, conn->backoff);
 	if (likely(can_probe(conn)) && probe_after_ns(conn) < rto_ns) {
 		if (restart || conn->retransmit_kind != TIMER_RTO)
-			set_retransmit(conn, TIMER_PROBE, now_of(conn) + probe_after_ns(conn));
+			arm_probe(conn, restart, rto_ns);
 		return;
 	}
 	if (restart || conn->retransmit_kind != TIMER_RTO)
