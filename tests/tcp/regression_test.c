@@ -49,11 +49,48 @@ static void retransmit__is_not_put_off_by_what_is_pushed(void **state)
 	script_end_quietly();
 }
 
+/* ---- Closed windows ---- */
+
+/* Nothing has come for longer than a peer may be silent: it did not have to answer anything. */
+static void persist__a_peer_that_was_asked_nothing_is_not_late(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+	advance(1000 * SECOND);
+	app_push(100);
+	script.allows_beyond_window = true;
+	expect_within(0, 2 * SECOND, .flags = ACK, .seq = 1, .ack = 1, .length = 1);
+	/* The first probe is lost. */
+	expect_within(0, 4 * SECOND, .flags = ACK, .seq = 1, .ack = 1, .length = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	expect_within(0, 2 * SECOND, .ignore = ANY_SEQ | ANY_LENGTH, .flags = ACK, .ack = 1);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	script_end_quietly();
+}
+
+static void persist__a_fin_may_wait_for_its_answer_too(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+	advance(1000 * SECOND);
+	script.allows_beyond_window = true;
+	app_shutdown(SHUT_WR);
+	expect(.flags = FIN | ACK, .seq = 1, .ack = 1);
+	expect_within(0, 4 * SECOND, .flags = FIN | ACK, .seq = 1, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 2);
+	check(app_state() == TCP_STATE_FIN_WAIT_2);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(retransmit__is_not_put_off_by_what_is_received),
 		SCRIPT_TEST(retransmit__is_not_put_off_by_what_is_pushed),
+		SCRIPT_TEST(persist__a_peer_that_was_asked_nothing_is_not_late),
+		SCRIPT_TEST(persist__a_fin_may_wait_for_its_answer_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,8 +207,10 @@ static void rto_fire(struct tcp_conn *conn)
 	uint64_t now_ns = now_of(conn), limit_ns = conn->stalled_ns + patience_ns(conn), next_ns;
 	bool is_closed_window = is_synchronized(conn) && conn->snd_wnd == 0;
 
-	/* A peer that answers with a closed window lives: RFC 9293, 3.8.6.1. */
-	if (is_closed_window && !conn->settings.user_timeout_ms && !conn->is_freed)
+	/* A peer that answers with a closed window lives: RFC 9293, 3.8.6.1; one that was asked nothing
+	 * before this began need not have said anything. */
+	if (is_closed_window && !conn->settings.user_timeout_ms && !conn->is_freed &&
+	    conn->received_ns > conn->stalled_ns)
 		limit_ns = conn->received_ns + patience_ns(conn);
 	if (now_ns >= limit_ns) {
 		conn_end(conn, timeout_error(conn));
@@ -230,14 +232,9 @@ static void rto_fire(struct tcp_conn *conn)
 	set_retransmit(conn, TIMER_RTO, next_ns < limit_ns ? next_ns : limit_ns);
 }
 
+/* The first probe, which is under way from then on: how long it may stay unanswered rto_fire knows. */
 static void persist_fire(struct tcp_conn *conn)
 {
-	uint64_t limit_ns = conn->received_ns + patience_ns(conn);
-
-	if (now_of(conn) >= limit_ns) {
-		conn_end(conn, timeout_error(conn));
-		return;
-	}
 	conn->retransmit_kind = TIMER_NONE;
 	probe_window(conn);
 	if (conn->sent_head)
