@@ -84,6 +84,24 @@ static void persist__a_fin_may_wait_for_its_answer_too(void **state)
 	script_end_quietly();
 }
 
+/* ---- Pushes ---- */
+
+/* The FIN waited behind it. */
+static void cancel__the_fin_behind_a_push_goes_without_it(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .zero_window = true);
+	script.allows_beyond_window = true;
+	app_push(100);
+	app_shutdown(SHUT_WR);
+	check(tcp_cancel_push(script.app.conn, (void *)1) == 0);
+	expect_within(0, 2 * SECOND, .flags = FIN | ACK, .seq = 1, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 2);
+	check(app_state() == TCP_STATE_FIN_WAIT_2);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -91,6 +109,7 @@ int main(void)
 		SCRIPT_TEST(retransmit__is_not_put_off_by_what_is_pushed),
 		SCRIPT_TEST(persist__a_peer_that_was_asked_nothing_is_not_late),
 		SCRIPT_TEST(persist__a_fin_may_wait_for_its_answer_too),
+		SCRIPT_TEST(cancel__the_fin_behind_a_push_goes_without_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,9 @@ int tcp_cancel_push(struct tcp_conn *conn, void *push)
 	for (; piece; piece = piece->next)
 		piece->seq -= bytes;
 	conn->snd_end -= bytes;
+	/* It may have been all that a FIN waited behind. */
+	if (conn->fin_wanted)
+		conn_wake(conn, WORK_SEND);
 	return 0;
 }
 
