@@ -102,6 +102,37 @@ static void cancel__the_fin_behind_a_push_goes_without_it(void **state)
 	script_end_quietly();
 }
 
+/* Sequence numbers of all that waits must not wrap: more than 4 GiB of the same 2 MiB. */
+static void push__what_waits_is_less_than_half_of_the_numbers(void **state)
+{
+	const uint32_t bytes = 2u << 20;
+	unsigned char *data;
+	demi_sgarray_t sga = {.sga_numsegs = 1};
+	struct tcp_stats stats;
+	uint64_t pushed = 0;
+
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	data = heap_alloc_io(script.host->heap, bytes);
+	assert_non_null(data);
+	memset(data, 0, bytes);
+	sga.sga_segs[0] = (demi_sgaseg_t){data, bytes};
+	script.allows_any_payload = true;
+	script_touch();
+	for (uintptr_t i = 1; i <= 2100; i++) {
+		int error = tcp_push(script.app.conn, &sga, (void *)i);
+
+		check(error == 0 || error == -ENOBUFS);
+		pushed += error ? 0 : bytes;
+	}
+	tcp_get_stats(script.app.conn, &stats);
+	check(stats.not_sent + UINT64_C(1000000) > pushed);
+	check(heap_free(script.host->heap, data) == 0);
+	script.is_over = true;
+	script_app_free();
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,6 +141,7 @@ int main(void)
 		SCRIPT_TEST(persist__a_peer_that_was_asked_nothing_is_not_late),
 		SCRIPT_TEST(persist__a_fin_may_wait_for_its_answer_too),
 		SCRIPT_TEST(cancel__the_fin_behind_a_push_goes_without_it),
+		SCRIPT_TEST(push__what_waits_is_less_than_half_of_the_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

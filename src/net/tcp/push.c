@@ -5,6 +5,9 @@
 
 #include "net/tcp/conn.h"
 
+/* Sequence numbers that wait, with those under way and a FIN: half of them, or order is lost. */
+#define WAITING_MAX (UINT32_C(0x7fffffff) - 1)
+
 /* 0, or why nothing can be pushed. */
 static int check(const struct tcp_conn *conn)
 {
@@ -94,6 +97,16 @@ static void restart_window(struct tcp_conn *conn)
 		congestion->ops->restarted(congestion, idle_ns);
 }
 
+static bool is_too_much(const struct tcp_conn *conn, const demi_sgarray_t *sga)
+{
+	uint64_t bytes = conn->snd_end - conn->snd_una;
+
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++)
+		bytes += sga->sga_segs[i].sgaseg_len;
+	return bytes > WAITING_MAX ||
+	       conn->pieces_count + sga->sga_numsegs > options_of(conn)->send_pieces_max;
+}
+
 int tcp_push(struct tcp_conn *conn, const demi_sgarray_t *sga, void *push)
 {
 	struct tcp_piece *first, *last;
@@ -101,7 +114,7 @@ int tcp_push(struct tcp_conn *conn, const demi_sgarray_t *sga, void *push)
 
 	if (unlikely(error))
 		return error;
-	if (unlikely(conn->pieces_count + sga->sga_numsegs > options_of(conn)->send_pieces_max))
+	if (unlikely(is_too_much(conn, sga)))
 		return -ENOBUFS;
 	first = make_all(conn, sga, &last);
 	if (unlikely(!first))

@@ -142,7 +142,7 @@ void tcp_cancel_connect(struct tcp_conn *conn);
  * The segments that fit the windows are made at once and go with the next net_flush. pushed is
  * told later, never within the call. Return: 0; -ENOTCONN, -EPIPE (after tcp_shutdown, or the
  * connection has ended), what tcp_ended says for a connection that has failed and was not told yet,
- * -ENOMEM, -ENOBUFS (too much waits: net_options.tcp.send_pieces_max).
+ * -ENOMEM, -ENOBUFS (too much waits: net_options.tcp.send_pieces_max, or 2 GiB).
  */
 int tcp_push(struct tcp_conn *conn, const demi_sgarray_t *sga, void *push);
 
