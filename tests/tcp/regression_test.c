@@ -133,6 +133,42 @@ static void push__what_waits_is_less_than_half_of_the_numbers(void **state)
 	script_end_quietly();
 }
 
+/* ---- Openings ---- */
+
+/* RFC 9293, 3.5, figure 8: a SYN-ACK that comes to SYN-RECEIVED is acknowledged. */
+static void open__a_simultaneous_one_ends(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	app_connect();
+	expect(.flags = SYN);
+	inject(.flags = SYN, .seq = 0, .mss = 1460);
+	expect(.flags = SYN | ACK, .seq = 0, .ack = 1);
+	inject(.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460);
+	expect(.flags = ACK, .seq = 1, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	check(script.app.connects == 1 && script.app.connect_error == 0);
+	script_end_quietly();
+}
+
+/* The shortest of them. */
+static void open__a_socket_may_connect_to_itself(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	app_open();
+	assert_int_equal(tcp_bind(script.app.conn, &script.host_ip, 1234), 0);
+	assert_int_equal(tcp_connect(script.app.conn, &script.host_ip, 1234), 0);
+	advance(SECOND);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	check(script.app.connects == 1 && script.app.connect_error == 0);
+	app_push(100);
+	advance(SECOND);
+	check(script.app.received == 100);
+	check(app_pushed() == 1);
+	check(app_stats().segments_out < 10);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +178,8 @@ int main(void)
 		SCRIPT_TEST(persist__a_fin_may_wait_for_its_answer_too),
 		SCRIPT_TEST(cancel__the_fin_behind_a_push_goes_without_it),
 		SCRIPT_TEST(push__what_waits_is_less_than_half_of_the_numbers),
+		SCRIPT_TEST(open__a_simultaneous_one_ends),
+		SCRIPT_TEST(open__a_socket_may_connect_to_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

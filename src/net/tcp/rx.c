@@ -125,8 +125,8 @@ static void refuse(struct tcp_conn *conn, const struct tcp_in *in)
 	drop(conn, is_old && in->length ? NET_DROP_DUPLICATE : NET_DROP_OUT_OF_WINDOW);
 	if (in->flags & TCP_RST)
 		return;
-	/* The SYN-ACK was lost. */
-	if (conn->state == TCP_STATE_SYN_RECEIVED && (in->flags & TCP_SYN) &&
+	/* The SYN-ACK was lost. But the other's, of a simultaneous open, is acknowledged: 3.5, figure 8. */
+	if (conn->state == TCP_STATE_SYN_RECEIVED && (in->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
 	    in->seq == conn->irs && conn->sent_head) {
 		/* RFC 3168, 6.1.1: whoever asks no more is not to be answered. */
 		conn->has_ecn &= (in->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
