@@ -169,6 +169,24 @@ static void open__a_socket_may_connect_to_itself(void **state)
 	script_end_quietly();
 }
 
+/* The SYN-ACK has promised a window. */
+static void cookie__text_behind_the_ack_is_taken(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+
+	options.tcp.syn_backlog_max = 0;
+	script_begin(*state, &options);
+	app_listen();
+	inject(.flags = SYN, .seq = 0, .mss = 1460);
+	expect(.flags = SYN | ACK, .seq = 0, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 200);
+	app_accept();
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 201);
+	check(script.app.received == 200);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +198,7 @@ int main(void)
 		SCRIPT_TEST(push__what_waits_is_less_than_half_of_the_numbers),
 		SCRIPT_TEST(open__a_simultaneous_one_ends),
 		SCRIPT_TEST(open__a_socket_may_connect_to_itself),
+		SCRIPT_TEST(cookie__text_behind_the_ack_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,12 +178,19 @@ static void begin(struct tcp_conn *conn, tcp_seq irs, const struct tcp_options *
 	half_add(conn->listener->listens, conn);
 }
 
+/* The window in the SYN-ACK, which is never scaled. */
+static uint16_t cookie_window(const struct tcp_conn *listener)
+{
+	uint32_t bytes = listener->settings.receive_bytes ? listener->settings.receive_bytes
+							  : listener->table->options.buffer;
+
+	return (uint16_t)(bytes < UINT16_MAX ? bytes : UINT16_MAX);
+}
+
 static void answer_with_cookie(struct tcp_conn *listener, const struct tcp_in *in)
 {
 	struct tcp_table *table = listener->table;
 	struct tcp_options options = {.has_mss = true};
-	uint32_t window = listener->settings.receive_bytes ? listener->settings.receive_bytes
-							   : table->options.buffer;
 
 	if (in->options.has_timestamp && table->options.timestamps) {
 		options.has_timestamp = true;
@@ -197,7 +204,7 @@ static void answer_with_cookie(struct tcp_conn *listener, const struct tcp_in *i
 	}
 	table->counts.cookies_sent++;
 	tcp_synack_answer(table->net, in, cookie_make(table, in), &options,
-			  (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX));
+			  cookie_window(listener));
 }
 
 static void syn_rx(struct tcp_conn *listener, struct tcp_in *in)
@@ -242,6 +249,7 @@ static void cookie_rx(struct tcp_conn *listener, struct tcp_in *in)
 	conn->iss = in->ack - 1;
 	conn->snd_una = conn->undo_una = conn->recovery_end = conn->rack_fack = conn->iss;
 	conn->snd_nxt = conn->snd_end = in->ack;
+	conn->rcv_adv = conn->rcv_nxt + cookie_window(listener);
 	conn_rx(conn, in);
 }
 
