@@ -187,6 +187,39 @@ static void cookie__text_behind_the_ack_is_taken(void **state)
 	script_end_quietly();
 }
 
+/* That a connection made way for another must not make a third's numbers known. */
+static void open__numbers_of_one_that_made_way_are_for_its_successor(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+	uint32_t known;
+	bool was_used = false;
+
+	options.tcp.syn_backlog_max = 0;
+	for (options.seed = 1; options.seed <= 8; options.seed++) {
+		script_begin(*state, &options);
+		app_listen();
+		inject(.flags = SYN, .seq = 0, .mss = 1460);
+		expect(.flags = SYN | ACK, .seq = 0, .ack = 1);
+		inject(.flags = ACK, .seq = 1, .ack = 1);
+		app_accept();
+		app_shutdown(SHUT_WR);
+		expect(.flags = FIN | ACK, .seq = 1, .ack = 1);
+		inject(.flags = FIN | ACK, .seq = 1, .ack = 2);
+		expect_within(0, DELAYED_NS, .flags = ACK, .seq = 2, .ack = 2);
+		known = script_flow(0, 0)->host_iss + 3;
+		app_drop();
+		/* It makes way, and there is no room but for a cookie. */
+		script_renew(PEER_PORT, HOST_PORT, PEER_ISS + 1000000);
+		inject(.flags = SYN, .seq = 0, .mss = 1460);
+		expect(.flags = SYN | ACK, .seq = 0, .ack = 1);
+		app_connect();
+		expect(.flags = SYN, .host_port = script.active_port);
+		was_used |= script_flow(PEER_PORT, script.active_port)->host_iss == known;
+		script_end_quietly();
+	}
+	assert_false(was_used);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +232,7 @@ int main(void)
 		SCRIPT_TEST(open__a_simultaneous_one_ends),
 		SCRIPT_TEST(open__a_socket_may_connect_to_itself),
 		SCRIPT_TEST(cookie__text_behind_the_ack_is_taken),
+		SCRIPT_TEST(open__numbers_of_one_that_made_way_are_for_its_successor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,8 @@ static __attribute__((noinline)) void no_connection(struct net *net, struct tcp_
 
 	if (listener) {
 		listener_rx(listener, in);
+		/* Where nothing came of the connection that another made way for. */
+		net->tcp->has_iss_least = false;
 		return;
 	}
 	net_count_drop(net, NET_LAYER_TCP, NET_DROP_NO_PORT);
