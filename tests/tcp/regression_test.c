@@ -220,6 +220,21 @@ static void open__numbers_of_one_that_made_way_are_for_its_successor(void **stat
 	assert_false(was_used);
 }
 
+/* ---- What a blind attacker can do ---- */
+
+/* RFC 7323, 4.3, RFC 5961, 5.2: who acknowledges what was never sent says no timestamps either. */
+static void timestamp__of_what_is_not_believed_is_not_remembered(void **state)
+{
+	script_begin(*state, &(struct script_options){.timestamps = true});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 500000, .timestamp = 0x70000000);
+	script_skip();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 101);
+	check(script.app.received == 100);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
 		SCRIPT_TEST(open__a_socket_may_connect_to_itself),
 		SCRIPT_TEST(cookie__text_behind_the_ack_is_taken),
 		SCRIPT_TEST(open__numbers_of_one_that_made_way_are_for_its_successor),
+		SCRIPT_TEST(timestamp__of_what_is_not_believed_is_not_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -298,13 +298,14 @@ void conn_rx(struct tcp_conn *conn, struct tcp_in *in)
 		drop(conn, NET_DROP_BAD_FLAGS);
 		return;
 	}
-	conn->received_ns = now_of(conn);
-	conn->keep_probes_sent = 0;
-	remember_timestamp(conn, in);
 	if (unlikely(conn->state == TCP_STATE_SYN_RECEIVED) && !syn_received_rx(conn, in))
 		return;
 	if (unlikely(!tcp_ack_rx(conn, in)) || unlikely(conn->state == TCP_STATE_CLOSED))
 		return;
+	/* Not before: a blind attacker's acknowledgment is hardly right (RFC 5961, 5.2). */
+	conn->received_ns = now_of(conn);
+	conn->keep_probes_sent = 0;
+	remember_timestamp(conn, in);
 	if (in->length || (in->flags & TCP_FIN))
 		tcp_text_rx(conn, in);
 }
