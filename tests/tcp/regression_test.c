@@ -235,6 +235,30 @@ static void timestamp__of_what_is_not_believed_is_not_remembered(void **state)
 	script_end_quietly();
 }
 
+/* ---- Acknowledgments ---- */
+
+/* Without SACK a duplicate is told nobody, and forgotten: what comes later may wait as before. */
+static void ack__a_duplicate_without_sack_is_forgotten(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	/* It answers. */
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK, .seq = 1, .ack = 101, .length = 100);
+	script_skip();
+	inject(.flags = ACK, .seq = 101, .ack = 101, .length = 100);
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK, .seq = 201, .ack = 201, .length = 100);
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK, .seq = 301, .ack = 301, .length = 100);
+	expect_within(20 * MS, DELAYED_NS, .flags = ACK, .seq = 301, .ack = 401);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +273,7 @@ int main(void)
 		SCRIPT_TEST(cookie__text_behind_the_ack_is_taken),
 		SCRIPT_TEST(open__numbers_of_one_that_made_way_are_for_its_successor),
 		SCRIPT_TEST(timestamp__of_what_is_not_believed_is_not_remembered),
+		SCRIPT_TEST(ack__a_duplicate_without_sack_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

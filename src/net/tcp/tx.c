@@ -77,8 +77,9 @@ static inline void fill_options(struct tcp_conn *conn, const struct tcp_out *out
 	}
 	if (unlikely(out->flags & TCP_SYN))
 		syn_options(conn, options);
-	else if (unlikely(conn->sacks_count || conn->duplicate.left != conn->duplicate.right) &&
-		 conn->has_sack)
+	else if (!conn->has_sack)
+		conn->duplicate.right = conn->duplicate.left;
+	else if (conn->sacks_count || conn->duplicate.left != conn->duplicate.right)
 		sack_options(conn, out->length, options);
 }
 
