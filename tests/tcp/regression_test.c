@@ -259,6 +259,22 @@ static void ack__a_duplicate_without_sack_is_forgotten(void **state)
 	script_end_quietly();
 }
 
+/* A window of less than two segments: the peer cannot send the second. */
+static void ack__a_full_window_is_not_delayed(void **state)
+{
+	script_begin(*state, &(struct script_options){.receive_bytes = 4096, .mtu = 4136});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK, .seq = 101, .ack = 101, .length = 100);
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK, .seq = 201, .ack = 201, .length = 3000);
+	expect(.flags = ACK, .seq = 201, .ack = 3201);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +290,7 @@ int main(void)
 		SCRIPT_TEST(open__numbers_of_one_that_made_way_are_for_its_successor),
 		SCRIPT_TEST(timestamp__of_what_is_not_believed_is_not_remembered),
 		SCRIPT_TEST(ack__a_duplicate_without_sack_is_forgotten),
+		SCRIPT_TEST(ack__a_full_window_is_not_delayed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

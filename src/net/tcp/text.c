@@ -455,11 +455,13 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 	}
 	/*
 	 * Who has answered what it received at once is given time to do so again. Others' peers wait
-	 * for the acknowledgment: it goes when the application has had its turn.
+	 * for the acknowledgment: it goes when the application has had its turn. So do those of whose
+	 * window little is left, who may not be able to send a second segment.
 	 */
 	if (likely(conn->unacked_segments == 0))
 		return;
 	if (conn->unacked_segments < ACK_EVERY && conn->answers &&
+	    conn->rcv_adv - conn->rcv_nxt > conn->rcv_buffer / 2 &&
 	    conn->duplicate.left == conn->duplicate.right) {
 		conn_delay_ack(conn);
 		return;
