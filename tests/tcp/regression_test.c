@@ -275,6 +275,31 @@ static void ack__a_full_window_is_not_delayed(void **state)
 	script_end_quietly();
 }
 
+/* Without scaling no more than 64 KiB can be said, so that the buffer is no larger. */
+static void ack__a_window_that_cannot_be_said_is_not_told(void **state)
+{
+	script_begin(*state, &(struct script_options){.refuses = true});
+	open_passive();
+	/* Taken in bulk, as from a fast peer. */
+	for (uint32_t i = 0; i < 4 * 51; i++) {
+		inject(.flags = ACK, .seq = 1 + i * 1285, .ack = 1, .length = 1285);
+		if (i % 51 == 50)
+			check(app_take() == 51 * 1285);
+	}
+	advance(PROMPT_NS);
+	script_skip();
+	for (uint32_t i = 0; i < 2; i++) {
+		inject(.flags = ACK, .seq = 262141 + i * 100, .ack = 1 + i * 100, .length = 100);
+		app_take();
+		app_push(100);
+		script_skip();
+	}
+	inject(.flags = ACK, .seq = 262341, .ack = 201, .length = 100);
+	app_take();
+	expect_within(20 * MS, DELAYED_NS, .flags = ACK, .seq = 201, .ack = 262441);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +316,7 @@ int main(void)
 		SCRIPT_TEST(timestamp__of_what_is_not_believed_is_not_remembered),
 		SCRIPT_TEST(ack__a_duplicate_without_sack_is_forgotten),
 		SCRIPT_TEST(ack__a_full_window_is_not_delayed),
+		SCRIPT_TEST(ack__a_window_that_cannot_be_said_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -514,6 +514,12 @@ void tcp_text_rx(struct tcp_conn *conn, struct tcp_in *in);
 /** conn_window - the window to advertise now, scaled, and the edge that it makes */
 uint16_t conn_window(struct tcp_conn *conn);
 
+/** window_limit - the most bytes that a window field can say */
+static inline uint32_t window_limit(const struct tcp_conn *conn)
+{
+	return (uint32_t)UINT16_MAX << conn->rcv_shift;
+}
+
 /** conn_window_update - after bytes were taken: whether the peer should know */
 void conn_window_update(struct tcp_conn *conn);
 void tcp_text_free(struct tcp_conn *conn);

@@ -283,6 +283,12 @@ void conn_begin(struct tcp_conn *conn)
 	tcp_congestion_init(&conn->congestion, conn->congestion.ops, conn->mss, net->now_ns);
 }
 
+static void limit_buffer(struct tcp_conn *conn)
+{
+	if (conn->rcv_buffer > window_limit(conn))
+		conn->rcv_buffer = window_limit(conn);
+}
+
 void conn_negotiate(struct tcp_conn *conn, const struct tcp_options *options, uint32_t window)
 {
 	conn->has_timestamps &= options->has_timestamp;
@@ -291,6 +297,7 @@ void conn_negotiate(struct tcp_conn *conn, const struct tcp_options *options, ui
 	conn->snd_shift = conn->has_scaling ? options->window_shift : 0;
 	if (!conn->has_scaling)
 		conn->rcv_shift = 0;
+	limit_buffer(conn);
 	if (conn->has_timestamps) {
 		conn->ts_recent = options->timestamp;
 		conn->ts_recent_ns = now_of(conn);
@@ -671,6 +678,7 @@ void tcp_settings_changed(struct tcp_conn *conn)
 	conn->headers.generation = 0;
 	if (conn->settings.receive_bytes > conn->rcv_buffer)
 		conn->rcv_buffer = conn->settings.receive_bytes;
+	limit_buffer(conn);
 	conn_keep_alive_arm(conn);
 	/* Nagle may have kept something back. */
 	if (conn->settings.no_delay && is_synchronized(conn))

@@ -71,6 +71,7 @@ static void measure_round(struct tcp_conn *conn, uint32_t bytes)
 	conn->round_bytes += bytes;
 	if (now_ns - conn->round_ns < conn->srtt_ns)
 		return;
+	most = most < window_limit(conn) ? most : window_limit(conn);
 	if (!conn->settings.receive_bytes && conn->round_bytes > conn->rcv_buffer / 2 &&
 	    conn->rcv_buffer < most)
 		conn->rcv_buffer = conn->round_bytes < most / 2 ? 2 * conn->round_bytes : most;
