@@ -300,6 +300,27 @@ static void ack__a_window_that_cannot_be_said_is_not_told(void **state)
 	script_end_quietly();
 }
 
+/* ---- Losses ---- */
+
+/* RFC 1191, 6.4: whoever lowered the MTU of the path before. */
+static void mtu__all_that_is_too_long_is_sent_again(void **state)
+{
+	uint32_t mss;
+
+	script_begin(*state, &(struct script_options){.rtt_ns = RTT_NS});
+	open_passive();
+	mss = script_mss();
+	push_segments(2);
+	/* Another connection to there was told. */
+	script_touch();
+	pmtu_lower(script.host->net, &script.peer_ip, 1300);
+	app_push(10);
+	expect(.flags = ACK, .seq = 1 + 2 * mss, .ack = 1, .length = 10);
+	inject_icmp(.kind = ICMP_TOO_BIG, .mtu = 1300, .seq = 1);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 1300 - (script.is_v6 ? 60 : 40));
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +338,7 @@ int main(void)
 		SCRIPT_TEST(ack__a_duplicate_without_sack_is_forgotten),
 		SCRIPT_TEST(ack__a_full_window_is_not_delayed),
 		SCRIPT_TEST(ack__a_window_that_cannot_be_said_is_not_told),
+		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

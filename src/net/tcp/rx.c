@@ -408,18 +408,20 @@ bool tcp_is_ours(struct net *net, const struct quoted_packet *quoted)
 	return is_under_way(quoted_conn(net, quoted), quoted);
 }
 
-/* RFC 1191, 6.4: what was too long is sent again at once, in shorter pieces. */
+/*
+ * RFC 1191, 6.4: what was too long is sent again at once, in shorter pieces. That the path carries
+ * less another connection may have been told before us. What was made since is not longer.
+ */
 static void path_has_shrunk(struct tcp_conn *conn)
 {
-	uint32_t mss = conn->mss;
-
-	if (conn_path(conn) < 0 || conn->mss >= mss)
+	if (conn_path(conn) < 0)
 		return;
 	for (struct tcp_sent *sent = conn->sent_head; sent; sent = sent->next) {
-		if (sent->end - sent->seq > conn->mss)
+		if (sent->end - sent->seq - !!(sent->flags & SENT_FIN) > conn->mss)
 			sent_lose(conn, sent);
 	}
-	conn_wake(conn, WORK_RETRANSMIT);
+	if (conn->lost_bytes > conn->again_bytes)
+		conn_wake(conn, WORK_RETRANSMIT);
 }
 
 bool tcp_error(struct net *net, const struct quoted_packet *quoted, int error)
