@@ -302,6 +302,36 @@ static void ack__a_window_that_cannot_be_said_is_not_told(void **state)
 
 /* ---- Losses ---- */
 
+/* What is lost goes before what is new, however small: RFC 6675, section 5, (C). */
+static void loss__new_text_does_not_overtake_it(void **state)
+{
+	struct script_options options = {.sack = true, .rtt_ns = RTT_NS, .tcp = script_tcp()};
+	const struct segment *segment;
+	uint32_t mss, again = 0;
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	push_segments(8);
+	app_push(600);
+	app_push(900);
+	script_skip();
+	advance(RTT_NS);
+	/* Five are lost; the window has room for some of them, and a rest. */
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 2,
+	       .sack = {{1 + 8 * mss, 1 + 8 * mss + 600}, {1 + 4 * mss, 1 + 7 * mss}});
+	while ((segment = script_next(PROMPT_NS))) {
+		check(segment->length == mss);
+		again++;
+	}
+	check(again >= 1 && again < 5);
+	for (uint32_t i = 0; i < 20; i++)
+		app_push(10);
+	expect_nothing(PROMPT_NS);
+	script_end_quietly();
+}
+
 /* RFC 1191, 6.4: whoever lowered the MTU of the path before. */
 static void mtu__all_that_is_too_long_is_sent_again(void **state)
 {
@@ -338,6 +368,7 @@ int main(void)
 		SCRIPT_TEST(ack__a_duplicate_without_sack_is_forgotten),
 		SCRIPT_TEST(ack__a_full_window_is_not_delayed),
 		SCRIPT_TEST(ack__a_window_that_cannot_be_said_is_not_told),
+		SCRIPT_TEST(loss__new_text_does_not_overtake_it),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

@@ -231,7 +231,9 @@ void tcp_output(struct tcp_conn *conn)
 		return;
 	if (unlikely(conn->lost_bytes > conn->again_bytes) && !send_lost(conn, &turn))
 		return;
-	send_all(conn, &turn);
+	/* Where the windows have no room for all that is lost there is none for anything new. */
+	if (likely(conn->lost_bytes == conn->again_bytes))
+		send_all(conn, &turn);
 	retransmit_arm(conn, false);
 }
 
