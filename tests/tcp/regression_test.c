@@ -49,6 +49,27 @@ static void retransmit__is_not_put_off_by_what_is_pushed(void **state)
 	script_end_quietly();
 }
 
+/* RFC 6298, (5.7): not what neighbour discovery or a lost SYN took, seven seconds here. */
+static void retransmit__a_syn_that_was_repeated_is_no_sample(void **state)
+{
+	uint32_t first;
+
+	script_begin(*state, &(struct script_options){.timestamps = true});
+	app_connect();
+	first = expect(.flags = SYN)->timestamp;
+	expect_within(0, 2 * SECOND, .flags = SYN);
+	expect_within(0, 3 * SECOND, .flags = SYN);
+	advance(4 * SECOND - 100 * MS);
+	inject(.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460, .has_timestamp = true,
+	       .echo = first);
+	expect(.flags = ACK, .seq = 1, .ack = 1);
+	check(app_stats().rto_ns == 3 * SECOND);
+	app_push(100);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	expect_within(2900 * MS, 3100 * MS, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	script_end_quietly();
+}
+
 /* ---- Closed windows ---- */
 
 /* Nothing has come for longer than a peer may be silent: it did not have to answer anything. */
@@ -356,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(retransmit__is_not_put_off_by_what_is_received),
 		SCRIPT_TEST(retransmit__is_not_put_off_by_what_is_pushed),
+		SCRIPT_TEST(retransmit__a_syn_that_was_repeated_is_no_sample),
 		SCRIPT_TEST(persist__a_peer_that_was_asked_nothing_is_not_late),
 		SCRIPT_TEST(persist__a_fin_may_wait_for_its_answer_too),
 		SCRIPT_TEST(cancel__the_fin_behind_a_push_goes_without_it),

@@ -228,14 +228,18 @@ static inline bool can_send_more(const struct tcp_conn *conn)
 	       (conn->fin_wanted && !conn->fin_sent);
 }
 
-/* Which transmission is acknowledged the timestamp tells: RFC 7323, 4.1. */
+/*
+ * Which transmission is acknowledged the timestamp tells: RFC 7323, 4.1. Not of a SYN: the first one
+ * may have waited long for neighbours on either side, and been answered then.
+ */
 static void sample_by_timestamp(struct tcp_conn *conn, const struct tcp_in *in,
 				struct tcp_delivery *delivery)
 {
 	uint32_t age_ms = timestamp_of(conn) - in->options.timestamp_echo;
 
 	if (!delivery->acked_bytes || !conn->has_timestamps || !in->options.has_timestamp ||
-	    !in->options.timestamp_echo || age_ms > options_of(conn)->rto_max_ms)
+	    !in->options.timestamp_echo || age_ms > options_of(conn)->rto_max_ms ||
+	    in->ack == conn->iss + 1)
 		return;
 	delivery->rtt_ns = (uint64_t)(age_ms ? age_ms : 1) * 1000000;
 	conn->backoff = 0;
