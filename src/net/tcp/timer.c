@@ -345,9 +345,12 @@ void conn_timer_fire(struct timer *timer, uint64_t now_ns)
 	}
 	if (conn->retransmit_ns <= now_ns)
 		retransmit_fire(conn);
-	if (conn->state != TCP_STATE_CLOSED && conn->slow_ns <= now_ns)
-		slow_fire(conn);
+	/* In TIME-WAIT slow_ns is its end, which time_wait_fire looks at. */
 	if (conn->state == TCP_STATE_CLOSED || conn->state == TCP_STATE_TIME_WAIT)
+		return;
+	if (conn->slow_ns <= now_ns)
+		slow_fire(conn);
+	if (conn->state == TCP_STATE_CLOSED)
 		return;
 	next_ns = conn->retransmit_ns < conn->delayed_ack_ns ? conn->retransmit_ns
 							     : conn->delayed_ack_ns;
