@@ -563,8 +563,8 @@ void tcp_synack_answer(struct net *net, const struct tcp_in *in, tcp_seq iss,
 /** tcp_output - send what windows let: lost segments, new ones, FIN */
 void tcp_output(struct tcp_conn *conn);
 
-/** tcp_output_syn - SYN or SYN-ACK, for the first time */
-void tcp_output_syn(struct tcp_conn *conn);
+/** tcp_output_syn - SYN or SYN-ACK, for the first time; false: no memory, and nothing is armed */
+bool tcp_output_syn(struct tcp_conn *conn);
 
 /** tcp_output_again - send the record again, whatever the windows say; 0 or -errno */
 int tcp_output_again(struct tcp_conn *conn, struct tcp_sent *sent);

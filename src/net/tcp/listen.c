@@ -225,7 +225,8 @@ static void syn_rx(struct tcp_conn *listener, struct tcp_in *in)
 	begin(conn, in->seq, &in->options, in->window);
 	/* RFC 3168, 6.1.1: asked for by both bits. */
 	conn->has_ecn = (in->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
-	tcp_output_syn(conn);
+	if (!tcp_output_syn(conn))
+		conn_end(conn, ENOMEM);
 }
 
 /* The end of a handshake of which nothing was kept. */

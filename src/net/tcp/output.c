@@ -237,18 +237,19 @@ void tcp_output(struct tcp_conn *conn)
 	retransmit_arm(conn, false);
 }
 
-void tcp_output_syn(struct tcp_conn *conn)
+bool tcp_output_syn(struct tcp_conn *conn)
 {
 	struct tcp_sent *sent = record(conn, 1, SENT_SYN);
 	const struct tcp_out out = {.seq = conn->iss, .flags = syn_flags(conn)};
 
-	/* Without a record, a frame, or a route, the timer tries again. */
-	if (sent) {
-		tcp_tx(conn, &out);
-		conn->syns_sent++;
-		put_under_way(conn, sent);
-	}
+	if (!sent)
+		return false;
+	/* Without a frame or a route, the timer tries again. */
+	tcp_tx(conn, &out);
+	conn->syns_sent++;
+	put_under_way(conn, sent);
 	retransmit_arm(conn, false);
+	return true;
 }
 
 /* ---- Probes ---- */

@@ -172,8 +172,12 @@ static int begin_connect(struct tcp_conn *conn)
 	conn_begin(conn);
 	conn->state = TCP_STATE_SYN_SENT;
 	conn_enter(conn);
-	tcp_output_syn(conn);
-	return 0;
+	if (tcp_output_syn(conn))
+		return 0;
+	conn_leave(conn);
+	conn->state = TCP_STATE_CLOSED;
+	restore(conn);
+	return -ENOBUFS;
 }
 
 int tcp_connect(struct tcp_conn *conn, const struct ip_address *peer, uint16_t port)
