@@ -2,6 +2,8 @@
 /* What was wrong once. */
 #include "script.h"
 
+#include "net/tcp/conn.h"
+
 #define RTT_NS (100 * MS)
 
 /* ---- Timers ---- */
@@ -353,6 +355,23 @@ static void loss__new_text_does_not_overtake_it(void **state)
 	script_end_quietly();
 }
 
+/* Without SACK: the end of the last recovery, or the beginning, may be 2 GiB behind. */
+static void loss__duplicates_count_after_two_gibibytes(void **state)
+{
+	uint32_t mss;
+
+	script_begin(*state, &(struct script_options){.rtt_ns = RTT_NS});
+	open_passive();
+	mss = script_mss();
+	script.app.conn->recovery_end = script.app.conn->snd_una - 0x80000001;
+	push_segments(5);
+	advance(RTT_NS);
+	for (uint32_t i = 0; i < 3; i++)
+		inject(.flags = ACK, .seq = 1, .ack = 1);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
 /* RFC 1191, 6.4: whoever lowered the MTU of the path before. */
 static void mtu__all_that_is_too_long_is_sent_again(void **state)
 {
@@ -391,6 +410,7 @@ int main(void)
 		SCRIPT_TEST(ack__a_full_window_is_not_delayed),
 		SCRIPT_TEST(ack__a_window_that_cannot_be_said_is_not_told),
 		SCRIPT_TEST(loss__new_text_does_not_overtake_it),
+		SCRIPT_TEST(loss__duplicates_count_after_two_gibibytes),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

@@ -204,6 +204,12 @@ static bool is_spurious(struct tcp_conn *conn, const struct tcp_in *in,
 
 /* ---- Without SACK: RFC 5681, 3.2; RFC 6582 ---- */
 
+/* Until then its end lies within what is under way; one from long ago may seem to be ahead. */
+static bool is_past_recovery(const struct tcp_conn *conn)
+{
+	return conn->recovery_end - conn->snd_una - 1 >= flight_of(conn);
+}
+
 static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 {
 	if (delivery->acked_bytes) {
@@ -221,7 +227,7 @@ static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 		conn->duplicate_acks++;
 	delivery->delivered_bytes = conn->mss;
 	if (conn->duplicate_acks == TCP_DUPLICATE_ACKS && conn->recovery == RECOVERY_NONE &&
-	    seq_at_least(conn->snd_una, conn->recovery_end))
+	    is_past_recovery(conn))
 		sent_lose(conn, conn->sent_head);
 }
 
