@@ -372,6 +372,54 @@ static void loss__duplicates_count_after_two_gibibytes(void **state)
 	script_end_quietly();
 }
 
+/*
+ * RFC 4821, 7.7: where nothing gets through, no matter how long it is, it is not for its length; and
+ * what was lost on its way is sent in full segments again.
+ */
+static void mtu__an_outage_is_no_black_hole(void **state)
+{
+	const struct segment *segment;
+	uint32_t mss;
+
+	script_begin(*state, &(struct script_options){.rtt_ns = RTT_NS});
+	open_passive();
+	mss = script_mss();
+	push_segments(1);
+	while ((segment = script_next(20 * SECOND)) && script_now() - script.begin_ns < 60 * SECOND)
+		;
+	inject(.flags = ACK, .seq = 1, .ack = 1 + mss);
+	script_skip();
+	app_push(mss);
+	expect(.flags = ACK, .seq = 1 + mss, .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
+/* And where full segments are lost again they are not tried for ever. */
+static void mtu__a_black_hole_is_found_out_once(void **state)
+{
+	const struct segment *segment;
+	uint32_t acked = 1, dropped = 0;
+
+	script_begin(*state, &(struct script_options){.sack = true});
+	open_passive();
+	for (uint32_t i = 0; i < 4; i++) {
+		dropped = 0;
+		app_push(20000);
+		while (acked < 1 + (i + 1) * 20000 && (segment = script_next(10 * SECOND))) {
+			if (segment->length > 1100) {
+				dropped++;
+				continue;
+			}
+			if (segment->seq <= acked && segment->seq + segment->length > acked)
+				acked = segment->seq + segment->length;
+			inject(.flags = ACK, .seq = 1, .ack = acked);
+		}
+		check(app_pushed() == i + 1);
+		check((dropped > 0) == (i < 2));
+	}
+	script_end_quietly();
+}
+
 /* RFC 1191, 6.4: whoever lowered the MTU of the path before. */
 static void mtu__all_that_is_too_long_is_sent_again(void **state)
 {
@@ -411,6 +459,8 @@ int main(void)
 		SCRIPT_TEST(ack__a_window_that_cannot_be_said_is_not_told),
 		SCRIPT_TEST(loss__new_text_does_not_overtake_it),
 		SCRIPT_TEST(loss__duplicates_count_after_two_gibibytes),
+		SCRIPT_TEST(mtu__an_outage_is_no_black_hole),
+		SCRIPT_TEST(mtu__a_black_hole_is_found_out_once),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

@@ -194,6 +194,8 @@ struct tcp_conn {
 	uint8_t duplicate_acks;
 	uint8_t sacks_count;
 	uint8_t syns_sent;
+	uint8_t mss_trials; /* times that mss_limit was lifted */
+	tcp_seq mss_trial;  /* where the last of them began */
 	uint64_t challenge_ns;
 
 	/* Recovery: RFC 6675, 6937, 8985. */
@@ -229,7 +231,7 @@ struct tcp_conn {
 
 	uint32_t snd_wnd_max;
 	uint16_t peer_mss;  /* that it has offered */
-	uint16_t mss_limit; /* by black holes; 0: none */
+	uint16_t mss_limit; /* by black holes; 0: none, or lifted */
 	tcp_seq iss, irs;
 	int16_t error;      /* positive: the connection has ended with it */
 	int16_t soft_error; /* ICMP: what a time-out is reported as (RFC 9293, 3.9.2.2) */
@@ -598,6 +600,9 @@ void conn_timer_set(struct tcp_conn *conn, uint64_t deadline_ns);
  * @restart: something new was acknowledged: RFC 6298, (5.3)
  */
 void retransmit_arm(struct tcp_conn *conn, bool restart);
+
+/** conn_lift_limit - mss_limit, once what was lost got through: was it a black hole, or an outage? */
+void conn_lift_limit(struct tcp_conn *conn);
 
 /** conn_delay_ack - acknowledge within delayed_ack_ms, unless something else does before */
 void conn_delay_ack(struct tcp_conn *conn);

@@ -121,6 +121,7 @@ static void end(struct tcp_conn *conn)
 	conn->recovery = RECOVERY_NONE;
 	conn->undo_cwnd = 0;
 	conn->duplicate_acks = 0;
+	conn_lift_limit(conn);
 	if (conn->rack_window_persist && --conn->rack_window_persist == 0)
 		conn->rack_window_factor = 1;
 }
@@ -185,6 +186,7 @@ static void undo(struct tcp_conn *conn)
 	conn->undo_cwnd = 0;
 	conn->duplicate_acks = 0;
 	conn->spurious++;
+	conn_lift_limit(conn);
 }
 
 /* RFC 3522, 3.2: the acknowledgment that ends the wait is for what was sent before the first

@@ -282,7 +282,7 @@ void conn_begin(struct tcp_conn *conn)
 	/* Of an attempt before, that failed. */
 	conn->stalled_ns = 0;
 	conn->syns_sent = conn->backoff = 0;
-	conn->mss_limit = 0;
+	conn->mss_limit = conn->mss_trials = 0;
 	conn_update_mss(conn);
 	tcp_congestion_init(&conn->congestion, conn->congestion.ops, conn->mss, net->now_ns);
 }

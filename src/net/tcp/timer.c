@@ -17,6 +17,7 @@
 #define BLACK_HOLE_TIMEOUTS 2u /* RFC 4821, 7.7 */
 #define BLACK_HOLE_MSS 1024u   /* and half of it each time after */
 #define BLACK_HOLE_MSS_MIN 512u
+#define BLACK_HOLE_TRIALS 8u
 
 void conn_timer_set(struct tcp_conn *conn, uint64_t deadline_ns)
 {
@@ -169,11 +170,27 @@ static void suspect_black_hole(struct tcp_conn *conn)
 {
 	const struct tcp_sent *sent = conn->sent_head;
 	uint32_t mss = conn->mss_limit ? conn->mss_limit / 2 : BLACK_HOLE_MSS;
+	/* The first full one since the limit was lifted. */
+	bool is_sure = conn->mss_trials && sent->seq == conn->mss_trial;
 
-	if (sent->end - sent->seq < BLACK_HOLE_MSS_MIN || ++conn->black_holes < BLACK_HOLE_TIMEOUTS)
+	if (sent->end - sent->seq < BLACK_HOLE_MSS_MIN ||
+	    (++conn->black_holes < BLACK_HOLE_TIMEOUTS && !is_sure))
 		return;
+	if (is_sure)
+		conn->mss_trials = BLACK_HOLE_TRIALS;
 	conn->black_holes = 0;
 	conn->mss_limit = (uint16_t)(mss > BLACK_HOLE_MSS_MIN ? mss : BLACK_HOLE_MSS_MIN);
+	conn_update_mss(conn);
+}
+
+/* An outage looks the same. Full segments are tried again, and if they get through it was none. */
+void conn_lift_limit(struct tcp_conn *conn)
+{
+	if (!conn->mss_limit || conn->mss_trials >= BLACK_HOLE_TRIALS)
+		return;
+	conn->mss_limit = 0;
+	conn->mss_trials++;
+	conn->mss_trial = conn->snd_nxt;
 	conn_update_mss(conn);
 }
 
