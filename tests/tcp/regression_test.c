@@ -420,6 +420,43 @@ static void mtu__a_black_hole_is_found_out_once(void **state)
 	script_end_quietly();
 }
 
+/*
+ * RFC 8985, 6.2, step 5: on a path that reorders, a second hole is lost when its time is over, also
+ * while the first is repaired.
+ */
+static void rack__every_hole_has_its_time(void **state)
+{
+	struct script_options options = {.sack = true, .rtt_ns = RTT_NS, .tcp = script_tcp()};
+	uint32_t mss, first;
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	/* It does: the third came before the second, and the first. */
+	push_segments(3);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1,
+	       .sack = {{1 + 2 * mss, 1 + 3 * mss}});
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{1 + mss, 1 + 3 * mss}});
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 3 * mss);
+	script_skip();
+	first = push_segments(2);
+	advance(60 * MS);
+	push_segments(2);
+	advance(RTT_NS - 60 * MS);
+	inject(.flags = ACK, .seq = 1, .ack = first, .sack_count = 1,
+	       .sack = {{first + mss, first + 2 * mss}});
+	expect_within(15 * MS, 40 * MS, .flags = ACK, .seq = first, .ack = 1, .length = mss);
+	advance(30 * MS);
+	inject(.flags = ACK, .seq = 1, .ack = first, .sack_count = 2,
+	       .sack = {{first + 3 * mss, first + 4 * mss}, {first + mss, first + 2 * mss}});
+	/* The first one's acknowledgment is lost. */
+	expect_within(15 * MS, 40 * MS, .flags = ACK, .seq = first + 2 * mss, .ack = 1,
+		      .length = mss);
+	script_end_quietly();
+}
+
 /* RFC 1191, 6.4: whoever lowered the MTU of the path before. */
 static void mtu__all_that_is_too_long_is_sent_again(void **state)
 {
@@ -461,6 +498,7 @@ int main(void)
 		SCRIPT_TEST(loss__duplicates_count_after_two_gibibytes),
 		SCRIPT_TEST(mtu__an_outage_is_no_black_hole),
 		SCRIPT_TEST(mtu__a_black_hole_is_found_out_once),
+		SCRIPT_TEST(rack__every_hole_has_its_time),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

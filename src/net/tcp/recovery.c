@@ -69,7 +69,7 @@ static void rack_detect(struct tcp_conn *conn)
 	if (!conn->sacked_bytes && !conn->again_bytes && !conn->lost_bytes)
 		return;
 	again_ns = detect(conn);
-	if (again_ns && !conn->lost_bytes) {
+	if (again_ns) {
 		conn->retransmit_kind = TIMER_REORDER;
 		conn->retransmit_ns = again_ns;
 		conn_timer_set(conn, again_ns);
