@@ -476,6 +476,43 @@ static void mtu__all_that_is_too_long_is_sent_again(void **state)
 	script_end_quietly();
 }
 
+/* ---- Marks ---- */
+
+/* RFC 3168, 6.1.2: once for each window, though the peer says so until it hears of it. */
+static void ecn__a_mark_counts_once(void **state)
+{
+	struct script_options options = {.ecn = true, .rtt_ns = RTT_NS, .tcp = script_tcp()};
+	uint32_t mss, ssthresh;
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	push_segments(10);
+	advance(RTT_NS);
+	inject(.flags = ACK | ECE, .seq = 1, .ack = 1 + 10 * mss);
+	ssthresh = app_stats().ssthresh;
+	check(ssthresh > 4 * mss && ssthresh <= 5 * mss);
+	/* We have nothing to say, so that it does not hear of it. */
+	for (uint32_t i = 0; i < 20; i++)
+		inject(.flags = ACK | ECE, .seq = 1 + i * 100, .ack = 1 + 10 * mss, .length = 100);
+	check(app_stats().ssthresh == ssthresh);
+	script_skip();
+	app_push(100);
+	check(script_next(PROMPT_NS)->flags & CWR);
+	/* It is on its way. */
+	inject(.flags = ACK | ECE, .seq = 2001, .ack = 1 + 10 * mss, .length = 100);
+	check(app_stats().ssthresh == ssthresh);
+	inject(.flags = ACK, .seq = 2101, .ack = 101 + 10 * mss);
+	script_skip();
+	/* A new one. */
+	app_push(100);
+	script_skip();
+	inject(.flags = ACK | ECE, .seq = 2101, .ack = 201 + 10 * mss);
+	check(app_stats().ssthresh < ssthresh);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +536,7 @@ int main(void)
 		SCRIPT_TEST(mtu__an_outage_is_no_black_hole),
 		SCRIPT_TEST(mtu__a_black_hole_is_found_out_once),
 		SCRIPT_TEST(rack__every_hole_has_its_time),
+		SCRIPT_TEST(ecn__a_mark_counts_once),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

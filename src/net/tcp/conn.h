@@ -200,6 +200,7 @@ struct tcp_conn {
 
 	/* Recovery: RFC 6675, 6937, 8985. */
 	tcp_seq recovery_end;              /* SND.NXT at its start */
+	tcp_seq cwr_end;                   /* behind the last segment with CWR */
 	tcp_seq undo_una;                  /* SND.UNA at its start */
 	uint32_t undo_cwnd, undo_ssthresh; /* before; 0: nothing to be undone */
 	uint32_t undo_segments;            /* retransmitted since, not reported as duplicates */

@@ -249,6 +249,7 @@ static void cookie_rx(struct tcp_conn *listener, struct tcp_in *in)
 	conn->has_ecn = false;
 	conn->iss = in->ack - 1;
 	conn->snd_una = conn->undo_una = conn->recovery_end = conn->rack_fack = conn->iss;
+	conn->cwr_end = conn->iss;
 	conn->snd_nxt = conn->snd_end = in->ack;
 	conn->rcv_adv = conn->rcv_nxt + cookie_window(listener);
 	conn_rx(conn, in);

@@ -188,8 +188,10 @@ static int send_new(struct tcp_conn *conn, uint32_t length)
 		out.flags |= TCP_PSH;
 	if (unlikely(has_fin))
 		out.flags |= TCP_FIN;
-	if (unlikely(conn->owes_cwr) && out.is_ect)
+	if (unlikely(conn->owes_cwr) && out.is_ect) {
 		out.flags |= TCP_CWR;
+		conn->cwr_end = conn->snd_nxt + length;
+	}
 	if (unlikely(tcp_tx(conn, &out) < 0)) {
 		sent_free(conn->table, sent);
 		return -ENOBUFS;

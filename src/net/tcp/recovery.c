@@ -13,6 +13,13 @@ static struct tcp_congestion *congestion_of(struct tcp_conn *conn)
 	return &conn->congestion;
 }
 
+/* Whether @seq, which was SND.NXT once, is acknowledged. Until then it lies within what is under way;
+ * one from long ago may seem to be ahead. */
+static bool is_past(const struct tcp_conn *conn, tcp_seq seq)
+{
+	return seq - conn->snd_una - 1 >= flight_of(conn);
+}
+
 /* ---- RACK ---- */
 
 static bool was_sent_before_newest(const struct tcp_conn *conn, const struct tcp_sent *sent)
@@ -206,12 +213,6 @@ static bool is_spurious(struct tcp_conn *conn, const struct tcp_in *in,
 
 /* ---- Without SACK: RFC 5681, 3.2; RFC 6582 ---- */
 
-/* Until then its end lies within what is under way; one from long ago may seem to be ahead. */
-static bool is_past_recovery(const struct tcp_conn *conn)
-{
-	return conn->recovery_end - conn->snd_una - 1 >= flight_of(conn);
-}
-
 static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 {
 	if (delivery->acked_bytes) {
@@ -229,7 +230,7 @@ static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 		conn->duplicate_acks++;
 	delivery->delivered_bytes = conn->mss;
 	if (conn->duplicate_acks == TCP_DUPLICATE_ACKS && conn->recovery == RECOVERY_NONE &&
-	    is_past_recovery(conn))
+	    is_past(conn, conn->recovery_end))
 		sent_lose(conn, conn->sent_head);
 }
 
@@ -273,7 +274,8 @@ static void respond_to_mark(struct tcp_conn *conn, const struct tcp_in *in, uint
 	if (!(in->flags & TCP_ECE) || !conn->has_ecn || (in->flags & TCP_SYN))
 		return;
 	conn->marks++;
-	if (conn->recovery == RECOVERY_NONE) {
+	/* Once: until the peer has heard CWR it says so in every segment (RFC 3168, 6.1.3). */
+	if (conn->recovery == RECOVERY_NONE && !conn->owes_cwr && is_past(conn, conn->cwr_end)) {
 		begin(conn, RECOVERY_REDUCING, flight, true);
 		conn->undo_cwnd = 0;
 	}

@@ -260,7 +260,7 @@ void conn_begin(struct tcp_conn *conn)
 		conn->iss = table->iss_least;
 	table->has_iss_least = false;
 	conn->snd_una = conn->snd_nxt = conn->undo_una = conn->recovery_end = conn->iss;
-	conn->rack_fack = conn->rack_end = conn->iss;
+	conn->rack_fack = conn->rack_end = conn->cwr_end = conn->iss;
 	conn->headers.generation = 0;
 	conn->syn_was_lost = false;
 	conn->snd_end = conn->iss + 1;
