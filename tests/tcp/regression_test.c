@@ -513,6 +513,23 @@ static void ecn__a_mark_counts_once(void **state)
 	script_end_quietly();
 }
 
+/* ---- The end ---- */
+
+/* There is nobody to be reset any more, but old segments of whom it keeps off the next one. */
+static void close__with_unread_text_does_not_end_time_wait(void **state)
+{
+	script_begin(*state, &(struct script_options){.refuses = true});
+	reach_fin_wait_2();
+	inject(.flags = FIN | ACK, .seq = 1, .ack = 2, .length = 100);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 2, .ack = 102);
+	check(app_state() == TCP_STATE_TIME_WAIT);
+	app_drop();
+	check(script_counts().time_waits == 1);
+	check(script_counts().queued_bytes == 0);
+	expect_nothing(SECOND);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,6 +554,7 @@ int main(void)
 		SCRIPT_TEST(mtu__a_black_hole_is_found_out_once),
 		SCRIPT_TEST(rack__every_hole_has_its_time),
 		SCRIPT_TEST(ecn__a_mark_counts_once),
+		SCRIPT_TEST(close__with_unread_text_does_not_end_time_wait),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

@@ -562,7 +562,9 @@ static void close_connection(struct tcp_conn *conn)
 {
 	bool is_told = conn->tells_closed;
 
-	if (must_reset(conn) || (!is_told && !pushes_keep(conn))) {
+	/* What waits in TIME-WAIT has nobody to be reset. */
+	if (conn->state != TCP_STATE_TIME_WAIT &&
+	    (must_reset(conn) || (!is_told && !pushes_keep(conn)))) {
 		free_queue(conn);
 		conn_abort(conn, ECONNRESET);
 		return;
