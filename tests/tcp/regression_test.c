@@ -476,6 +476,21 @@ static void mtu__all_that_is_too_long_is_sent_again(void **state)
 	script_end_quietly();
 }
 
+/* What was cut for the path as it was is cut anew, and not lost. */
+static void mtu__nothing_is_sent_that_was_cut_for_another_path(void **state)
+{
+	const uint32_t lowered = 1300 - (*state == SCRIPT_V6 ? 60 : 40);
+
+	script_begin(*state, &(struct script_options){.rtt_ns = RTT_NS});
+	open_passive();
+	script_touch();
+	pmtu_lower(script.host->net, &script.peer_ip, 1300);
+	app_push(script_mss());
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = lowered);
+	expect(.flags = ACK, .seq = 1 + lowered, .ack = 1, .length = script_mss() - lowered);
+	script_end_quietly();
+}
+
 /* ---- Marks ---- */
 
 /* RFC 3168, 6.1.2: once for each window, though the peer says so until it hears of it. */
@@ -555,6 +570,7 @@ int main(void)
 		SCRIPT_TEST(rack__every_hole_has_its_time),
 		SCRIPT_TEST(ecn__a_mark_counts_once),
 		SCRIPT_TEST(close__with_unread_text_does_not_end_time_wait),
+		SCRIPT_TEST(mtu__nothing_is_sent_that_was_cut_for_another_path),
 		SCRIPT_TEST(mtu__all_that_is_too_long_is_sent_again),
 	};
 

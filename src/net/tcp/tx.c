@@ -319,6 +319,9 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 		conn->soft_error = (int16_t)-error;
 		return 0;
 	}
+	/* The path is another one now. */
+	if (unlikely(out->length > conn->mss))
+		return -EMSGSIZE;
 	head = netdev_alloc(net->device);
 	if (unlikely(!head))
 		return no_frame(net, NULL);
