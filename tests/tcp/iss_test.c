@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What strangers must not guess: initial numbers, RFC 6528, and ports, RFC 6056. */
+#include "net/tcp/conn.h"
 #include "script.h"
 
 #define CONNECTIONS 32u
@@ -141,6 +142,47 @@ static void rfc6056_3__ports_cannot_be_foretold(void **state)
 	script_end();
 }
 
+/* An active open whose search for a port begins at @port; the port that it was given. */
+static uint16_t connect_near(uint16_t peer_port, uint16_t port)
+{
+	struct tcp_table *table;
+	uint32_t counter;
+
+	app_open();
+	table = script.app.conn->table;
+	counter = table->port_counter;
+	check(tcp_connect(script.app.conn, &script.peer_ip, peer_port) == 0);
+	expect(.flags = SYN, .peer_port = peer_port);
+	script_touch();
+	tcp_cancel_connect(script.app.conn);
+	/* It counts modulo the number of ports that there are to choose from. */
+	table->port_counter = counter + TCP_PORTS - 10000u + port - script.active_port;
+	check(tcp_connect(script.app.conn, &script.peer_ip, peer_port) == 0);
+	expect(.flags = SYN, .peer_port = peer_port);
+	return script.active_port;
+}
+
+/* RFC 6056, 3.3: only the four numbers together need to be unlike those of any other connection. */
+static void rfc6056_3_3__connections_to_different_peers_share_a_port(void **state)
+{
+	struct tcp_conn *first, *second;
+	uint16_t port;
+
+	script_begin(*state, &(struct script_options){.seed = 8});
+	app_open();
+	check(tcp_connect(script.app.conn, &script.peer_ip, PEER_PORT) == 0);
+	expect(.flags = SYN, .peer_port = PEER_PORT);
+	first = script.app.conn;
+	port = script.active_port;
+	check(connect_near(PEER_PORT + 1, port) == port);
+	second = script.app.conn;
+	check(connect_near(PEER_PORT, port) == port + 1);
+	script_touch();
+	tcp_close(first, false);
+	tcp_close(second, false);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +192,7 @@ int main(void)
 		SCRIPT_TEST(rfc6528_3__the_number_depends_on_a_secret),
 		SCRIPT_TEST(rfc6528_3__numbers_of_active_opens_cannot_be_foretold),
 		SCRIPT_TEST(rfc6056_3__ports_cannot_be_foretold),
+		SCRIPT_TEST(rfc6056_3_3__connections_to_different_peers_share_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,16 +55,29 @@ static bool may_share(const struct tcp_conn *a, const struct tcp_conn *b)
 	       a->state != TCP_STATE_LISTEN && b->state != TCP_STATE_LISTEN;
 }
 
+static bool is_taken_by(const struct tcp_conn *conn, uint16_t port, const struct tcp_conn *other)
+{
+	return other != conn && other->local_port == port && overlap(conn, other) &&
+	       !may_share(conn, other);
+}
+
 static bool is_taken(const struct tcp_conn *conn, uint16_t port)
 {
 	const struct tcp_conn *other = bucket_head(conn->table, port);
 
-	for (; other; other = other->bound_next) {
-		if (other != conn && other->local_port == port && overlap(conn, other) &&
-		    !may_share(conn, other))
-			return true;
-	}
-	return false;
+	while (other && !is_taken_by(conn, port, other))
+		other = other->bound_next;
+	return other != NULL;
+}
+
+/* By somebody who has asked for it: connections that were given a port share it with other peers'. */
+static bool is_reserved(const struct tcp_conn *conn, uint16_t port)
+{
+	const struct tcp_conn *other = bucket_head(conn->table, port);
+
+	while (other && (other->port_chosen || !is_taken_by(conn, port, other)))
+		other = other->bound_next;
+	return other != NULL;
 }
 
 bool conn_may_listen(const struct tcp_conn *conn)
@@ -205,7 +218,7 @@ int conn_autobind(struct tcp_conn *conn)
 		if (table->port_connections[port] &&
 		    conn_find(table, &conn->local, port, &conn->remote, conn->remote_port))
 			continue;
-		if (is_taken(conn, port))
+		if (is_reserved(conn, port))
 			continue;
 		enter(conn, port);
 		conn->port_chosen = true;
