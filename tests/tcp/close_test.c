@@ -611,6 +611,48 @@ static void rfc9293_3_6__a_reset_after_close_is_told_to_who_waits(void **state)
 	script_end();
 }
 
+/* More is pushed than is kept: a FIN behind a part of it would say that this was all. */
+static void rfc9293_3_10_4__a_close_that_cannot_keep_what_was_pushed_resets(void **state)
+{
+	struct net_tcp_options tcp = script_tcp();
+
+	tcp.buffer = tcp.max_buffer = 65536;
+	script_begin(*state, &(struct script_options){.tcp = tcp, .window = 1000});
+	open_passive();
+	app_push(65537);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 1000);
+	app_drop();
+	expect(.flags = RST | ACK, .seq = 1001, .ack = 1);
+	check(script_counts().connections == 0);
+	script_end();
+}
+
+/* What fits is sent, and the FIN behind it. */
+static void rfc9293_3_10_4__a_close_that_keeps_what_was_pushed_sends_it(void **state)
+{
+	struct net_tcp_options tcp = script_tcp();
+	uint32_t acked = 1;
+
+	tcp.buffer = tcp.max_buffer = 65536;
+	script_begin(*state, &(struct script_options){.tcp = tcp, .window = 1000});
+	open_passive();
+	app_push(65536);
+	app_drop();
+	while (acked <= 65536) {
+		const struct segment *segment = script_next(SECOND);
+
+		check(segment && !(segment->flags & RST));
+		check(!(segment->flags & FIN) || segment->seq + segment->length == 65537);
+		acked = segment->seq + segment->length + !!(segment->flags & FIN);
+		inject(.flags = ACK, .seq = 1, .ack = acked);
+	}
+	if (acked == 65537) {
+		expect(.flags = FIN | ACK, .seq = 65537, .ack = 1);
+		inject(.flags = ACK, .seq = 1, .ack = 65538);
+	}
+	script_end_quietly();
+}
+
 /* ---- Orphans ---- */
 
 /* A peer that never closes is not waited for without end once the application has gone. */
@@ -688,6 +730,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_5_3__a_reset_in_close_wait_ends),
 		SCRIPT_TEST(rfc9293_3_10_7_4__a_reset_in_closing_and_last_ack_ends),
 		SCRIPT_TEST(rfc9293_3_6__a_reset_after_close_is_told_to_who_waits),
+		SCRIPT_TEST(rfc9293_3_10_4__a_close_that_cannot_keep_what_was_pushed_resets),
+		SCRIPT_TEST(rfc9293_3_10_4__a_close_that_keeps_what_was_pushed_sends_it),
 		SCRIPT_TEST(rfc9293_3_6__an_orphan_in_fin_wait_2_ends),
 		SCRIPT_TEST(rfc9293_3_8_3__an_orphan_whose_peer_is_silent_ends),
 	};

@@ -528,9 +528,10 @@ void conn_window_update(struct tcp_conn *conn);
 void tcp_text_free(struct tcp_conn *conn);
 
 /**
- * pushes_keep - copy what waits, since its owner may write to it from now on: all that is under way,
- * and of the rest what a send buffer of max_buffer would hold. False: there is no memory even for the
- * former
+ * pushes_keep - copy what waits, since its owner may write to it from now on
+ *
+ * Return: false: it is more than what is under way and than a send buffer of max_buffer would hold, or
+ * there is no memory. Then the connection is to be reset: behind a part of it no FIN may go.
  */
 bool pushes_keep(struct tcp_conn *conn);
 

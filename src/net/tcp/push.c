@@ -189,59 +189,33 @@ int tcp_cancel_push(struct tcp_conn *conn, void *push)
 	return 0;
 }
 
-/* Its bytes from @start up to @end, which lie in it, become our own. */
-static bool copy_piece(struct net *net, struct tcp_piece *piece, tcp_seq start, tcp_seq end)
+/* Its bytes from @start on, which lies in it, become our own. */
+static bool copy_piece(struct net *net, struct tcp_piece *piece, tcp_seq start)
 {
-	struct buf *copy = ip_alloc(net, end - start);
+	uint32_t skip = start - piece->seq;
+	struct buf *copy = ip_alloc(net, piece->length - skip);
 
 	if (!copy)
 		return false;
-	memcpy(copy->data, piece->data + (start - piece->seq), end - start);
+	memcpy(copy->data, piece->data + skip, piece->length - skip);
 	heap_release(net->heap, piece->data);
 	piece->data = copy->data;
 	piece->seq = start;
-	piece->length = end - start;
+	piece->length -= skip;
 	return true;
-}
-
-/* Nothing is pushed behind @last any more; NULL: nothing at all. */
-static void cut_behind(struct tcp_conn *conn, struct tcp_piece *last)
-{
-	struct tcp_piece *piece = last ? last->next : conn->pieces_head;
-
-	*(last ? &last->next : &conn->pieces_head) = NULL;
-	conn->pieces_tail = last;
-	conn->snd_end = last ? last->seq + last->length : conn->snd_nxt;
-	conn->piece_next = last && seq_after(conn->snd_end, conn->snd_nxt) ? conn->piece_next
-									   : NULL;
-	while (piece) {
-		struct tcp_piece *next = piece->next;
-
-		conn->pieces_count--;
-		piece_free(conn->table, piece);
-		piece = next;
-	}
 }
 
 bool pushes_keep(struct tcp_conn *conn)
 {
 	tcp_seq limit = seq_max(conn->snd_una + options_of(conn)->max_buffer, conn->snd_nxt);
-	struct tcp_piece *last = NULL;
 
+	if (seq_after(conn->snd_end, limit))
+		return false;
 	for (struct tcp_piece *piece = conn->pieces_head; piece; piece = piece->next) {
-		tcp_seq start = seq_max(piece->seq, conn->snd_una);
-		tcp_seq end = seq_min(piece->seq + piece->length, limit);
-
 		piece->push = NULL;
-		if (seq_before(start, end) && copy_piece(net_of(conn), piece, start, end)) {
-			last = piece;
-			continue;
-		}
-		if (seq_before(start, conn->snd_nxt))
+		if (!copy_piece(net_of(conn), piece, seq_max(piece->seq, conn->snd_una)))
 			return false;
-		break;
 	}
-	cut_behind(conn, last);
 	return true;
 }
 
