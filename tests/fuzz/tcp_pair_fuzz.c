@@ -369,11 +369,12 @@ static void check_pieces(const struct tcp_conn *conn)
 
 static void check_received(const struct tcp_conn *conn)
 {
-	uint32_t queued = 0, count = 0;
+	uint32_t queued = 0, memory = 0, count = 0;
 
 	for (const struct buf *buf = conn->queue_head; buf; buf = buf->next) {
 		must(buf->length > 0);
 		queued += buf->length;
+		memory += ((uint32_t)sizeof(*buf) + buf->capacity + 63) & ~63u;
 	}
 	for (const struct buf *buf = conn->early_head; buf; buf = buf->next) {
 		must(buf->length > 0);
@@ -383,6 +384,7 @@ static void check_received(const struct tcp_conn *conn)
 		count++;
 	}
 	must(queued == conn->queued_bytes);
+	must(memory == conn->queued_memory);
 	must(count == conn->early_count);
 	must(count <= conn->table->options.out_of_order_max);
 	must(seq_at_most(conn->rcv_nxt, conn->rcv_adv));

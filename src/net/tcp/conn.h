@@ -137,7 +137,7 @@ struct tcp_conn {
 	void *owner; /* NULL: an orphan, or not accepted yet */
 	const struct tcp_events *events;
 	struct buf *queue_head, *queue_tail; /* received in order, not taken */
-	uint32_t queued_bytes;               /* payload of these */
+	uint32_t queued_bytes, queued_memory; /* payload of these; with all that they take */
 	uint32_t rcv_buffer;                 /* bytes that the window may be */
 	uint32_t mss;                        /* payload of a full segment now, options taken off */
 	uint32_t unacked_segments; /* received in order since the last acknowledgment was sent */
@@ -293,8 +293,9 @@ struct tcp_table {
 	tcp_seq iss_least;
 	bool has_iss_least;
 
-	uint64_t queued_bytes_max;
-	uint64_t early_memory, early_memory_max; /* of all that is out of order, bufs included */
+	/* What received text takes, bufs included: all that waits in order, all that is out of order. */
+	uint64_t queued_memory, queued_memory_max; /* the latter of both together */
+	uint64_t early_memory, early_memory_max;
 	struct tcp_counts counts;
 };
 

@@ -258,7 +258,7 @@ int tcp_create(struct net *net)
 	table->bucket_mask = count - 1;
 	table->port_connections = calloc(TCP_PORTS, sizeof(table->port_connections[0]));
 	table->port_counter = (uint32_t)net_random(net);
-	table->queued_bytes_max = net->heap->bytes / HEAP_PART;
+	table->queued_memory_max = net->heap->bytes / HEAP_PART;
 	table->early_memory_max = net->heap->bytes / EARLY_PART;
 	timer_init(&table->time_wait_timer, time_wait_fire);
 	net->tcp = table;

@@ -12,9 +12,25 @@
 #define FREE_PART 4u
 /* Payload up to this is copied when it must wait, since it would keep a whole frame. */
 #define SMALL_BYTES_MAX 256u
-/* Room of the bufs that such copies share. */
+/* Room of the bufs that such copies share, growing with what waits. */
+#define SHARED_BYTES_MIN 448u
 #define SHARED_BYTES 3968u
+/* What waits may take so many times its window in frames; beyond, it is copied close together. */
+#define WASTE_FACTOR 2u
 #define ACK_EVERY 2u /* segments: RFC 9293, 3.8.6.3 */
+
+/* ---- Memory ---- */
+
+/* A byte may take as much as a thousand: what peers can have us keep is memory. */
+static uint32_t memory_of(const struct buf *buf)
+{
+	return ((uint32_t)sizeof(*buf) + buf->capacity + 63) & ~63u;
+}
+
+static bool memory_is_full(const struct tcp_table *table)
+{
+	return table->queued_memory + table->early_memory >= table->queued_memory_max;
+}
 
 /* ---- The window ---- */
 
@@ -22,8 +38,7 @@ static uint32_t room_of(const struct tcp_conn *conn)
 {
 	const struct tcp_table *table = conn->table;
 
-	if (table->counts.queued_bytes >= table->queued_bytes_max ||
-	    conn->queued_bytes >= conn->rcv_buffer)
+	if (memory_is_full(table) || conn->queued_bytes >= conn->rcv_buffer)
 		return 0;
 	return conn->rcv_buffer - conn->queued_bytes;
 }
@@ -92,6 +107,8 @@ static void append(struct tcp_conn *conn, struct buf *buf)
 {
 	*(conn->queue_tail ? &conn->queue_tail->next : &conn->queue_head) = buf;
 	conn->queue_tail = buf;
+	conn->queued_memory += memory_of(buf);
+	conn->table->queued_memory += memory_of(buf);
 }
 
 /* Room behind what the last buf has; only those that were made here have any. */
@@ -104,13 +121,21 @@ static uint32_t room_at_tail(const struct tcp_conn *conn)
 	return tail->capacity - tail->length;
 }
 
+/* As much again as waits, so that neither the first byte takes much nor many take more each. */
+static uint32_t shared_room(const struct tcp_conn *conn, uint32_t least)
+{
+	uint32_t room = conn->queued_bytes < SHARED_BYTES ? conn->queued_bytes : SHARED_BYTES;
+
+	room = room > SHARED_BYTES_MIN ? room : SHARED_BYTES_MIN;
+	return room > least ? room : least;
+}
+
 static bool copy(struct tcp_conn *conn, const struct buf *buf)
 {
 	struct buf *shared = conn->queue_tail;
 
 	if (room_at_tail(conn) < buf->length) {
-		shared = buf_alloc(net_of(conn)->heap,
-				   buf->length > SHARED_BYTES ? buf->length : SHARED_BYTES);
+		shared = buf_alloc(net_of(conn)->heap, shared_room(conn, buf->length));
 		if (!shared)
 			return false;
 		shared->flags |= BUF_SHARED;
@@ -121,12 +146,22 @@ static bool copy(struct tcp_conn *conn, const struct buf *buf)
 	return true;
 }
 
+/*
+ * Small ones, which would keep a whole frame each; all of them when frames run out; and of a peer whose
+ * segments fill their frames badly, or in turns with small ones.
+ */
+static bool should_copy(const struct tcp_conn *conn, const struct buf *buf)
+{
+	return buf->length <= SMALL_BYTES_MAX || frames_are_scarce(conn) ||
+	       conn->queued_memory / WASTE_FACTOR >= conn->rcv_buffer;
+}
+
 /* @buf is the application's already. */
 static void enqueue(struct tcp_conn *conn, struct buf *buf)
 {
 	conn->queued_bytes += buf->length;
 	conn->table->counts.queued_bytes += buf->length;
-	if ((buf->length <= SMALL_BYTES_MAX || frames_are_scarce(conn)) && copy(conn, buf))
+	if (should_copy(conn, buf) && copy(conn, buf))
 		buf_free(net_of(conn)->heap, buf);
 	else
 		append(conn, buf);
@@ -135,14 +170,16 @@ static void enqueue(struct tcp_conn *conn, struct buf *buf)
 struct buf *tcp_take(struct tcp_conn *conn)
 {
 	struct buf *first = conn->queue_head, *last = first;
-	uint32_t bytes;
+	uint32_t bytes, memory;
 
 	if (!first)
 		return NULL;
 	bytes = first->length;
+	memory = memory_of(first);
 	for (unsigned int i = 1; i < DEMI_SGARRAY_MAXSIZE && last->next; i++) {
 		last = last->next;
 		bytes += last->length;
+		memory += memory_of(last);
 	}
 	conn->queue_head = last->next;
 	if (!conn->queue_head)
@@ -150,6 +187,8 @@ struct buf *tcp_take(struct tcp_conn *conn)
 	last->next = NULL;
 	conn->queued_bytes -= bytes;
 	conn->table->counts.queued_bytes -= bytes;
+	conn->queued_memory -= memory;
+	conn->table->queued_memory -= memory;
 	measure_round(conn, bytes);
 	conn_window_update(conn);
 	return first;
@@ -226,12 +265,6 @@ static void trim_sacks(struct tcp_conn *conn)
 }
 
 /* ---- Early text ---- */
-
-/* A byte out of order takes as much as a hundred: what all peers can have us keep is memory. */
-static uint32_t memory_of(const struct buf *buf)
-{
-	return ((uint32_t)sizeof(*buf) + buf->capacity + 63) & ~63u;
-}
 
 static void early_enter(struct tcp_conn *conn, const struct buf *buf)
 {
@@ -358,8 +391,7 @@ static bool keep_early(struct tcp_conn *conn, struct tcp_in *in)
 		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_DUPLICATE);
 		return true;
 	}
-	if (conn->early_count >= table->options.out_of_order_max ||
-	    table->counts.queued_bytes >= table->queued_bytes_max ||
+	if (conn->early_count >= table->options.out_of_order_max || memory_is_full(table) ||
 	    table->early_memory >= table->early_memory_max) {
 		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_QUEUE_FULL);
 		return false;
