@@ -325,7 +325,7 @@ static const struct netdev_ops device_ops = {
 
 static void check_sents(const struct tcp_conn *conn)
 {
-	uint32_t sacked = 0, lost = 0, again = 0;
+	uint32_t sacked = 0, lost = 0, again = 0, count = 0;
 	tcp_seq seq = conn->snd_una;
 
 	for (const struct tcp_sent *sent = conn->sent_head; sent; sent = sent->next) {
@@ -338,11 +338,12 @@ static void check_sents(const struct tcp_conn *conn)
 		must(!sent->piece || (seq_at_most(sent->piece->seq, sent->seq) &&
 				      seq_after(sent->piece->seq + sent->piece->length, seq)));
 		seq = sent->end;
+		count++;
 		sacked += sent->flags & SENT_SACKED ? bytes : 0;
 		lost += sent->flags & SENT_LOST ? bytes : 0;
 		again += sent->flags & SENT_AGAIN ? bytes : 0;
 	}
-	must(seq == conn->snd_nxt);
+	must(seq == conn->snd_nxt && count == conn->sent_count);
 	must(sacked == conn->sacked_bytes && lost == conn->lost_bytes);
 	must(again == conn->again_bytes);
 	must(conn->sent_head || !conn->sent_tail);

@@ -73,12 +73,61 @@ static void received__a_byte_takes_little(void **state)
 	script_end_quietly();
 }
 
+/* ---- What is under way ---- */
+
+/*
+ * Of a peer whose windows have room for all of 30 MiB, when it says nothing: how many segments are under
+ * way. All of it is acknowledged then, and more must follow.
+ */
+static uint32_t send_much(const void *version, uint16_t mss)
+{
+	struct script_options options = {.mss = mss, .sack = true, .scaling = true, .shift = 14};
+	const struct tcp_conn *conn;
+	uint32_t count;
+	tcp_seq sent;
+
+	script_begin(version, &options);
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	conn = script.app.conn;
+	script.app.conn->congestion.cwnd = 1u << 30;
+	/* So many segments are not looked at. */
+	script.is_over = true;
+	for (uint32_t i = 0; i < 30; i++)
+		app_push(1u << 20);
+	advance(20 * MS);
+	count = app_stats().unacked_segments;
+	sent = conn->snd_nxt;
+	inject(.flags = ACK, .seq = 1, .ack = sent - conn->iss);
+	advance(MS);
+	check(app_stats().unacked_segments > 0);
+	check(conn->snd_nxt != sent);
+	script_end_quietly();
+	return count;
+}
+
+/* Each acknowledgment may have to look at all that are: no peer may ask for many small ones. */
+static void sent__a_small_mss_does_not_make_many_segments(void **state)
+{
+	assert_in_range(send_much(*state, 88), 4096, 5120);
+	assert_in_range(send_much(*state, 500), 4096, 16385);
+}
+
+/* Nor large ones without end. */
+static void sent__segments_under_way_are_bounded(void **state)
+{
+	/* And a probe of the tail. */
+	assert_in_range(send_much(*state, 0), 16384, 16385);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(received__segments_in_turns_take_a_few_windows),
 		SCRIPT_TEST(received__full_segments_are_not_copied),
 		SCRIPT_TEST(received__a_byte_takes_little),
+		SCRIPT_TEST(sent__a_small_mss_does_not_make_many_segments),
+		SCRIPT_TEST(sent__segments_under_way_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,7 @@ static void clean_sent(struct tcp_conn *conn, tcp_seq ack, struct tcp_delivery *
 		if (unlikely(sent->flags & SENT_FIN))
 			delivery->fin_acked = true;
 		conn->sent_head = sent->next;
+		conn->sent_count--;
 		sent_free(conn->table, sent);
 	}
 	if (!sent)

@@ -136,10 +136,10 @@ struct tcp_conn {
 	uint32_t ts_offset;
 	void *owner; /* NULL: an orphan, or not accepted yet */
 	const struct tcp_events *events;
-	struct buf *queue_head, *queue_tail; /* received in order, not taken */
+	struct buf *queue_head, *queue_tail;  /* received in order, not taken */
 	uint32_t queued_bytes, queued_memory; /* payload of these; with all that they take */
-	uint32_t rcv_buffer;                 /* bytes that the window may be */
-	uint32_t mss;                        /* payload of a full segment now, options taken off */
+	uint32_t rcv_buffer;                  /* bytes that the window may be */
+	uint32_t mss;                         /* payload of a full segment now, options taken off */
 	uint32_t unacked_segments; /* received in order since the last acknowledgment was sent */
 
 	bool has_timestamps : 1;
@@ -168,7 +168,8 @@ struct tcp_conn {
 	bool is_freed : 1;     /* the owner has gone: free when closed */
 
 	/* What is pushed and what is under way. */
-	tcp_seq snd_end; /* behind the last byte pushed, without FIN */
+	tcp_seq snd_end;     /* behind the last byte pushed, without FIN */
+	uint32_t sent_count; /* records from sent_head on */
 	struct tcp_piece *pieces_head, *pieces_tail;
 	struct tcp_piece *piece_next; /* that has the byte at snd_nxt; NULL: none was pushed */
 	struct tcp_sent *sent_head, *sent_tail;

@@ -11,6 +11,15 @@
 #define TURN_SEGMENTS 64u
 #define TURN_LOCAL 16u /* to ourselves: the queue is short */
 
+/*
+ * Segments under way. An acknowledgment may have to look at each of them, so that a peer that offers a
+ * small MSS and a large window must not make many: CVE-2019-11477 and 11478 were that of Linux. Small
+ * pushes make small ones too: so many may be of any length, beyond them all must have some on average.
+ */
+#define SENT_ANY_LENGTH 4096u
+#define SENT_BYTES_MIN 512u
+#define SENT_MAX 16384u
+
 /* ---- Records of what is under way ---- */
 
 static struct tcp_sent *record(struct tcp_conn *conn, uint32_t bytes, uint32_t flags)
@@ -32,6 +41,7 @@ static void put_under_way(struct tcp_conn *conn, struct tcp_sent *sent)
 {
 	*(conn->sent_tail ? &conn->sent_tail->next : &conn->sent_head) = sent;
 	conn->sent_tail = sent;
+	conn->sent_count++;
 	conn->snd_nxt = sent->end;
 	if (!conn->stalled_ns)
 		conn->stalled_ns = sent->sent_ns;
@@ -55,6 +65,7 @@ static bool split(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t bytes)
 	sent->end = rest->seq;
 	sent->flags &= (uint32_t)~SENT_FIN;
 	sent->next = rest;
+	conn->sent_count++;
 	if (conn->sent_tail == sent)
 		conn->sent_tail = rest;
 	return true;
@@ -142,13 +153,21 @@ static bool send_lost(struct tcp_conn *conn, uint32_t *turn)
 
 /* ---- New ---- */
 
+static inline bool are_many(const struct tcp_conn *conn)
+{
+	if (likely(conn->sent_count < SENT_ANY_LENGTH))
+		return false;
+	return conn->sent_count >= SENT_MAX ||
+	       conn->sent_count - SENT_ANY_LENGTH >= flight_of(conn) / SENT_BYTES_MIN;
+}
+
 /* How many of @unsent bytes make a segment now; 0: none should. */
 static uint32_t choose_length(struct tcp_conn *conn, uint32_t unsent)
 {
 	int32_t window = window_left(conn);
 	uint32_t length = unsent < conn->mss ? unsent : conn->mss, pipe = pipe_of(conn);
 
-	if (window <= 0)
+	if (window <= 0 || are_many(conn))
 		return 0;
 	if (length > (uint32_t)window) {
 		length = (uint32_t)window;

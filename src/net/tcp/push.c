@@ -229,6 +229,7 @@ void tcp_output_free(struct tcp_conn *conn, int error)
 		sent_free(conn->table, sent);
 	}
 	conn->sent_tail = NULL;
+	conn->sent_count = 0;
 	conn->sacked_bytes = conn->lost_bytes = conn->again_bytes = 0;
 	while ((piece = conn->pieces_head)) {
 		void *push = piece->push;
