@@ -33,13 +33,36 @@ OPTION_FIELD(send_buffer, int, stream_of(queue)->send_buffer_bytes)
 OPTION_FIELD(keep_idle, uint32_t, SETTINGS->keep_idle_s)
 OPTION_FIELD(keep_interval, uint32_t, SETTINGS->keep_interval_s)
 OPTION_FIELD(keep_probes, uint8_t, SETTINGS->keep_probes)
-OPTION_FIELD(syn_retries, uint8_t, SETTINGS->syn_retries)
 OPTION_FIELD(user_timeout, uint32_t, SETTINGS->user_timeout_ms)
 OPTION_HOPS(hop_limit, SETTINGS->hop_limit, HOP_LIMIT_DEFAULT)
 
 static const struct net_tcp_options *configured(const struct queue *queue)
 {
 	return &((const struct stream *)queue)->catnip->net->options.tcp;
+}
+
+/* Where nobody has set it, as many as go before the connect is given up, with twice the time each. */
+static int get_syn_retries(struct queue *queue)
+{
+	const struct net_tcp_options *tcp = configured(queue);
+	uint32_t patience_ms = SETTINGS->user_timeout_ms, wait_ms = TCP_RTO_INITIAL_MS;
+	uint64_t at_ms = wait_ms;
+	int count = 0;
+
+	if (SETTINGS->syn_retries)
+		return SETTINGS->syn_retries;
+	for (patience_ms = patience_ms ? patience_ms : tcp->connect_timeout_ms;
+	     at_ms < patience_ms && count < SYN_RETRIES_MAX; count++) {
+		wait_ms = wait_ms < tcp->rto_max_ms / 2 ? 2 * wait_ms : tcp->rto_max_ms;
+		at_ms += wait_ms;
+	}
+	return count;
+}
+
+static int set_syn_retries(struct queue *queue, int value)
+{
+	SETTINGS->syn_retries = (uint8_t)value;
+	return 0;
 }
 
 static int get_receive_buffer(struct queue *queue)

@@ -21,6 +21,22 @@ static int get(struct queue *queue, int level, int name)
 	return value;
 }
 
+/* SYNs go after 1, 3, 7, 15, 31, 63 seconds, and then each minute. */
+static void stream_option__syns_are_counted_as_far_as_the_connect_waits(void **state)
+{
+	struct queue *queue = stream_open(false);
+
+	(void)state;
+	rig.net.options.tcp.connect_timeout_ms = 63000;
+	assert_int_equal(get(queue, IPPROTO_TCP, TCP_SYNCNT), 5);
+	rig.net.options.tcp.connect_timeout_ms = 184000;
+	assert_int_equal(get(queue, IPPROTO_TCP, TCP_SYNCNT), 8);
+	assert_int_equal(set(queue, IPPROTO_TCP, TCP_USER_TIMEOUT, 500), 0);
+	assert_int_equal(get(queue, IPPROTO_TCP, TCP_SYNCNT), 0);
+	assert_int_equal(set(queue, IPPROTO_TCP, TCP_SYNCNT, 3), 0);
+	assert_int_equal(get(queue, IPPROTO_TCP, TCP_SYNCNT), 3);
+}
+
 static void stream_option__numbers_are_kept_within_their_limits(void **state)
 {
 	static const struct {
@@ -31,7 +47,7 @@ static void stream_option__numbers_are_kept_within_their_limits(void **state)
 		{IPPROTO_TCP, TCP_KEEPIDLE, 0, 1, 32767, 0, 32768},
 		{IPPROTO_TCP, TCP_KEEPINTVL, 0, 1, 32767, 0, 32768},
 		{IPPROTO_TCP, TCP_KEEPCNT, 0, 1, 127, 0, 128},
-		{IPPROTO_TCP, TCP_SYNCNT, 0, 1, 127, 0, 128},
+		{IPPROTO_TCP, TCP_SYNCNT, 7, 1, 127, 0, 128},
 		{IPPROTO_TCP, TCP_USER_TIMEOUT, 0, 0, INT_MAX, -1, INT_MIN},
 		{IPPROTO_TCP, TCP_MAXSEG, 536, 88, 32767, 87, 32768},
 		{IPPROTO_IP, IP_TTL, 64, 1, 255, 0, 256},
@@ -322,6 +338,7 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
 	static const struct CMUnitTest tests[] = {
+		TEST(stream_option__syns_are_counted_as_far_as_the_connect_waits),
 		TEST(stream_option__numbers_are_kept_within_their_limits),
 		TEST(stream_option__switches),
 		TEST(stream_option__more_than_the_most_is_the_most),

@@ -288,6 +288,8 @@ static inline int rig_setup(void **state)
 	rig.net.heap = rig.context.heap;
 	rig.net.options.tcp.buffer = 65536;
 	rig.net.options.tcp.max_buffer = 1 << 20;
+	rig.net.options.tcp.connect_timeout_ms = 180000;
+	rig.net.options.tcp.rto_max_ms = 60000;
 	rig.catnip.context = &rig.context;
 	rig.catnip.net = &rig.net;
 	return 0;

@@ -21,7 +21,7 @@
 #define TCP_MSS_DEFAULT_V4 536u /* RFC 9293, 3.7.1 */
 #define TCP_MSS_DEFAULT_V6 1220u
 #define TCP_MSS_MIN 88u /* who offers less would have us send headers only */
-#define TCP_RTO_INITIAL_NS UINT64_C(1000000000) /* RFC 6298, (2.1) */
+#define TCP_RTO_INITIAL_NS (TCP_RTO_INITIAL_MS * UINT64_C(1000000))
 #define TCP_SACKS 4u
 #define TCP_DUPLICATE_ACKS 3u /* RFC 5681, 3.2 */
 

@@ -18,6 +18,8 @@
 
 struct tcp_conn;
 
+#define TCP_RTO_INITIAL_MS 1000u /* RFC 6298, (2.1) */
+
 /** RFC 9293, 3.3.2. */
 enum tcp_state {
 	TCP_STATE_CLOSED,
