@@ -2,6 +2,8 @@
 /* Floods of SYNs: RFC 4987, 3.6: beyond the bound of half-open connections SYN cookies. */
 #include "script.h"
 
+#include "net/tcp/conn.h"
+
 #define BOUND 4u
 
 static void begin(const void *version, const struct script_options *more)
@@ -258,6 +260,41 @@ static void rfc4987_3_6__below_the_bound_there_are_no_cookies(void **state)
 	script_end();
 }
 
+/*
+ * A guess is right once in 2^28 times, and may be made as often as the line lets: not for ever after a
+ * flood. Here the guess is right, and nothing of late was answered with a cookie.
+ */
+static void rfc4987_3_6__no_cookie_is_taken_long_after_the_last_was_given(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+	struct ip_packet packet;
+	struct tcp_in in = {.packet = &packet, .source_port = PEER_PORT};
+
+	options.tcp.syn_backlog_max = 0;
+	script_begin(*state, &options);
+	packet = (struct ip_packet){.source = script.peer_ip, .destination = script.host_ip};
+	app_listen();
+	inject(.flags = SYN, .mss = 536);
+	expect(.flags = SYN | ACK, .seq = 0, .ack = 1);
+	advance(130 * SECOND);
+	script_touch();
+	in.destination_port = HOST_PORT;
+	in.seq = PEER_ISS;
+	script_flow(0, 0)->host_iss = cookie_make(script.host->net->tcp, &in);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	expect(.flags = RST, .seq = 1, .ignore = ANY_ACK);
+	check(script_counts().cookies_taken == 0);
+	/* As long as the last one may still be acknowledged it is. */
+	inject(.flags = SYN, .mss = 536);
+	expect(.flags = SYN | ACK, .seq = 0, .ack = 1, .ignore = ANY_SEQ);
+	advance(60 * SECOND);
+	script_touch();
+	script_flow(0, 0)->host_iss = cookie_make(script.host->net->tcp, &in);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	check(script_counts().cookies_taken == 1);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +309,7 @@ int main(void)
 		SCRIPT_TEST(rfc4987_3_6__a_reset_of_a_cookie_is_ignored),
 		SCRIPT_TEST(rfc4987_2__a_flood_is_survived),
 		SCRIPT_TEST(rfc4987_3_6__below_the_bound_there_are_no_cookies),
+		SCRIPT_TEST(rfc4987_3_6__no_cookie_is_taken_long_after_the_last_was_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

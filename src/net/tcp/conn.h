@@ -294,6 +294,8 @@ struct tcp_table {
 	tcp_seq iss_least;
 	bool has_iss_least;
 
+	uint64_t cookie_ns; /* when the last cookie was given */
+
 	/* What received text takes, bufs included: all that waits in order, all that is out of order. */
 	uint64_t queued_memory, queued_memory_max; /* the latter of both together */
 	uint64_t early_memory, early_memory_max;

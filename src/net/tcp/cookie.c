@@ -7,6 +7,7 @@
 #include "net/tcp/conn.h"
 
 #define PERIOD_NS (UINT64_C(64) * 1000000000)
+#define PERIODS 2u /* in which one is good: that in which it was given, and the next */
 #define PERIOD_BITS 2u
 #define MSS_BITS 2u
 #define FIXED_BITS (PERIOD_BITS + MSS_BITS)
@@ -92,10 +93,11 @@ bool cookie_check(const struct tcp_table *table, const struct tcp_in *in,
 	unsigned int size = cookie & ((1u << MSS_BITS) - 1);
 	uint64_t period = table->net->now_ns / PERIOD_NS;
 
-	/* Nobody can acknowledge what was never sent. */
-	if (!table->counts.cookies_sent)
+	/* Nobody can acknowledge what was never sent, or so long ago: most guesses are not even compared. */
+	if (!table->counts.cookies_sent ||
+	    table->net->now_ns - table->cookie_ns >= PERIODS * PERIOD_NS)
 		return false;
-	for (unsigned int age = 0; age < 2 && age <= period; age++) {
+	for (unsigned int age = 0; age < PERIODS && age <= period; age++) {
 		if (make(table, &tuple, in->seq - 1, period - age, size) != cookie)
 			continue;
 		decode(table, in, size, options_out);

@@ -203,6 +203,7 @@ static void answer_with_cookie(struct tcp_conn *listener, const struct tcp_in *i
 		options.window_shift = conn_shift(table, listener->settings.receive_bytes);
 	}
 	table->counts.cookies_sent++;
+	table->cookie_ns = table->net->now_ns;
 	tcp_synack_answer(table->net, in, cookie_make(table, in), &options,
 			  cookie_window(listener));
 }
