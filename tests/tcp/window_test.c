@@ -440,6 +440,36 @@ static void rfc9293_3_10_7_4__a_fixed_receive_window_is_kept(void **state)
 	script_end_quietly();
 }
 
+/* ---- A FIN at the edge ---- */
+
+/* It takes no room: as on Linux it need not wait for the window to open. With text it must. */
+static void rfc9293_3_10_7_4__a_bare_fin_is_taken_with_our_window_shut(void **state)
+{
+	const struct segment *answer;
+	uint32_t window = 1;
+
+	script_begin(*state, &(struct script_options){.refuses = true, .receive_bytes = 8192});
+	open_passive();
+	for (uint32_t seq = 1; seq < 8193; seq += 1024)
+		inject(.flags = ACK, .seq = seq, .ack = 1, .length = 1024);
+	advance(DELAYED_NS);
+	do {
+		answer = script_next(0);
+		window = answer ? answer->window : window;
+	} while (answer);
+	check(window == 0);
+	script.allows_beyond_window = true;
+	inject(.flags = FIN | ACK, .seq = 8193, .ack = 1, .length = 10);
+	expect(.flags = ACK, .seq = 1, .ack = 8193);
+	check(app_state() == TCP_STATE_ESTABLISHED);
+	inject(.flags = FIN | ACK, .seq = 8193, .ack = 1);
+	expect(.flags = ACK, .seq = 1, .ack = 8194);
+	check(app_state() == TCP_STATE_CLOSE_WAIT);
+	check(app_take() == 8192);
+	check(script.app.ends == 1 && script.app.end_error == 0);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +495,7 @@ int main(void)
 		SCRIPT_TEST(rfc7323_2_3__a_shift_of_more_than_14_counts_as_14),
 		SCRIPT_TEST(rfc7323_2_2__a_scale_that_the_peer_has_not_offered_is_not_used),
 		SCRIPT_TEST(rfc9293_3_10_7_4__a_fixed_receive_window_is_kept),
+		SCRIPT_TEST(rfc9293_3_10_7_4__a_bare_fin_is_taken_with_our_window_shut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

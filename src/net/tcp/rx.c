@@ -138,7 +138,7 @@ static void refuse(struct tcp_conn *conn, const struct tcp_in *in)
 
 /*
  * The acknowledgment of a peer whose data fills the window is to be heard, wherever it begins; of
- * what comes to a closed window only that counts (3.10.7.4: "special allowance").
+ * text that comes to a closed window only that counts (3.10.7.4: "special allowance").
  */
 static bool is_acceptable(struct tcp_conn *conn, struct tcp_in *in)
 {
@@ -150,6 +150,9 @@ static bool is_acceptable(struct tcp_conn *conn, struct tcp_in *in)
 	if (window == 0) {
 		if (in->seq != conn->rcv_nxt || (in->flags & (TCP_SYN | TCP_RST)))
 			return (in->flags & TCP_RST) && in->seq == conn->rcv_nxt;
+		/* A FIN alone takes no room, and need not wait for any: so on Linux. */
+		if (in->length == 0)
+			return true;
 		in->length = 0;
 		in->flags &= (uint8_t)~TCP_FIN;
 		conn->ack_now = true;
