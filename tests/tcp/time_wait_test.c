@@ -2,6 +2,8 @@
 /* TIME-WAIT: RFC 9293, 3.6 and 3.10.7.4; RFC 1122, 4.2.2.13; RFC 1337; RFC 6191. */
 #include "script.h"
 
+#include "net/tcp/conn.h"
+
 #define TIME_WAIT_MS 10000u
 #define TIME_WAIT_NS (TIME_WAIT_MS * MS)
 
@@ -302,6 +304,38 @@ static void rfc9293_3_6__a_simultaneous_close_ends_in_time_wait(void **state)
 	script_end();
 }
 
+/* RFC 7323, 5.3: one of an older connection, or of a forger, is no sign that the peer is still there. */
+static void rfc7323_5_3__an_old_fin_does_not_restart_time_wait(void **state)
+{
+	uint32_t recent;
+
+	begin(*state, true);
+	recent = script.app.conn->ts_recent;
+	advance(TIME_WAIT_NS - SECOND);
+	inject(.flags = FIN | ACK, .seq = 1, .ack = 2, .timestamp = recent - 1000000);
+	inject(.flags = FIN | ACK, .seq = 1, .ack = 2, .no_timestamp = true);
+	check(script.app.conn->ts_recent == recent);
+	advance(2 * SECOND);
+	check(script_counts().time_waits == 0);
+	script_end_quietly();
+}
+
+/* RFC 5961, 5.2: nor is one that acknowledges what was never sent; its timestamp is not believed. */
+static void rfc5961_5_2__a_fin_with_an_impossible_ack_does_not_restart_time_wait(void **state)
+{
+	uint32_t recent;
+
+	begin(*state, true);
+	recent = script.app.conn->ts_recent;
+	advance(TIME_WAIT_NS - SECOND);
+	inject(.flags = FIN | ACK, .seq = 1, .ack = 500000, .timestamp = recent + 1000000);
+	inject(.flags = FIN, .seq = 1, .timestamp = recent + 1000000);
+	check(script.app.conn->ts_recent == recent);
+	advance(2 * SECOND);
+	check(script_counts().time_waits == 0);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +356,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_6_1__a_syn_that_is_not_accepted_does_not_end_time_wait),
 		SCRIPT_TEST(rfc9293_3_6__the_number_of_time_waits_is_bounded),
 		SCRIPT_TEST(rfc9293_3_6__a_simultaneous_close_ends_in_time_wait),
+		SCRIPT_TEST(rfc7323_5_3__an_old_fin_does_not_restart_time_wait),
+		SCRIPT_TEST(rfc5961_5_2__a_fin_with_an_impossible_ack_does_not_restart_time_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

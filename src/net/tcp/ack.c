@@ -211,11 +211,9 @@ static bool is_duplicate(const struct tcp_conn *conn, const struct tcp_in *in)
 	       !(in->flags & (TCP_SYN | TCP_FIN)) && in->window << conn->snd_shift == conn->snd_wnd;
 }
 
-/* RFC 5961, 5.2: what was acknowledged long ago, or never sent, a blind attacker says. */
 static bool is_plausible(struct tcp_conn *conn, const struct tcp_in *in)
 {
-	if (seq_at_most(in->ack, conn->snd_nxt) &&
-	    seq_at_least(in->ack, conn->snd_una - conn->snd_wnd_max))
+	if (ack_is_plausible(conn, in->ack))
 		return true;
 	net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_BAD_ACK);
 	conn_challenge(conn);

@@ -351,6 +351,13 @@ static inline int32_t window_left(const struct tcp_conn *conn)
 	return seq_diff(conn->snd_wl2 + conn->snd_wnd, conn->snd_nxt);
 }
 
+/** RFC 5961, 5.2: what was acknowledged long ago, or never sent, a blind attacker says. */
+static inline bool ack_is_plausible(const struct tcp_conn *conn, tcp_seq ack)
+{
+	return seq_at_most(ack, conn->snd_nxt) &&
+	       seq_at_least(ack, conn->snd_una - conn->snd_wnd_max);
+}
+
 /** Whether more can go to the device now. */
 static inline bool device_has_room(struct net *net)
 {

@@ -163,6 +163,12 @@ static bool is_acceptable(struct tcp_conn *conn, struct tcp_in *in)
 	return seq_before(in->seq, conn->rcv_adv) && seq_after(end, conn->rcv_nxt);
 }
 
+static bool is_old(const struct tcp_conn *conn, const struct tcp_in *in)
+{
+	return (int32_t)(in->options.timestamp - conn->ts_recent) < 0 &&
+	       now_of(conn) - conn->ts_recent_ns <= TIMESTAMP_OLD_NS;
+}
+
 /* RFC 7323, 5.3: protection against wrapped sequence numbers; resets are not looked at. */
 static bool check_timestamp(struct tcp_conn *conn, const struct tcp_in *in)
 {
@@ -172,8 +178,7 @@ static bool check_timestamp(struct tcp_conn *conn, const struct tcp_in *in)
 		drop(conn, NET_DROP_OLD_TIMESTAMP);
 		return false;
 	}
-	if ((int32_t)(in->options.timestamp - conn->ts_recent) >= 0 ||
-	    now_of(conn) - conn->ts_recent_ns > TIMESTAMP_OLD_NS)
+	if (!is_old(conn, in))
 		return true;
 	drop(conn, NET_DROP_OLD_TIMESTAMP);
 	answer_unacceptable(conn, in);
@@ -231,6 +236,14 @@ static bool syn_received_rx(struct tcp_conn *conn, struct tcp_in *in)
 
 /* ---- TIME-WAIT ---- */
 
+/* The peer's FIN again, as far as can be told: its number, its time, and what it acknowledges. */
+static bool is_its_fin(const struct tcp_conn *conn, const struct tcp_in *in)
+{
+	return (in->flags & (TCP_FIN | TCP_ACK | TCP_SYN)) == (TCP_FIN | TCP_ACK) &&
+	       in->seq + in->length + 1 == conn->rcv_nxt && ack_is_plausible(conn, in->ack) &&
+	       (!conn->has_timestamps || (in->options.has_timestamp && !is_old(conn, in)));
+}
+
 /* RFC 1337: a reset does not end it. */
 static void time_wait_rx(struct tcp_conn *conn, const struct tcp_in *in)
 {
@@ -238,8 +251,8 @@ static void time_wait_rx(struct tcp_conn *conn, const struct tcp_in *in)
 		drop(conn, NET_DROP_CLOSED);
 		return;
 	}
-	/* The peer sends its FIN again: ours was not acknowledged in its eyes. */
-	if ((in->flags & TCP_FIN) && in->seq + in->length + 1 == conn->rcv_nxt) {
+	/* It sends it again: ours was not acknowledged in its eyes. */
+	if (is_its_fin(conn, in)) {
 		remember_timestamp(conn, in);
 		conn_time_wait(conn);
 		tcp_ack_tx(conn);
