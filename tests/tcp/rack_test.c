@@ -265,6 +265,94 @@ static void rfc8985_6_3__a_timeout_does_not_send_again_what_was_just_sent(void *
 	script_end();
 }
 
+/* 7.3: how long the path is must have been measured since the last probe, or it may have become longer. */
+static void rfc8985_7_3__no_probe_without_a_round_trip_since_the_last(void **state)
+{
+	begin(*state);
+	push_segments(3);
+	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(2), .ack = 1, .length = mss);
+	/* Both came; which one is acknowledged nobody knows. */
+	inject(.flags = ACK, .seq = 1, .ack = at(3), .sack_count = 1, .sack = {{at(2), at(3)}});
+	push_segments(3);
+	expect_within(280 * MS, 350 * MS, .flags = ACK, .seq = at(3), .ack = 1, .length = mss);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = at(6));
+	/* Now it is measured. */
+	push_segments(1);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = at(7));
+	push_segments(3);
+	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(9), .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
+/* 6.3: nor at one that really is one, whatever the window lets go then. */
+static void rfc8985_6_3__what_is_younger_than_a_round_trip_is_not_lost_by_a_timeout(void **state)
+{
+	begin(*state);
+	push_segments(2);
+	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(1), .ack = 1, .length = mss);
+	advance(250 * MS);
+	push_segments(2);
+	expect_within(0, 60 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	check(app_stats().timeouts == 1);
+	check(app_stats().lost_segments == 2);
+	check(app_stats().cwnd == mss);
+	advance(10 * MS);
+	/* They were late. */
+	inject(.flags = ACK, .seq = 1, .ack = at(2));
+	expect_nothing(20 * MS);
+	inject(.flags = ACK, .seq = 1, .ack = at(4));
+	expect_nothing(SECOND);
+	check(app_stats().retransmissions == 2);
+	script_end();
+}
+
+/* 6.3 and 6.2: what was not lost by the timeout is found to be later, without another one. */
+static void rfc8985_6_3__what_was_younger_may_be_lost_all_the_same(void **state)
+{
+	begin(*state);
+	push_segments(2);
+	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(1), .ack = 1, .length = mss);
+	advance(250 * MS);
+	push_segments(2);
+	expect_within(0, 60 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	advance(RTT_NS + MS);
+	inject(.flags = ACK, .seq = 1, .ack = at(2));
+	expect_within(0, 30 * MS, .flags = ACK, .seq = at(2), .ack = 1, .length = mss);
+	check(app_stats().timeouts == 1);
+	script_end_quietly();
+}
+
+/* 6.2, step 2: the echo tells that it is the first transmission that came, late. */
+static void rfc8985_6_2__an_echo_from_before_the_retransmission_is_not_of_it(void **state)
+{
+	struct script_options options = {
+		.sack = true, .timestamps = true, .rtt_ns = RTT_NS, .tcp = script_tcp()};
+	uint32_t first;
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	app_push(6 * mss);
+	first = expect(.flags = ACK, .seq = at(0), .ack = 1, .length = mss)->timestamp;
+	script_skip();
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(4)}},
+	       .echo = first);
+	expect(.flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	advance(RTT_NS + 5 * MS);
+	/* The fifth is missing as well, and has its time: nothing that was sent later has come. */
+	inject(.flags = ACK, .seq = 1, .ack = at(4), .sack_count = 1, .sack = {{at(5), at(6)}},
+	       .echo = first);
+	expect_nothing(10 * MS);
+	inject(.flags = ACK, .seq = 1, .ack = at(6), .echo = first);
+	expect_nothing(SECOND);
+	check(app_stats().retransmissions == 1);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +371,11 @@ int main(void)
 		SCRIPT_TEST(rfc8985_7_4__a_needless_probe_reduces_nothing),
 		SCRIPT_TEST(rfc8985_7_1__without_sack_the_tail_is_not_probed),
 		SCRIPT_TEST(rfc8985_6_3__a_timeout_does_not_send_again_what_was_just_sent),
+		SCRIPT_TEST(rfc8985_7_3__no_probe_without_a_round_trip_since_the_last),
+		SCRIPT_TEST(
+			rfc8985_6_3__what_is_younger_than_a_round_trip_is_not_lost_by_a_timeout),
+		SCRIPT_TEST(rfc8985_6_3__what_was_younger_may_be_lost_all_the_same),
+		SCRIPT_TEST(rfc8985_6_2__an_echo_from_before_the_retransmission_is_not_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

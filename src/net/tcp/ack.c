@@ -25,6 +25,7 @@ void conn_rtt_sample(struct tcp_conn *conn, uint64_t rtt_ns)
 	uint64_t spread_ns;
 
 	rtt_ns = rtt_ns ? rtt_ns : 1;
+	conn->was_probed = false;
 	/* The least lately: what was less long ago is forgotten slowly. */
 	if (rtt_ns <= conn->rtt_min_ns)
 		conn->rtt_min_ns = rtt_ns;
@@ -63,19 +64,29 @@ void sent_clear(struct tcp_conn *conn, struct tcp_sent *sent)
 	sent->flags &= (uint32_t) ~(SENT_SACKED | SENT_LOST | SENT_AGAIN);
 }
 
-/* RFC 8985, 6.2, steps 2 and 3. */
-static void rack_update(struct tcp_conn *conn, const struct tcp_sent *sent)
+/* Whether it may be an earlier transmission that is acknowledged: too soon, or by an older echo. */
+static bool is_ambiguous(const struct tcp_conn *conn, const struct tcp_sent *sent,
+			 const struct tcp_in *in)
 {
-	uint64_t rtt_ns = now_of(conn) - sent->sent_ns;
+	uint32_t sent_at = (uint32_t)(sent->sent_ns / 1000000) + conn->ts_offset;
 
-	/* It may be the first transmission that is acknowledged. */
-	if ((sent->flags & SENT_TWICE) && rtt_ns < conn->rtt_min_ns)
+	if (!(sent->flags & SENT_TWICE))
+		return false;
+	return now_of(conn) - sent->sent_ns < conn->rtt_min_ns ||
+	       (conn->has_timestamps && in->options.has_timestamp && in->options.timestamp_echo &&
+		(int32_t)(in->options.timestamp_echo - sent_at) < 0);
+}
+
+/* RFC 8985, 6.2, steps 2 and 3. */
+static void rack_update(struct tcp_conn *conn, const struct tcp_sent *sent, const struct tcp_in *in)
+{
+	if (is_ambiguous(conn, sent, in))
 		return;
 	if (sent->sent_ns > conn->rack_sent_ns ||
 	    (sent->sent_ns == conn->rack_sent_ns && seq_after(sent->end, conn->rack_end))) {
 		conn->rack_sent_ns = sent->sent_ns;
 		conn->rack_end = sent->end;
-		conn->rack_rtt_ns = rtt_ns;
+		conn->rack_rtt_ns = now_of(conn) - sent->sent_ns;
 	}
 	if (seq_after(sent->end, conn->rack_fack))
 		conn->rack_fack = sent->end;
@@ -94,7 +105,7 @@ void sent_note(struct tcp_conn *conn, const struct tcp_sent *sent, struct tcp_de
 		delivery->saw_once = true;
 		delivery->rtt_ns = now_of(conn) - sent->sent_ns + 1;
 	}
-	rack_update(conn, sent);
+	rack_update(conn, sent, delivery->in);
 }
 
 /* The rest of a record whose beginning is acknowledged. */
@@ -246,7 +257,7 @@ static void sample_by_timestamp(struct tcp_conn *conn, const struct tcp_in *in,
 
 bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 {
-	struct tcp_delivery delivery = {0};
+	struct tcp_delivery delivery = {.in = in};
 	uint32_t flight = flight_of(conn);
 	bool was_closed = conn->snd_wnd == 0;
 

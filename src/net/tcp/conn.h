@@ -219,6 +219,7 @@ struct tcp_conn {
 	bool rack_dsack_pending : 1;
 	bool probe_under_way : 1;
 	bool probe_is_again : 1; /* TLP.is_retrans */
+	bool was_probed : 1;     /* and no round trip was measured since */
 
 	/* Received out of order; what we say of it. */
 	struct buf *early_head, *early_tail; /* by sequence number; not the application's yet */
@@ -492,6 +493,7 @@ struct tcp_delivery {
 	bool has_dsack;
 	bool fin_acked;
 	struct tcp_sack_block dsack;
+	const struct tcp_in *in; /* the acknowledgment */
 };
 
 /** tcp_ack_rx - the acknowledgment of an acceptable segment; false: drop the rest of it */
@@ -511,7 +513,7 @@ void sent_clear(struct tcp_conn *conn, struct tcp_sent *sent);
 void recovery_ack(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_delivery *delivery,
 		  uint32_t flight_before);
 
-/** recovery_timeout - the retransmission timer has expired */
+/** recovery_timeout - the retransmission timer has expired: the first segment is to be sent again */
 void recovery_timeout(struct tcp_conn *conn);
 
 /** recovery_reorder - RACK's timer has expired */

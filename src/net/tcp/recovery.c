@@ -72,8 +72,9 @@ static void rack_detect(struct tcp_conn *conn)
 {
 	uint64_t again_ns;
 
-	/* All that was sent before the newest that arrived has arrived. */
-	if (!conn->sacked_bytes && !conn->again_bytes && !conn->lost_bytes)
+	/* All that was sent before the newest that arrived has arrived, but for what a timeout left. */
+	if (!conn->sacked_bytes && !conn->again_bytes && !conn->lost_bytes &&
+	    conn->recovery != RECOVERY_TIMEOUT)
 		return;
 	again_ns = detect(conn);
 	if (again_ns) {
@@ -371,12 +372,28 @@ static void forget_sacks(struct tcp_conn *conn)
 	}
 }
 
+/*
+ * RFC 8985, 6.3: the first, and all that was sent longer ago than what arrives takes. Without SACK all:
+ * nothing would tell of the others.
+ */
+static void lose_by_timeout(struct tcp_conn *conn)
+{
+	uint64_t patience_ns = conn->rack_rtt_ns + reorder_window(conn);
+
+	for (struct tcp_sent *sent = conn->sent_head; sent; sent = sent->next) {
+		if (sent == conn->sent_head || !conn->has_sack ||
+		    sent->sent_ns + patience_ns <= now_of(conn))
+			sent_lose(conn, sent);
+	}
+}
+
 void recovery_timeout(struct tcp_conn *conn)
 {
 	struct tcp_congestion *congestion = congestion_of(conn);
 	uint32_t flight = flight_of(conn);
 
 	forget_sacks(conn);
+	lose_by_timeout(conn);
 	/* RFC 5681, (4): of several in a row only the first. */
 	if (conn->recovery != RECOVERY_TIMEOUT || conn->backoff == 0) {
 		conn->undo_cwnd = congestion->cwnd;
@@ -392,6 +409,4 @@ void recovery_timeout(struct tcp_conn *conn)
 	conn->duplicate_acks = 0;
 	conn->probe_under_way = false;
 	conn->timeouts++;
-	for (struct tcp_sent *sent = conn->sent_head; sent; sent = sent->next)
-		sent_lose(conn, sent);
 }

@@ -97,10 +97,12 @@ static uint64_t probe_after_ns(const struct tcp_conn *conn)
 	return after_ns > PROBE_MIN_NS ? after_ns : PROBE_MIN_NS;
 }
 
+/* RFC 8985, 7.2 and 7.3: a path that has become longer is not probed again before that is known. */
 static bool can_probe(const struct tcp_conn *conn)
 {
 	return conn->has_sack && conn->recovery == RECOVERY_NONE && !conn->probe_under_way &&
-	       !conn->backoff && conn->srtt_ns && is_synchronized(conn) && !conn->sacked_bytes;
+	       !conn->was_probed && !conn->backoff && conn->srtt_ns && is_synchronized(conn) &&
+	       !conn->sacked_bytes;
 }
 
 /* Something waits for the peer's window. */
@@ -241,6 +243,8 @@ static void rto_fire(struct tcp_conn *conn)
 		recovery_timeout(conn);
 		back_off(&conn->backoff);
 		suspect_black_hole(conn);
+		/* RFC 6298, (5.4): whatever else may still be under way. Without a frame the timer does. */
+		tcp_output_again(conn, conn->sent_head);
 		tcp_output(conn);
 	}
 	if (conn->state == TCP_STATE_CLOSED)
@@ -274,6 +278,7 @@ static void retransmit_fire(struct tcp_conn *conn)
 		break;
 	case TIMER_PROBE:
 		conn->probe_under_way = conn->sent_head && tcp_output_tail(conn);
+		conn->was_probed |= conn->probe_under_way;
 		if (conn->sent_head)
 			set_retransmit(conn, TIMER_RTO, now_of(conn) + backed_off(conn, 0));
 		break;
