@@ -105,6 +105,46 @@ static void rfc3168_6_1_1__a_syn_ack_that_does_not_grant_ends_it(void **state)
 	}
 }
 
+/* 6.1.1.1: there are those who reset what asks. Who does not ask is refused in earnest. */
+static void rfc3168_6_1_1_1__a_syn_that_is_reset_is_repeated_without_asking(void **state)
+{
+	struct script_options options = with_ecn();
+
+	script_begin(*state, &options);
+	app_connect();
+	expect(.flags = SYN | ECE | CWR);
+	inject(.flags = RST | ACK, .seq = 0, .ack = 1);
+	expect(.flags = SYN);
+	inject(.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460);
+	expect(.flags = ACK, .seq = 1, .ack = 1);
+	check(script.app.connects == 1 && script.app.connect_error == 0);
+	check(!app_stats().ecn);
+	script_end_quietly();
+
+	script_begin(*state, &options);
+	app_connect();
+	expect(.flags = SYN | ECE | CWR);
+	inject(.flags = RST | ACK, .seq = 0, .ack = 1);
+	expect(.flags = SYN);
+	inject(.flags = RST | ACK, .seq = 0, .ack = 1);
+	check(script.app.connects == 1 && script.app.connect_error == ECONNREFUSED);
+	expect_nothing(5 * SECOND);
+	script_end();
+}
+
+/* 6.1.1.1: nor is one asked again that has been lost, with what comes behind. */
+static void rfc3168_6_1_1_1__a_syn_that_nobody_answers_is_repeated_without_asking(void **state)
+{
+	struct script_options options = with_ecn();
+
+	script_begin(*state, &options);
+	app_connect();
+	expect(.flags = SYN | ECE | CWR);
+	expect_within(900 * MS, 1100 * MS, .flags = SYN);
+	expect_within(1900 * MS, 2100 * MS, .flags = SYN);
+	script_end_quietly();
+}
+
 /* ---- As the receiver: 6.1.3 ---- */
 
 /* ECE on every acknowledgment from a mark until CWR. */
@@ -294,6 +334,8 @@ int main(void)
 		SCRIPT_TEST(rfc3168_6_1_6__window_probes_are_not_capable),
 		SCRIPT_TEST(rfc3168_6_1_2__without_negotiation_an_echo_is_ignored),
 		SCRIPT_TEST(rfc3168_5__the_traffic_class_keeps_its_other_bits),
+		SCRIPT_TEST(rfc3168_6_1_1_1__a_syn_that_is_reset_is_repeated_without_asking),
+		SCRIPT_TEST(rfc3168_6_1_1_1__a_syn_that_nobody_answers_is_repeated_without_asking),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

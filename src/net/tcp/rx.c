@@ -38,6 +38,18 @@ void conn_challenge(struct tcp_conn *conn)
 
 /* ---- SYN-SENT: RFC 9293, 3.10.7.3 ---- */
 
+/* RFC 3168, 6.1.1.1: it may be for asking for ECN that the SYN is reset: once more, without. */
+static void refused_rx(struct tcp_conn *conn)
+{
+	if (!conn->has_ecn || conn->syns_sent > 1 || !conn->sent_head) {
+		conn_end(conn, ECONNREFUSED);
+		return;
+	}
+	conn->has_ecn = false;
+	tcp_output_again(conn, conn->sent_head);
+	retransmit_arm(conn, true);
+}
+
 static void syn_sent_rx(struct tcp_conn *conn, struct tcp_in *in)
 {
 	bool has_ack = in->flags & TCP_ACK;
@@ -50,7 +62,7 @@ static void syn_sent_rx(struct tcp_conn *conn, struct tcp_in *in)
 	}
 	if (in->flags & TCP_RST) {
 		if (has_ack)
-			conn_end(conn, ECONNREFUSED);
+			refused_rx(conn);
 		else
 			drop(conn, NET_DROP_UNSOLICITED);
 		return;
