@@ -55,7 +55,6 @@ int autoconf_create(struct net *net)
 	if (!autoconf)
 		return -ENOMEM;
 	autoconf->net = net;
-	autoconf->mtu_max = net->mtu;
 	timer_init(&autoconf->solicitation_timer, solicitation_fired);
 	timer_init(&autoconf->lifetime_timer, lifetime_fired);
 	net->autoconf = autoconf;

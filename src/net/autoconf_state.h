@@ -54,7 +54,6 @@ struct autoconf {
 	bool has_route;
 	struct link_prefix prefixes[AUTOCONF_PREFIXES_MAX];
 	struct slaac_address addresses[AUTOCONF_ADDRESSES_MAX];
-	uint32_t mtu_max; /* the link's own */
 };
 
 /** autoconf_until - when @seconds from now are over; UINT32_MAX is for ever, UINT64_MAX */

@@ -534,16 +534,17 @@ static void autoconf_router__mtu_is_within_bounds(void **state)
 	for (unsigned int i = 0; i < 6; i++) {
 		message.mtu = wrong[i];
 		advertise(1, &message);
-		assert_int_equal(at.net.mtu, 1500);
+		assert_int_equal(at.net.mtu_v6, 1500);
 	}
 	generation = at.net.generation;
 	message.mtu = 1280;
 	advertise(1, &message);
-	assert_int_equal(at.net.mtu, 1280);
+	assert_int_equal(at.net.mtu_v6, 1280);
+	assert_int_equal(at.net.mtu, 1500); /* IPv4's stays */
 	assert_int_equal(at.net.generation, generation + 1);
 	message.mtu = 1500;
 	advertise(1, &message);
-	assert_int_equal(at.net.mtu, 1500);
+	assert_int_equal(at.net.mtu_v6, 1500);
 }
 
 static void autoconf_router__passes_times_on(void **state)

@@ -390,7 +390,7 @@ void group_tx(struct net *net, const struct ip_address *source,
 		.source = *source,
 		.next_hop = *destination,
 		.generation = net->generation,
-		.mtu = net->mtu,
+		.mtu = net_mtu(net, destination),
 		.to_group = true,
 		.link_destination = eth_address_of_group(destination),
 	};

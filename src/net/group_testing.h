@@ -61,7 +61,7 @@ int ip_tx(struct net *net, const struct ip_send *send, struct buf *buf)
 	assert_true(buf->length <= sizeof(sent->bytes));
 	assert_true(send->path->to_group && !send->path->is_local && send->router_alert);
 	assert_int_equal(send->hop_limit, 1);
-	assert_int_equal(send->path->mtu, net->mtu);
+	assert_int_equal(send->path->mtu, net_mtu(net, &send->path->destination));
 	*sent = (struct sent){.now_ns = rig.sched.timers.now_tick << TIMER_TICK_SHIFT,
 			      .send = *send,
 			      .destination = send->path->destination,
@@ -130,6 +130,7 @@ static inline int rig_setup(void **state)
 	net->heap = rig.heap;
 	net->sched = &rig.sched;
 	net->mtu = 1500;
+	net->mtu_v6 = 1500;
 	net->generation = 1;
 	net->secret[0] = 0x0123456789abcdef;
 	net->secret[1] = 0xfedcba9876543210;

@@ -123,6 +123,7 @@ static inline int rig_setup(void **state)
 	net->sched = &rig.sched;
 	net->link_bytes = 14;
 	net->mtu = 1500;
+	net->mtu_v6 = 1500;
 	net->copy_max = 256;
 	net->generation = 1;
 	net->secret[0] = 0x0123456789abcdef;

@@ -116,6 +116,7 @@ static inline int link_setup(void **state)
 	at.net.mac = MAC(1);
 	at.net.link_bytes = 14;
 	at.net.mtu = 1500;
+	at.net.mtu_v6 = 1500;
 	at.net.now_ns = 1000 * SECOND;
 	at.net.generation = 1;
 	at.net.options.neighbours_max = 64;

@@ -59,7 +59,8 @@ static void report_v2(struct net *net, enum group_record record, const struct ip
 
 	if (buf)
 		tx(net, &source, &destination, buf,
-		   mld_report_emit(buf->data, net->mtu - IP_BYTES, &source, record, groups, count));
+		   mld_report_emit(buf->data, net->mtu_v6 - IP_BYTES, &source, record, groups,
+				   count));
 }
 
 static void report_v1(struct net *net, bool leaves, const struct ip_address *group)
@@ -80,7 +81,7 @@ static void report_v1(struct net *net, bool leaves, const struct ip_address *gro
 void mld_report(struct net *net, uint8_t version, enum group_record record,
 		const struct ip_address *groups, uint32_t count)
 {
-	uint32_t most = (net->mtu - IP_BYTES - MLD_REPORT_BYTES) / MLD_RECORD_BYTES;
+	uint32_t most = (net->mtu_v6 - IP_BYTES - MLD_REPORT_BYTES) / MLD_RECORD_BYTES;
 
 	if (version < GROUP_MLD_VERSION) {
 		for (uint32_t i = 0; i < count; i++)

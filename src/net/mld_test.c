@@ -91,7 +91,7 @@ static void mld_report__of_more_than_a_packet_holds(void **state)
 		rig_join(GROUP6(i));
 	rig_settle();
 	/* 48 + 8 + 61 * 20 = 1276. */
-	rig.net.mtu = 1280;
+	rig.net.mtu_v6 = 1280;
 	arrive(query, sizeof(query), &packet);
 	rig_advance(SECOND);
 	assert_int_equal(rig.sent_count, 2);
@@ -104,7 +104,7 @@ static void mld_report__of_more_than_a_packet_holds(void **state)
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(rig.sent[1].bytes[27 + 20 * i], 61 + i);
 	/* Just one: 48 + 8 + 64 * 20. */
-	rig.net.mtu = 1336;
+	rig.net.mtu_v6 = 1336;
 	arrive(query, sizeof(query), &packet);
 	rig_advance(SECOND);
 	assert_int_equal(rig.sent_count, 3);

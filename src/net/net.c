@@ -237,6 +237,7 @@ static int configure(struct net *net, const struct net_options *options)
 static int check_mtu(struct net *net, const struct net_options *options)
 {
 	net->mtu = options->mtu ? options->mtu : net->device->caps.mtu;
+	net->mtu_v6 = net->mtu;
 	if (options->mtu > net->device->caps.mtu) {
 		log_error("net.mtu: %u is more than %s can carry; set it to %u or less",
 			  options->mtu, net->device->name, net->device->caps.mtu);

@@ -118,7 +118,8 @@ struct net {
 	uint32_t foretold_ip;
 	uint16_t vlan;
 	uint8_t link_bytes; /* of the Ethernet header that we send, 14 or 18 */
-	uint32_t mtu;       /* of an IP packet on the link */
+	uint32_t mtu;       /* of an IPv4 packet on the link: the link's own */
+	uint32_t mtu_v6;    /* of an IPv6 packet: a router may say less (RFC 4861, 6.3.4) */
 	uint32_t copy_max;
 	uint32_t generation; /* changes with every address, route, neighbour and path MTU */
 
@@ -217,6 +218,12 @@ static inline void net_count_tx(struct net *net, enum net_layer layer, uint64_t 
 {
 	net->counters.layers[layer].tx_packets++;
 	net->counters.layers[layer].tx_bytes += bytes;
+}
+
+/** net_mtu - of a packet on the link to an address of @ip's version, bytes */
+static inline uint32_t net_mtu(const struct net *net, const struct ip_address *ip)
+{
+	return ip_address_is_v4(ip) ? net->mtu : net->mtu_v6;
 }
 
 /* ---- addresses (address.c) ---- */

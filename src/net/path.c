@@ -18,7 +18,7 @@ static int find_local(struct path *path)
 static int find_group(struct net *net, struct path *path)
 {
 	path->to_group = true;
-	path->mtu = net->mtu;
+	path->mtu = net_mtu(net, &path->destination);
 	path->link_destination = ip_address_is_multicast(&path->destination)
 					 ? eth_address_of_group(&path->destination)
 					 : eth_address_broadcast();
@@ -37,8 +37,6 @@ static int find_unicast(struct net *net, struct path *path)
 	if (!path->neighbour)
 		return -ENOBUFS;
 	path->mtu = pmtu_find(net, &path->destination);
-	if (path->mtu > net->mtu)
-		path->mtu = net->mtu;
 	return 0;
 }
 

@@ -122,7 +122,9 @@ uint32_t pmtu_find(struct net *net, const struct ip_address *destination)
 {
 	const struct pmtu_entry *entry = *find_link(net, destination);
 
-	return entry && entry->mtu < net->mtu ? entry->mtu : net->mtu;
+	uint32_t link = net_mtu(net, destination);
+
+	return entry && entry->mtu < link ? entry->mtu : link;
 }
 
 /* A new entry; the one lowered longest ago goes when there is no room. */

@@ -187,14 +187,12 @@ uint64_t router_expire(struct autoconf *autoconf, uint64_t now_ns)
 
 /* ---- The advertisement ---- */
 
-/* For both versions: it is the link's. Never more than the device or the configuration allows. */
-static void update_mtu(struct autoconf *autoconf, uint32_t mtu)
+/* Of IPv6 alone (RFC 4861, 6.3.4). Never more than the device or the configuration allows. */
+static void update_mtu(struct net *net, uint32_t mtu)
 {
-	struct net *net = autoconf->net;
-
-	if (mtu < IPV6_MTU_MIN || mtu > autoconf->mtu_max || mtu == net->mtu)
+	if (mtu < IPV6_MTU_MIN || mtu > net->mtu || mtu == net->mtu_v6)
 		return;
-	net->mtu = mtu;
+	net->mtu_v6 = mtu;
 	net->generation++;
 }
 
@@ -213,7 +211,7 @@ void autoconf_router(struct net *net, const struct ip_address *router,
 	update_router(autoconf, router, message->lifetime_s);
 	neighbour_set_times(net, message->reachable_ms, message->retransmit_ms);
 	if (message->has_mtu)
-		update_mtu(autoconf, message->mtu);
+		update_mtu(net, message->mtu);
 	for (unsigned int i = 0; i < message->prefix_count; i++) {
 		const struct ndp_prefix *prefix = &message->prefixes[i];
 

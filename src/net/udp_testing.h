@@ -171,6 +171,7 @@ static inline int rig_setup_heap(bool protect)
 	net->sched = &rig.sched;
 	net->link_bytes = 14;
 	net->mtu = 1500;
+	net->mtu_v6 = 1500;
 	net->copy_max = 1024;
 	net->generation = 1;
 	net->secret[0] = 0x0123456789abcdef;

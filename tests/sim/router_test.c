@@ -150,28 +150,76 @@ static void sim__a_path_mtu_is_lowered_by_who_knows_the_flow(void **state)
 	}
 }
 
-/* ---- Prefixes ---- */
+/* ---- Advertisements ---- */
 
-static void advertise(uint32_t valid_s, uint32_t preferred_s)
+#define ADVERTISED_BYTES_MAX 32u
+
+/* RFC 4861, 4.2: of no default router, with one option. */
+static void advertise_option(const uint8_t *option, uint32_t option_bytes)
 {
-	/* RFC 4861, 4.2 and 4.6.2: no default router; an autonomous prefix that is on the link. */
-	uint8_t frame[54 + 16 + 32] = {0};
+	uint8_t frame[54 + 16 + ADVERTISED_BYTES_MAX] = {0};
 	const struct ip_address source = link_local(3), all = IPV6_ALL_NODES;
 	const struct eth_address group = eth_address_of_group(&all);
-	uint8_t *message = frame + 54, *option = message + 16;
+	uint32_t bytes = 16 + option_bytes;
+	uint8_t *message = frame + 54;
+	uint64_t sum;
 
 	message[0] = ICMP6_TYPE_ROUTER_ADVERTISEMENT;
-	option[0] = 3;
-	option[1] = 4;
-	option[2] = 64;
-	option[3] = 0xc0;
+	memcpy(message + 16, option, option_bytes);
+	sum = checksum_pseudo(&source, &all, IPPROTO_ICMPV6, bytes);
+	store_be16(message + 2, checksum_finish(checksum_add(sum, message, bytes)));
+	from_router_v6(&group, &source, &all, frame, bytes);
+}
+
+/* 4.6.2: an autonomous prefix that is on the link. */
+static void advertise(uint32_t valid_s, uint32_t preferred_s)
+{
+	uint8_t option[32] = {3, 4, 64, 0xc0};
+
 	store_be32(option + 4, valid_s);
 	store_be32(option + 8, preferred_s);
 	store_be64(option + 16, 0x20010db800000000);
-	store_be16(message + 2,
-		   checksum_finish(checksum_add(checksum_pseudo(&source, &all, IPPROTO_ICMPV6, 48),
-						message, 48)));
-	from_router_v6(&group, &source, &all, frame, 48);
+	advertise_option(option, sizeof(option));
+}
+
+/* 4.6.4 */
+static void advertise_mtu(uint32_t mtu)
+{
+	uint8_t option[8] = {5, 1};
+
+	store_be32(option + 4, mtu);
+	advertise_option(option, sizeof(option));
+}
+
+/* RFC 4861, 6.3.4: it is the MTU of IPv6 on the link, and of nothing else. */
+static void sim__an_advertised_mtu_is_of_ipv6_alone(void **state)
+{
+	(void)state;
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		struct ip_address peer = v6 ? V6(2) : V4(10, 0, 0, 2);
+		uint64_t frames;
+
+		begin(true);
+		world_settle(&world);
+		advertise_mtu(1280);
+		world_run(&world, world.now_ns + SECOND);
+		assert_int_equal(pmtu_find(at_a.station->net, &peer), v6 ? 1280 : 1500);
+		assert_int_equal(endpoint_send(&at_a, peer, 7, 1, 100), 0);
+		world_run(&world, world.now_ns + SECOND);
+		frames = at_b.station->device->counters.rx_frames;
+		assert_int_equal(endpoint_send(&at_a, peer, 7, 2, 1400), 0);
+		world_run(&world, world.now_ns + SECOND / 2);
+		assert_int_equal(at_b.station->device->counters.rx_frames, frames + 1 + v6);
+		assert_int_equal(at_b.received, 2);
+		at_a.udp.mtu_discover = IP_PMTUDISC_DO;
+		assert_int_equal(endpoint_send(&at_a, peer, 7, 3, 1400), v6 ? -EMSGSIZE : 0);
+		/* A router may take it back. */
+		advertise_mtu(1500);
+		world_run(&world, world.now_ns + SECOND);
+		assert_int_equal(endpoint_send(&at_a, peer, 7, 4, 1400), 0);
+		world_run(&world, world.now_ns + SECOND);
+		end();
+	}
 }
 
 /* Of the prefix and mac_a: RFC 4291, appendix A. */
@@ -278,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sim__a_path_mtu_is_lowered_by_who_knows_the_flow),
+		cmocka_unit_test(sim__an_advertised_mtu_is_of_ipv6_alone),
 		cmocka_unit_test(sim__an_advertised_prefix_gives_addresses_until_it_expires),
 		cmocka_unit_test(sim__an_address_that_somebody_has_is_given_up),
 		cmocka_unit_test(sim__a_configured_address_is_defended),

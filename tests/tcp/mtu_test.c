@@ -2,6 +2,9 @@
 /* The path's MTU: RFC 1191, 8201, 4821; RFC 5927, 7 on who lies about it; RFC 9293, 3.7.2. */
 #include "script.h"
 
+#include "net/autoconf.h"
+#include "wire/ndp.h"
+
 #define SMALL_MTU 1300u
 
 static uint32_t headers(void)
@@ -331,6 +334,60 @@ static void rfc9293_3_7_1__segments_fit_a_small_link(void **state)
 	script_end();
 }
 
+/* A router says so while the stack runs. */
+static void advertise_mtu(uint32_t mtu)
+{
+	const struct ip_address router = ip_address_v6_halves(0xfe80000000000000, 3);
+	const struct ndp_message message = {.has_mtu = true, .mtu = mtu};
+
+	script.host->net->options.autoconf = true;
+	autoconf_router(script.host->net, &router, &message);
+}
+
+/* RFC 4861, 6.3.4: of IPv6's segments, those of connections that are there too. */
+static void rfc4861_6_3_4__an_advertised_mtu_is_of_ipv6_alone(void **state)
+{
+	uint32_t mss = *state == SCRIPT_V6 ? 1280 - 60 : 1500 - 40;
+
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	push_segments(2);
+	advertise_mtu(1280);
+	app_push(2 * mss);
+	expect(.flags = ACK, .seq = 1 + 2 * script_mss(), .ack = 1, .length = mss);
+	expect(.flags = ACK, .seq = 1 + 2 * script_mss() + mss, .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
+/* RFC 9293, 3.7.1: what is offered is what the link carries of that version. */
+static void rfc4861_6_3_4__the_mss_offered_follows_the_advertised_mtu(void **state)
+{
+	uint16_t mss = *state == SCRIPT_V6 ? 1280 - 60 : 1500 - 40;
+
+	script_begin(*state, &(struct script_options){0});
+	advertise_mtu(1280);
+	app_connect();
+	expect(.flags = SYN, .mss = mss);
+	script_end_quietly();
+}
+
+static void rfc4861_6_3_4__so_does_that_of_a_syn_cookie(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+
+	options.tcp.syn_backlog_max = 1;
+	script_begin(*state, &options);
+	advertise_mtu(1280);
+	app_listen();
+	for (uint16_t i = 0; i < 2; i++) {
+		inject(.flags = SYN, .mss = 1460, .peer_port = (uint16_t)(20000 + i));
+		expect(.flags = SYN | ACK, .ack = 1, .peer_port = (uint16_t)(20000 + i),
+		       .mss = *state == SCRIPT_V6 ? 1280 - 60 : 1500 - 40);
+	}
+	check(script_counts().cookies_sent == 1);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +406,9 @@ int main(void)
 		SCRIPT_TEST(rfc1191_6_3__a_larger_size_is_not_tried_within_five_minutes),
 		SCRIPT_TEST(rfc4821_7_7__a_black_hole_is_found_out),
 		SCRIPT_TEST(rfc9293_3_7_1__segments_fit_a_small_link),
+		SCRIPT_TEST(rfc4861_6_3_4__an_advertised_mtu_is_of_ipv6_alone),
+		SCRIPT_TEST(rfc4861_6_3_4__the_mss_offered_follows_the_advertised_mtu),
+		SCRIPT_TEST(rfc4861_6_3_4__so_does_that_of_a_syn_cookie),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

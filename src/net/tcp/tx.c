@@ -22,7 +22,7 @@ static void syn_options(const struct tcp_conn *conn, struct tcp_options *options
 {
 	uint32_t headers = TCP_HEADER_BYTES + (ip_address_is_v4(&conn->remote) ? IPV4_HEADER_BYTES
 									       : IPV6_HEADER_BYTES);
-	uint32_t mtu = conn->path.is_local ? conn->path.mtu : net_of(conn)->mtu;
+	uint32_t mtu = conn->path.is_local ? conn->path.mtu : net_mtu(net_of(conn), &conn->remote);
 	uint32_t mss = mtu - headers;
 
 	if (conn->settings.mss_max && mss > conn->settings.mss_max)
@@ -430,8 +430,8 @@ void tcp_synack_answer(struct net *net, const struct tcp_in *in, tcp_seq iss,
 	struct tcp_options with_mss = *options;
 	uint32_t headers = TCP_HEADER_BYTES +
 			   (in->packet->is_v6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES);
+	uint32_t mss = (in->packet->is_v6 ? net->mtu_v6 : net->mtu) - headers;
 
-	with_mss.mss = (uint16_t)(net->mtu - headers < UINT16_MAX ? net->mtu - headers
-								  : UINT16_MAX);
+	with_mss.mss = (uint16_t)(mss < UINT16_MAX ? mss : UINT16_MAX);
 	answer(net, in, &header, &with_mss);
 }
