@@ -57,21 +57,37 @@ bool net_is_subnet_broadcast(const struct net *net, const struct ip_address *ip)
 	return false;
 }
 
+static bool is_unicast(const struct ip_address *ip)
+{
+	if (ip_address_is_unspecified(ip) || ip_address_is_multicast(ip) ||
+	    ip_address_is_loopback(ip) || ip_address_is_broadcast(ip))
+		return false;
+	/* 240.0.0.0/4 and 0.0.0.0/8: RFC 1122, section 3.2.1.3. */
+	return !ip_address_is_v4(ip) || (ip->bytes[12] < 240 && ip->bytes[12] != 0);
+}
+
+/* The first or the last address of its prefix, which no host has. */
+static bool is_end_of(const struct net_address *address, const struct ip_address *ip)
+{
+	return has_broadcast(address) && ip_address_is_v4(ip) &&
+	       (ip_address_low32(ip) == broadcast_of(address) ||
+		ip_address_low32(ip) == network_of(address));
+}
+
 /* Whether a host can have this address with this prefix. */
 static bool is_host_address(const struct net_address *address)
 {
-	const struct ip_address *ip = &address->ip;
-	bool is_v4 = ip_address_is_v4(ip);
+	return address->prefix_bits <= (ip_address_is_v4(&address->ip) ? 32 : 128) &&
+	       is_unicast(&address->ip) && !is_end_of(address, &address->ip);
+}
 
-	if (address->prefix_bits > (is_v4 ? 32 : 128) || ip_address_is_unspecified(ip) ||
-	    ip_address_is_multicast(ip) || ip_address_is_loopback(ip) ||
-	    ip_address_is_broadcast(ip))
-		return false;
-	/* 240.0.0.0/4 and 0.0.0.0/8: RFC 1122, section 3.2.1.3. */
-	if (is_v4 && (ip->bytes[12] >= 240 || ip->bytes[12] == 0))
-		return false;
-	return !has_broadcast(address) || (ip_address_low32(ip) != broadcast_of(address) &&
-					   ip_address_low32(ip) != network_of(address));
+bool net_can_be_host(const struct net *net, const struct ip_address *ip)
+{
+	for (uint32_t i = 0; i < net->address_count; i++) {
+		if (is_end_of(&net->addresses[i], ip))
+			return false;
+	}
+	return is_unicast(ip);
 }
 
 static void foretell(struct net *net)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/container.h"
-#include "base/log.h"
 #include "net/autoconf_state.h"
 #include "net/neighbour.h"
 
@@ -81,7 +80,7 @@ static bool wants_v6(const struct net *net)
 	return net->options.autoconf;
 }
 
-static void add_link_local(struct net *net)
+void autoconf_add_link_local(struct net *net)
 {
 	struct net_address address = {
 		.ip = autoconf_address(net, LINK_LOCAL_PREFIX),
@@ -89,11 +88,10 @@ static void add_link_local(struct net *net)
 		.valid_until_ns = UINT64_MAX,
 		.preferred_until_ns = UINT64_MAX,
 	};
-	int error = net_add_address(net, &address);
 
-	if (error && error != -EEXIST)
-		log_error("net.ip: no room for the link-local IPv6 address, without which there is "
-			  "no IPv6 on this link; configure fewer addresses");
+	/* One that is there already is of the configuration; there is room for it. */
+	if (wants_v6(net))
+		net_add_address(net, &address);
 }
 
 void autoconf_start(struct net *net)
@@ -103,8 +101,6 @@ void autoconf_start(struct net *net)
 	autoconf->is_started = true;
 	for (uint32_t i = 0; i < net->address_count; i++)
 		detection_start(autoconf, &net->addresses[i].ip);
-	if (wants_v6(net))
-		add_link_local(net);
 	if (net->options.autoconf)
 		timer_arm(&net->sched->timers, &autoconf->solicitation_timer,
 			  net->now_ns + net_random(net) % SECOND_NS);

@@ -2,7 +2,6 @@
 /* Birth and death of a stack, and its poll. */
 #include "net/net.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,88 +151,6 @@ static int parts_create(struct net *net)
 	return 0;
 }
 
-static const char *text_of(const struct ip_address *ip, char text[static INET6_ADDRSTRLEN])
-{
-	bool is_v4 = ip_address_is_v4(ip);
-
-	inet_ntop(is_v4 ? AF_INET : AF_INET6, ip->bytes + (is_v4 ? 12 : 0), text, INET6_ADDRSTRLEN);
-	return text;
-}
-
-static int configure_addresses(struct net *net, const struct net_options *options)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	for (unsigned int i = 0; i < options->address_count; i++) {
-		const struct net_address *address = &options->addresses[i];
-		int error = net_add_address(net, address);
-
-		if (!error)
-			continue;
-		log_error("net.ip: %s/%u: %s", text_of(&address->ip, text), address->prefix_bits,
-			  error == -EEXIST   ? "is there twice"
-			  : error == -ENOSPC ? "is one address too many; 16 are the most"
-					     : "is not an address that a host can have; give a "
-					       "unicast address and its prefix, as in 10.0.0.2/24");
-		return error == -ENOMEM ? error : -EINVAL;
-	}
-	return 0;
-}
-
-static int configure_route(struct net *net, const struct net_route *route, const char *key)
-{
-	char prefix[INET6_ADDRSTRLEN], gateway[INET6_ADDRSTRLEN];
-	struct ip_address hop;
-	const char *problem = NULL;
-	int error;
-
-	if (ip_address_is_v4(&route->prefix) != ip_address_is_v4(&route->gateway))
-		problem = "is of another version than the prefix";
-	else if (net_next_hop(net, &route->gateway, &hop) < 0 ||
-		 !ip_address_equal(&hop, &route->gateway))
-		problem = "is not on the link; net.ip must have an address of its prefix";
-	else if (net_has_address(net, &route->gateway))
-		problem = "is our own address";
-	if (problem) {
-		log_error("%s: gateway %s %s", key, text_of(&route->gateway, gateway), problem);
-		return -EINVAL;
-	}
-	error = net_add_route(net, route);
-	if (error)
-		log_error("%s: %s/%u via %s: %s", key, text_of(&route->prefix, prefix),
-			  route->prefix_bits, text_of(&route->gateway, gateway),
-			  error == -EEXIST ? "there is a route for that already"
-					   : "is one route too many; 64 are the most");
-	return error ? -EINVAL : 0;
-}
-
-static struct net_route default_route(const struct ip_address *gateway)
-{
-	bool is_v4 = ip_address_is_v4(gateway);
-
-	return (struct net_route){
-		.prefix = is_v4 ? ip_address_v4(0) : ip_address_v6_halves(0, 0),
-		.prefix_bits = is_v4 ? 96 : 0,
-		.gateway = *gateway,
-		.is_static = true,
-		.valid_until_ns = UINT64_MAX,
-	};
-}
-
-static int configure(struct net *net, const struct net_options *options)
-{
-	int error = configure_addresses(net, options);
-
-	for (unsigned int i = 0; !error && i < options->gateway_count; i++) {
-		struct net_route route = default_route(&options->gateways[i]);
-
-		error = configure_route(net, &route, "net.gw");
-	}
-	for (unsigned int i = 0; !error && i < options->route_count; i++)
-		error = configure_route(net, &options->routes[i], "net.routes");
-	return error;
-}
-
 static int check_mtu(struct net *net, const struct net_options *options)
 {
 	net->mtu = options->mtu ? options->mtu : net->device->caps.mtu;
@@ -287,7 +204,7 @@ int net_create(struct net **net_out, const struct net_options *options)
 		free(net);
 		return error;
 	}
-	error = configure(net, options);
+	error = net_configure(net, options);
 	if (error) {
 		net_destroy(net);
 		return error;

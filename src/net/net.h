@@ -20,7 +20,9 @@
 #include "wire/eth.h"
 
 /* Limits that are not in the configuration. */
-#define NET_ADDRESSES_MAX 16u /* of ours, of both versions, without loopback */
+#define NET_CONFIGURED_MAX 16u /* addresses in the configuration, of both versions */
+/* With the link-local one and those of autoconfiguration; without loopback. */
+#define NET_ADDRESSES_MAX 32u
 #define NET_ROUTES_MAX 64u
 #define NET_STUCK_NS UINT64_C(10000000)
 #define NET_LOOPBACK_MAX 256u /* packets to ourselves under way */
@@ -169,6 +171,15 @@ struct net {
  */
 int net_create(struct net **net_out, const struct net_options *options);
 
+/**
+ * net_configure - addresses, the link-local one, gateways and routes: of net_create (configure.c)
+ *
+ * A gateway is on a prefix of ours, or any host if net.ip has an address of its version whose prefix
+ * is that address alone (/32, /128): then a route says that it is on the link.
+ * Return: 0; -EINVAL or -ENOMEM, having been logged.
+ */
+int net_configure(struct net *net, const struct net_options *options);
+
 /** net_destroy - leave the groups, drop everything; the sockets have been closed */
 void net_destroy(struct net *net);
 
@@ -248,6 +259,9 @@ int net_remove_address(struct net *net, const struct ip_address *ip);
  */
 int net_source_address(const struct net *net, const struct ip_address *destination,
 		       struct ip_address *source_out);
+
+/** net_can_be_host - unicast, and neither end of an IPv4 prefix of ours that has a broadcast address */
+bool net_can_be_host(const struct net *net, const struct ip_address *ip);
 
 /** net_is_subnet_broadcast - the last address of an IPv4 prefix of ours (RFC 1122, 3.2.1.3) */
 bool net_is_subnet_broadcast(const struct net *net, const struct ip_address *ip);

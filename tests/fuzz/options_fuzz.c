@@ -25,7 +25,7 @@ static void take_line(const uint8_t **data, size_t *size, char *text, size_t roo
 
 static void check_addresses(const struct catnip_options *options)
 {
-	must(options->address_count <= NET_ADDRESSES_MAX);
+	must(options->address_count <= NET_CONFIGURED_MAX);
 	must(options->route_count <= NET_ROUTES_MAX);
 	must(options->gateway_count <= 2);
 	for (unsigned int i = 0; i < options->address_count; i++) {

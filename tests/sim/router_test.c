@@ -61,6 +61,47 @@ static void from_router_v6(const struct eth_address *to, const struct ip_address
 	station_send(router, frame, 54 + payload_bytes);
 }
 
+/* ---- Gateways of the configuration ---- */
+
+/* As at hosters: no prefix of ours has the gateway, which is on the link, or it is link-local. */
+static void sim__a_gateway_that_no_prefix_has_is_reached(void **state)
+{
+	const struct ip_address of_a[] = {V4(10, 0, 0, 2), link_local(0x000000fffe000002)};
+	const struct ip_address of_b[] = {V4(10, 0, 0, 1), link_local(0x000000fffe000001)};
+	struct station_options station = {.number = 1, .is_alone = true, .gateways = of_a};
+
+	(void)state;
+	world_begin(&world, &calm);
+	station.device.mac = mac_a;
+	endpoint_open(&at_a, station_add(&world, &station), 7);
+	station.number = 2;
+	station.gateways = of_b;
+	station.device.mac = (struct eth_address){{2, 0, 0, 0, 0, 2}};
+	endpoint_open(&at_b, station_add(&world, &station), 7);
+	world_settle(&world);
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		assert_int_equal(
+			endpoint_send(&at_a, v6 ? V6(2) : V4(10, 0, 0, 2), 7, 1 + v6, 1000), 0);
+		assert_int_equal(
+			endpoint_send(&at_b, v6 ? V6(1) : V4(10, 0, 0, 1), 7, 1 + v6, 1000), 0);
+		world_run(&world, world.now_ns + SECOND);
+		assert_int_equal(at_a.received, 1 + v6);
+		assert_int_equal(at_b.received, 1 + v6);
+	}
+	/* And what is behind it goes there too. */
+	assert_int_equal(endpoint_send(&at_a, V4(192, 0, 2, 1), 7, 3, 1000), 0);
+	assert_int_equal(
+		endpoint_send(&at_a, ip_address_v6_halves(0x20010db800000000, 1), 7, 3, 1000), 0);
+	world_run(&world, world.now_ns + SECOND);
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		enum net_layer layer = v6 ? NET_LAYER_IPV6 : NET_LAYER_IPV4;
+
+		assert_int_equal(
+			at_b.station->net->counters.layers[layer].drops[NET_DROP_NOT_FOR_US], 1);
+	}
+	end();
+}
+
 /* ---- Path MTU ---- */
 
 /* "Too big" about a datagram of a's from @port to b: RFC 1191, RFC 8201. */
@@ -325,6 +366,7 @@ static void sim__a_configured_address_is_defended(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sim__a_gateway_that_no_prefix_has_is_reached),
 		cmocka_unit_test(sim__a_path_mtu_is_lowered_by_who_knows_the_flow),
 		cmocka_unit_test(sim__an_advertised_mtu_is_of_ipv6_alone),
 		cmocka_unit_test(sim__an_advertised_prefix_gives_addresses_until_it_expires),

@@ -110,8 +110,10 @@ struct station *station_add_mute(struct world *world, const struct sim_device_op
 static void create_net(struct station *station, const struct station_options *options)
 {
 	const struct net_address addresses[] = {
-		{V4(10, 0, 0, options->number), 24, true, false, UINT64_MAX, UINT64_MAX},
-		{V6(options->number), 64, true, false, UINT64_MAX, UINT64_MAX},
+		{V4(10, 0, 0, options->number), options->is_alone ? 32 : 24, true, false,
+		 UINT64_MAX, UINT64_MAX},
+		{V6(options->number), options->is_alone ? 128 : 64, true, false, UINT64_MAX,
+		 UINT64_MAX},
 	};
 	const struct ip_address gateways[] = {V4(10, 0, 0, 254), V6(254)};
 	struct net_options net_options = {
@@ -122,10 +124,10 @@ static void create_net(struct station *station, const struct station_options *op
 		.seed = {station->world->seed, options->number},
 		.addresses = addresses,
 		.address_count = options->without_v6 ? 1 : 2,
-		.gateways = gateways,
-		.gateway_count = !options->has_gateway ? 0
-				 : options->without_v6 ? 1
-						       : 2,
+		.gateways = options->gateways ? options->gateways : gateways,
+		.gateway_count = !options->has_gateway && !options->gateways ? 0
+				 : options->without_v6                       ? 1
+									     : 2,
 		.vlan = options->vlan,
 		.autoconf = options->autoconf,
 		.copy_max = options->copy_max ? options->copy_max : 256,

@@ -55,6 +55,9 @@ struct station_options {
 	bool without_v6;
 	bool autoconf;
 	bool has_gateway; /* 10.0.0.254 and fd00::fe */
+	/* Instead of those: one of each version. */
+	const struct ip_address *gateways;
+	bool is_alone; /* in its prefixes, which are /32 and /128 */
 	uint16_t vlan;
 	uint32_t copy_max;          /* 0: 256 */
 	bool late_release;          /* netdev_caps */

@@ -94,8 +94,8 @@ static int add_address(const struct reader *reader, const char *word, void *cont
 	struct net_address *address = &options->addresses[options->address_count];
 	int error;
 
-	if (options->address_count == NET_ADDRESSES_MAX)
-		return fail(reader, "more than %u addresses", NET_ADDRESSES_MAX);
+	if (options->address_count == NET_CONFIGURED_MAX)
+		return fail(reader, "more than %u addresses", NET_CONFIGURED_MAX);
 	*address = (struct net_address){
 		.is_static = true,
 		.valid_until_ns = UINT64_MAX,

@@ -9,7 +9,7 @@
 #include "net/net.h"
 
 struct catnip_options {
-	struct net_address addresses[NET_ADDRESSES_MAX];
+	struct net_address addresses[NET_CONFIGURED_MAX];
 	struct ip_address gateways[2]; /* at most one of each version */
 	struct net_route routes[NET_ROUTES_MAX];
 	unsigned int address_count;

@@ -99,11 +99,11 @@ static void options_parse__takes_as_many_addresses_as_the_stack(void **state)
 	size_t length = 0;
 
 	(void)state;
-	for (unsigned int i = 1; i <= NET_ADDRESSES_MAX; i++)
+	for (unsigned int i = 1; i <= NET_CONFIGURED_MAX; i++)
 		length += (size_t)snprintf(config.net.ip + length, sizeof(config.net.ip) - length,
 					   "%s10.0.0.%u/24", i > 1 ? "," : "", i);
 	assert_int_equal(parse(&options, &config, error), 0);
-	assert_int_equal(options.address_count, NET_ADDRESSES_MAX);
+	assert_int_equal(options.address_count, NET_CONFIGURED_MAX);
 	strcpy(config.net.ip + length, ",10.0.0.99/24");
 	assert_int_equal(parse(&options, &config, error), -EINVAL);
 	assert_string_equal(error, "net.ip (DEMI_NET_IP): more than 16 addresses; "
