@@ -182,8 +182,6 @@ static int afxdp_set_group(struct netdev *device, struct eth_address group, bool
 	struct afxdp *afxdp = afxdp_of(device);
 	int error;
 
-	if (overhear_is_shared(group))
-		return 0;
 	error = overhear_set_station(&afxdp->overhear, group, member);
 	return error ? error : steer_set_station(&afxdp->steer, group, member);
 }
@@ -354,6 +352,17 @@ static int station_set(struct afxdp *afxdp, struct eth_address station)
 	return error;
 }
 
+/* Groups come with set_group. */
+static int hear_broadcasts(struct afxdp *afxdp)
+{
+	int error = steer_set_station(&afxdp->steer, eth_address_broadcast(), true);
+
+	if (error)
+		return refuse_interface(afxdp, strerror(-error), error);
+	return overhear_open(&afxdp->overhear, afxdp->device.name, afxdp->interface_index,
+			     steer_filter(&afxdp->steer));
+}
+
 static int idle_fd_make(struct afxdp *afxdp)
 {
 	struct epoll_event event = {.events = EPOLLIN};
@@ -396,7 +405,7 @@ static int start(struct afxdp *afxdp, const struct afxdp_settings *settings,
 	if (!error)
 		error = steer_open(&afxdp->steer, name, afxdp->interface_index);
 	if (!error)
-		error = overhear_open(&afxdp->overhear, name, afxdp->interface_index);
+		error = hear_broadcasts(afxdp);
 	if (!error)
 		error = afxdp_sockets_open(afxdp, settings);
 	if (!error)

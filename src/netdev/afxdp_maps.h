@@ -12,7 +12,7 @@ struct steer_address {
 	unsigned char bytes[16];
 };
 
-/* Where Ethernet frames go, our own station or a group; the last two bytes are 0. */
+/* Where Ethernet frames go, our own station or a group that we are in; the last two bytes are 0. */
 struct steer_station {
 	unsigned char bytes[8];
 };

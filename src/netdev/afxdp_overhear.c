@@ -2,7 +2,6 @@
 #include "netdev/afxdp_overhear.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <string.h>
@@ -14,46 +13,8 @@
 #include "wire/eth.h"
 
 #define SLOT_BYTES ((size_t)2048)
-#define SLOTS 64u
+#define SLOTS 256u
 #define BLOCK_BYTES (SLOT_BYTES * 16)
-
-/* What goes to everybody on the link, and our own frames must not. */
-static const struct eth_address shared_stations[] = {
-	{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
-	{{0x33, 0x33, 0x00, 0x00, 0x00, 0x01}}, /* ff02::1 (RFC 4291, 2.7.1) */
-	{{0x01, 0x00, 0x5e, 0x00, 0x00, 0x01}}, /* 224.0.0.1 (RFC 1112, section 4) */
-};
-
-bool overhear_is_shared(struct eth_address address)
-{
-	for (size_t i = 0; i < sizeof(shared_stations) / sizeof(shared_stations[0]); i++) {
-		if (eth_address_equal(&address, &shared_stations[i]))
-			return true;
-	}
-	return false;
-}
-
-/* Frames to shared_stations that the kernel did not send itself. */
-static int attach_filter(int fd)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 9, 0),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 0, 2),
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffff, 4, 5),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x33330000, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x01005e00, 0, 3),
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
-
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-}
 
 static int map_ring(struct overhear *overhear)
 {
@@ -76,18 +37,8 @@ static int map_ring(struct overhear *overhear)
 	return 0;
 }
 
-static int join_shared(struct overhear *overhear)
-{
-	int error = 0;
-
-	/* Not the first, which needs no membership. */
-	for (size_t i = 1; i < sizeof(shared_stations) / sizeof(shared_stations[0]) && !error; i++)
-		error = overhear_set_station(overhear, shared_stations[i], true);
-	errno = -error;
-	return error;
-}
-
-int overhear_open(struct overhear *overhear, const char *name, unsigned int interface_index)
+int overhear_open(struct overhear *overhear, const char *name, unsigned int interface_index,
+		  int filter)
 {
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
@@ -99,13 +50,14 @@ int overhear_open(struct overhear *overhear, const char *name, unsigned int inte
 	overhear->interface_index = interface_index;
 	overhear->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Bound last, so that nothing comes that the filter has not seen. */
-	if (overhear->fd >= 0 && attach_filter(overhear->fd) == 0 && map_ring(overhear) == 0 &&
-	    join_shared(overhear) == 0 &&
+	if (overhear->fd >= 0 &&
+	    setsockopt(overhear->fd, SOL_SOCKET, SO_ATTACH_BPF, &filter, sizeof(filter)) == 0 &&
+	    map_ring(overhear) == 0 &&
 	    bind(overhear->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
 	error = -errno;
 	log_error(
-		"%s: cannot open a packet socket for broadcasts: %s; it needs root or CAP_NET_RAW, "
+		"%s: cannot open a packet socket for broadcasts and groups: %s; it needs root or CAP_NET_RAW, "
 		"and a kernel with CONFIG_PACKET",
 		name, strerror(-error));
 	return error;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Overhearing: copies of the frames that the kernel gets and we need too, broadcasts and those to
- * all nodes of the link (router advertisements, group queries), through a packet socket whose ring
- * is mapped, so that looking costs a load. Its memberships also make the network card take the
- * groups and the station address that only we use.
+ * groups, through a packet socket whose ring is mapped, so that looking costs a load. Its
+ * memberships also make the network card take the groups and the station address that only we use.
  */
 #ifndef DEMI_NETDEV_AFXDP_OVERHEAR_H
 #define DEMI_NETDEV_AFXDP_OVERHEAR_H
@@ -20,14 +19,17 @@ struct overhear {
 	unsigned int next; /* slot of the ring */
 };
 
-/** overhear_open - return 0 or -errno, having logged it; overhear_close undoes it */
-int overhear_open(struct overhear *overhear, const char *name, unsigned int interface_index);
+/**
+ * overhear_open - make the packet socket
+ * @filter: descriptor of a socket filter (BPF_PROG_TYPE_SOCKET_FILTER), which stays the caller's
+ *
+ * Return: 0 or -errno, having logged it; overhear_close undoes it.
+ */
+int overhear_open(struct overhear *overhear, const char *name, unsigned int interface_index,
+		  int filter);
 
 /** overhear_close - also in the child of a fork, where it changes nothing for the parent */
 void overhear_close(struct overhear *overhear);
-
-/** overhear_is_shared - whether frames to this address come this way */
-bool overhear_is_shared(struct eth_address address);
 
 /** overhear_set_station - make the interface take frames to a group or station, or not any more */
 int overhear_set_station(struct overhear *overhear, struct eth_address station, bool member);

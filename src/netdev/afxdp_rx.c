@@ -12,8 +12,8 @@
 
 #define FILL_BATCH 16u /* frames given at a time, so that the ring's cache lines move seldom */
 #define STATISTICS_PERIOD_NS 1000000000u
-/* Copies that are looked at in one call, so that a storm of broadcasts leaves room for the rest. */
-#define OVERHEAR_BATCH 4u
+/* Copies that are looked at in one call, so that a storm of them leaves room for the rest. */
+#define OVERHEAR_BATCH 8u
 
 static void mark_in_kernel(struct afxdp *afxdp, uint64_t address, bool in_kernel)
 {

@@ -13,7 +13,7 @@
 #include "netdev/afxdp_maps.h"
 #include "netdev/steer_object.h" /* made from steer.bpf.c by the build */
 
-/* Each takes two places of the map, itself and its group. */
+/* For a moment there are those that go and those that come. */
 #define KNOWN_MAX (STEER_ADDRESSES_MAX / 2)
 
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -58,10 +58,21 @@ static int load_program(struct steer *steer, const char *name)
 	return 0;
 }
 
+/* Of steer.bpf.c, where it is. */
+static int program_named(const struct steer *steer, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(steer->object, name));
+}
+
+int steer_filter(const struct steer *steer)
+{
+	return program_named(steer, "overhear");
+}
+
 /* By the driver where it can, else above it. */
 static int attach_program(struct steer *steer, const char *name, unsigned int interface_index)
 {
-	struct bpf_program *program = bpf_object__next_program(steer->object, NULL);
+	int program = program_named(steer, "steer");
 	LIBBPF_OPTS(bpf_link_create_opts, options);
 	uint32_t other = 0;
 	int error;
@@ -76,8 +87,7 @@ static int attach_program(struct steer *steer, const char *name, unsigned int in
 	for (int i = 0; i < 2; i++) {
 		options.flags = i == 0 ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 		steer->generic = options.flags == XDP_FLAGS_SKB_MODE;
-		steer->link = bpf_link_create(bpf_program__fd(program), (int)interface_index,
-					      BPF_XDP, &options);
+		steer->link = bpf_link_create(program, (int)interface_index, BPF_XDP, &options);
 		if (steer->link >= 0)
 			return 0;
 		error = -errno;
@@ -136,17 +146,6 @@ int steer_set_station(struct steer *steer, struct eth_address station, bool ours
 	return map_set(steer->stations, &key, ours);
 }
 
-static int set_address(struct steer *steer, const struct ip_address *address, bool ours)
-{
-	struct ip_address group = ip_address_solicited_node(address);
-	int error = map_set(steer->addresses, address->bytes, ours);
-
-	if (error || ip_address_is_v4(address))
-		return error;
-	/* Several of our addresses may be in one group: who removes one adds the others again. */
-	return map_set(steer->addresses, group.bytes, ours);
-}
-
 static bool is_among(const struct ip_address *address, const struct ip_address *others,
 		     unsigned int count)
 {
@@ -163,13 +162,13 @@ int steer_set_addresses(struct steer *steer, const struct ip_address *addresses,
 
 	if (count > KNOWN_MAX)
 		return -ENOSPC;
-	/* Those that stay are never out of the map but for groups, and those for a moment. */
+	/* Those that stay are never out of the map. */
 	for (unsigned int i = 0; i < steer->known_count && !error; i++) {
 		if (!is_among(&steer->known[i], addresses, count))
-			error = set_address(steer, &steer->known[i], false);
+			error = map_set(steer->addresses, steer->known[i].bytes, false);
 	}
 	for (unsigned int i = 0; i < count && !error; i++)
-		error = set_address(steer, &addresses[i], true);
+		error = map_set(steer->addresses, addresses[i].bytes, true);
 	for (unsigned int i = 0; i < count; i++)
 		steer->known[i] = addresses[i];
 	steer->known_count = count;

@@ -74,6 +74,11 @@ static inline bool link_make_pair(struct link *link, unsigned int queues)
 	       (link->peer = link_packet_socket("veth1")) >= 0 && link_go(link->here);
 }
 
+static const struct eth_address all_nodes[] = {
+	{{0x33, 0x33, 0, 0, 0, 1}}, /* ff02::1 (RFC 4291, 2.7.1) */
+	{{1, 0, 0x5e, 0, 0, 1}},    /* 224.0.0.1 (RFC 1112, section 4) */
+};
+
 static inline int link_device_open(struct link *link, const char *arguments)
 {
 	struct ip_address ours[2] = {ip_address_v4(0x0a000002),
@@ -82,6 +87,9 @@ static inline int link_device_open(struct link *link, const char *arguments)
 
 	if (!error)
 		error = link->device->ops->set_addresses(link->device, ours, 2);
+	/* As each stack does. */
+	for (size_t i = 0; i < sizeof(all_nodes) / sizeof(all_nodes[0]) && !error; i++)
+		error = link->device->ops->set_group(link->device, all_nodes[i], true);
 	return error;
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The XDP program of the afxdp device: what is for us goes to our AF_XDP sockets, everything else
- * to the kernel, whose own addresses on the interface live on. It cannot give a frame to both, so
- * what both need (broadcasts, all-nodes groups) goes to the kernel, and we read a copy
- * (afxdp_overhear.c).
+ * The programs of the afxdp device. The XDP program, steer: what is for us goes to our AF_XDP
+ * sockets, everything else to the kernel, whose own addresses on the interface live on. It cannot
+ * give a frame to both, so what both may need (broadcasts, groups) goes to the kernel, and we read
+ * a copy from a packet socket (afxdp_overhear.c), whose filter, overhear, says what of it is for us.
  *
  * Decided by addresses alone, so that fragments go where their packet goes. No frame is dropped
  * here: where nothing is understood the kernel decides.
  */
 #include <linux/bpf.h>
+#include <linux/if_packet.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -54,6 +55,8 @@ enum {
 	SOLICITATION_BYTES = 24,
 	SOLICITATION_TARGET_AT = 8, /* RFC 4861, section 4.3 */
 	SOLICITATION_TYPE = 135,
+	STATION_BYTES = 6,
+	STATION_IS_GROUP = 1, /* in the first byte: IEEE 802, 8.2.2 */
 };
 
 static __always_inline int address_is_ours(const struct steer_address *address)
@@ -84,13 +87,15 @@ static __always_inline int station_is_ours(const __u8 *frame)
 {
 	struct steer_station station = {{0}};
 
-	__builtin_memcpy(station.bytes, frame, 6);
+	if (frame[0] & STATION_IS_GROUP)
+		return 0;
+	__builtin_memcpy(station.bytes, frame, STATION_BYTES);
 	return bpf_map_lookup_elem(&steer_stations, &station) != 0;
 }
 
 /*
- * A solicitation to a group that the kernel and we are both in is for who has the target. Others
- * than the first headers are no neighbour discovery that anybody acts on (RFC 6980).
+ * A solicitation goes to a group that the kernel and we may both be in, and is for who has the
+ * target. Others than the first headers are no neighbour discovery that anybody acts on (RFC 6980).
  */
 static __always_inline int is_solicitation(const __u8 *ip, const __u8 *end)
 {
@@ -142,6 +147,20 @@ int steer(struct xdp_md *context)
 	if (frame_is_ours(frame, end))
 		return (int)bpf_redirect_map(&steer_sockets, context->rx_queue_index, XDP_PASS);
 	return XDP_PASS;
+}
+
+/* What the packet socket keeps: the bytes of it, 0 for none. */
+SEC("socket")
+int overhear(struct __sk_buff *packet)
+{
+	struct steer_station station = {{0}};
+
+	/* Not what this machine sends. */
+	if (packet->pkt_type == PACKET_OUTGOING ||
+	    bpf_skb_load_bytes(packet, 0, station.bytes, STATION_BYTES) != 0 ||
+	    !(station.bytes[0] & STATION_IS_GROUP))
+		return 0;
+	return bpf_map_lookup_elem(&steer_stations, &station) ? -1 : 0;
 }
 
 /* Only programs under the GPL may use some of the kernel's functions; this one uses none of them. */

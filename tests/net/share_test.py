@@ -29,6 +29,27 @@ while data := connection.recv(65536):
 """
 
 
+# Of mDNS, and one of somebody's.
+GROUPS = {4: ("224.0.0.251", "239.1.2.3"), 6: ("ff02::fb", "ff15::77:1")}
+
+KERNEL_MEMBER = """
+import socket, struct, sys
+group, family = sys.argv[1], int(sys.argv[2])
+index = socket.if_nametoindex("demi0")
+sock = socket.socket(family, socket.SOCK_DGRAM)
+sock.bind(("", 7000))
+if family == socket.AF_INET:
+    request = socket.inet_aton(group) + struct.pack("@4si", bytes(4), index)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+else:
+    request = socket.inet_pton(family, group) + struct.pack("@i", index)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+print("ready", flush=True)
+while data := sock.recv(9000):
+    print(f"received {len(data)} bytes", flush=True)
+"""
+
+
 @unittest.skipIf(lab.DEVICE == "tap", "a tap is Demi's alone")
 class Shared(unittest.TestCase):
     version = 4
@@ -132,6 +153,73 @@ class Shared(unittest.TestCase):
         finally:
             program.kill()
             program.communicate()
+
+    @contextlib.contextmanager
+    def kernel_member(self, group):
+        """A socket of the kernel's that is in a group on the interface; yields what reads it."""
+        program = subprocess.Popen(
+            lab.in_namespace(os.environ["LAB_DEMI"], sys.executable, "-c", KERNEL_MEMBER, group,
+                             str(int(lab.FAMILY[self.version]))), stdout=subprocess.PIPE, text=True)
+
+        def line():
+            if not select.select([program.stdout], [], [], lab.ANSWER_S)[0]:
+                return "nothing"
+            return program.stdout.readline()
+        try:
+            self.assertEqual(line(), "ready\n")
+            yield line
+        finally:
+            program.kill()
+            program.communicate()
+
+    def demi_member(self, group):
+        if not lab.PROBE:
+            self.skipTest("net-probe was not built")
+        return lab.Program(lab.demi_command(lab.PROBE, "group", group, str(lab.PORT)),
+                           lab.device_environment(), ready="ready\n")
+
+    def send_to_group(self, sock, group, size):
+        sock.sendto(lab.pattern(size), (group, lab.PORT))
+        return f"received {size} bytes\n"
+
+    def group_sender(self):
+        sock = lab.udp_socket(self.version)
+        index = socket.if_nametoindex(lab.interface())
+        if self.version == 4:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                            struct.pack("@4s4si", bytes(4), bytes(4), index))
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        return sock
+
+    def test_groups_are_of_both(self):
+        for group in GROUPS[self.version]:
+            with self.subTest(group=group), self.group_sender() as sock, \
+                    self.kernel_member(group) as kernels_line:
+                wanted = self.send_to_group(sock, group, 10)
+                self.assertEqual(kernels_line(), wanted)
+                with self.demi_member(group) as demi:
+                    # A whole datagram, and one in pieces.
+                    for size in (11, 1000, 5000):
+                        wanted = self.send_to_group(sock, group, size)
+                        self.assertEqual(kernels_line(), wanted)
+                        self.assertEqual(demi.line(), wanted)
+                wanted = self.send_to_group(sock, group, 12)
+                self.assertEqual(kernels_line(), wanted)
+
+    def test_group_that_the_kernel_joins_later(self):
+        group = GROUPS[self.version][1]
+        with self.group_sender() as sock, self.demi_member(group) as demi:
+            for size in (10, 11):
+                wanted = self.send_to_group(sock, group, size)
+                self.assertEqual(demi.line(), wanted)
+                with self.kernel_member(group) as kernels_line:
+                    wanted = self.send_to_group(sock, group, 100 + size)
+                    self.assertEqual(kernels_line(), wanted)
+                    self.assertEqual(demi.line(), wanted)
+            # And the kernel's leaving takes nothing away.
+            wanted = self.send_to_group(sock, group, 13)
+            self.assertEqual(demi.line(), wanted)
 
 
 class Shared6(Shared):
