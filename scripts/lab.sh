@@ -36,6 +36,8 @@ readonly usage='usage: lab.sh up [OPTION]... [NAME]
   down    remove it, and end what runs in it
 
   --mtu N       of the link to Demi; default: 1500
+  --queues N    of both ends of it, to receive and to send, over which the kernel spreads flows;
+                default: 1
   --router      a third namespace behind the one that Linux has, which then is a router
   --hop-mtu N   of the link behind the router; default: 1500
   --keep        leave it up when COMMAND has ended
@@ -51,6 +53,7 @@ the addresses (LAB_DEMI_IP, LAB_LINUX_IP, LAB_DEMI_IP6, ...):
 self=$(realpath "${BASH_SOURCE[0]}")
 readonly self
 mtu=1500
+queues=1
 hop_mtu=1500
 router=no
 keep=no
@@ -112,8 +115,10 @@ make_link() {
 	ip netns add "$name-linux"
 	ip -n "$name-linux" link set lo up
 	ip -n "$name-demi" link set lo up
-	ip -n "$name-linux" link add linux0 mtu "$mtu" address 02:00:00:00:77:01 type veth \
-		peer name demi0 mtu "$mtu" address 02:00:00:00:77:02 netns "$name-demi"
+	ip -n "$name-linux" link add linux0 mtu "$mtu" address 02:00:00:00:77:01 \
+		numrxqueues "$queues" numtxqueues "$queues" type veth \
+		peer name demi0 mtu "$mtu" address 02:00:00:00:77:02 netns "$name-demi" \
+		numrxqueues "$queues" numtxqueues "$queues"
 	ip -n "$name-demi" link set demi0 addrgenmode none
 	sysctls "$name-demi" ipv6/conf/demi0/accept_ra=0
 	# As many answers as are asked for: traceroute asks for more than the kernel would give.
@@ -214,7 +219,7 @@ run_kept() {
 # with it, and becomes unshare, whose first child dies with that; _inside, which is that child.
 run_private() {
 	mkdir -p /run/netns
-	setpriv --pdeathsig KILL "$self" _leash $$ "$router" "$mtu" "$hop_mtu" "$@"
+	setpriv --pdeathsig KILL "$self" _leash $$ "$router" "$mtu" "$queues" "$hop_mtu" "$@"
 }
 
 leash() {
@@ -226,8 +231,8 @@ leash() {
 }
 
 inside() {
-	router=$1 mtu=$2 hop_mtu=$3 name=lab
-	shift 3
+	router=$1 mtu=$2 queues=$3 hop_mtu=$4 name=lab
+	shift 4
 	mount -t tmpfs -o mode=755 lab /run/netns
 	make
 	with_variables "$@"
@@ -241,6 +246,11 @@ parse() {
 		--mtu | --hop-mtu)
 			[[ ${2:-} =~ ^[0-9]{1,5}$ ]] || misused "$1 needs a number of bytes"
 			if [[ $1 == --mtu ]]; then mtu=$2; else hop_mtu=$2; fi
+			shift
+			;;
+		--queues)
+			[[ ${2:-} =~ ^[1-9][0-9]{0,2}$ ]] || misused "$1 needs a number of queues"
+			queues=$2
 			shift
 			;;
 		--router) router=yes ;;

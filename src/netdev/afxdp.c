@@ -7,14 +7,10 @@
  * at the other end of a veth, "ethtool -K veth1 tx off tso off gso off gro off".
  */
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/if_arp.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,7 +22,6 @@
 #define FILL_MAX 1024u
 #define FILL_MIN 32u
 #define RESERVE_MAX 64u
-#define QUEUES_MAX 64u
 
 /* ---- What the name says ---- */
 
@@ -69,7 +64,7 @@ static bool parse_setting(const char *word, struct afxdp_settings *settings)
 		return parse_number(word + 6, &settings->queue);
 	if (strncmp(word, "queues=", 7) == 0)
 		return parse_number(word + 7, &settings->queue_count) &&
-		       settings->queue_count - 1 < QUEUES_MAX;
+		       settings->queue_count - 1 < AFXDP_QUEUES_MAX;
 	if (strncmp(word, "mode=", 5) == 0)
 		return parse_mode(word + 5, &settings->mode);
 	return false;
@@ -97,82 +92,9 @@ static int parse_arguments(struct afxdp *afxdp, const char *arguments,
 	return 0;
 bad:
 	log_error("net.dev: \"afxdp:%s\": give an interface, and what is not as configured, as in "
-		  "afxdp:veth0,queue=0,queues=1,mode=auto (or copy, zero-copy)",
+		  "afxdp:veth0,queue=0,queues=4,mode=auto (or copy, zero-copy)",
 		  arguments);
 	return -EINVAL;
-}
-
-/* ---- What the interface is ---- */
-
-/* Queues that it receives from, 1 if it does not tell. */
-static uint32_t receive_queues(int socket, const struct afxdp *afxdp)
-{
-	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-	struct ifreq request = {.ifr_data = (void *)&channels};
-	uint32_t count = 0;
-
-	memcpy(request.ifr_name, afxdp->interface, sizeof(request.ifr_name));
-	if (ioctl(socket, SIOCETHTOOL, &request) == 0)
-		count = channels.combined_count + channels.rx_count;
-	return count ? count : 1;
-}
-
-static int refuse_interface(const struct afxdp *afxdp, const char *why, int error)
-{
-	log_error("%s: %s", afxdp->device.name, why);
-	return error;
-}
-
-static int interface_check(struct afxdp *afxdp, int socket, struct ifreq *request)
-{
-	struct netdev_caps *caps = &afxdp->device.caps;
-
-	if (ioctl(socket, SIOCGIFINDEX, request))
-		return refuse_interface(afxdp, "no such interface; see \"ip link\"", -errno);
-	afxdp->interface_index = (unsigned int)request->ifr_ifindex;
-	if (ioctl(socket, SIOCGIFFLAGS, request) || !(request->ifr_flags & IFF_UP))
-		return refuse_interface(afxdp,
-					"the interface is down; \"ip link set dev INTERFACE "
-					"up\"",
-					-ENETDOWN);
-	if (ioctl(socket, SIOCGIFHWADDR, request) || request->ifr_hwaddr.sa_family != ARPHRD_ETHER)
-		return refuse_interface(afxdp, "not an Ethernet interface; give another one",
-					-EINVAL);
-	caps->mac = eth_address_load(request->ifr_hwaddr.sa_data);
-	if (ioctl(socket, SIOCGIFMTU, request))
-		return refuse_interface(afxdp, "the interface has no MTU", -errno);
-	caps->mtu = (uint32_t)request->ifr_mtu;
-	if (caps->mtu + ETH_HEADER_BYTES_MAX > AFXDP_FRAME_BYTES_MAX) {
-		log_error("%s: its MTU of %u is too large for AF_XDP, whose frames have %u bytes; "
-			  "\"ip link set dev %s mtu 1500\"",
-			  afxdp->device.name, caps->mtu, AFXDP_FRAME_BYTES_MAX, afxdp->interface);
-		return -EMSGSIZE;
-	}
-	return 0;
-}
-
-static int interface_open(struct afxdp *afxdp, const struct afxdp_settings *settings)
-{
-	struct ifreq request = {0};
-	uint32_t queues;
-	int socket_fd;
-	int error;
-
-	socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (socket_fd < 0)
-		return refuse_interface(afxdp, strerror(errno), -errno);
-	memcpy(request.ifr_name, afxdp->interface, sizeof(request.ifr_name));
-	error = interface_check(afxdp, socket_fd, &request);
-	queues = receive_queues(socket_fd, afxdp);
-	close(socket_fd);
-	if (!error && queues > settings->queue_count)
-		log_warning(
-			"%s: the interface spreads what it receives over %u queues, and only %u "
-			"of them are served; \"ethtool -L %s combined %u\", or steer our "
-			"addresses to queue %u by \"ethtool -N\"",
-			afxdp->device.name, queues, settings->queue_count, afxdp->interface,
-			settings->queue_count, settings->queue);
-	return error;
 }
 
 /* ---- Calls ---- */
@@ -281,6 +203,12 @@ static void frame_check(void *context, void *frame)
 	*aligned = *aligned && ((uintptr_t)frame & (AFXDP_CHUNK_BYTES - 1)) == 0;
 }
 
+static int refuse(const struct afxdp *afxdp, const char *why, int error)
+{
+	log_error("%s: %s", afxdp->device.name, why);
+	return error;
+}
+
 static int refuse_memory(const struct afxdp *afxdp)
 {
 	log_error("%s: no memory; lower net.frames", afxdp->device.name);
@@ -324,7 +252,8 @@ static int memory_make(struct afxdp *afxdp, const struct netdev_options *options
 	while (afxdp->fill_count > frames / 2 / afxdp->queue_count)
 		afxdp->fill_count /= 2;
 	if (afxdp->fill_count < FILL_MIN) {
-		log_error("%s: %u frames are too few for %u queues; raise net.frames to %u or more",
+		log_error("%s: %u frames are too few for %u queues; raise net.frames to %u or "
+			  "more, or let the interface have fewer queues, see \"ethtool -L\"",
 			  afxdp->device.name, frames, afxdp->queue_count,
 			  FILL_MIN * 2 * afxdp->queue_count);
 		return -EINVAL;
@@ -358,7 +287,7 @@ static int hear_broadcasts(struct afxdp *afxdp)
 	int error = steer_set_station(&afxdp->steer, eth_address_broadcast(), true);
 
 	if (error)
-		return refuse_interface(afxdp, strerror(-error), error);
+		return refuse(afxdp, strerror(-error), error);
 	return overhear_open(&afxdp->overhear, afxdp->device.name, afxdp->interface_index,
 			     steer_filter(&afxdp->steer));
 }
@@ -375,7 +304,7 @@ static int idle_fd_make(struct afxdp *afxdp)
 		made = epoll_ctl(afxdp->idle_fd, EPOLL_CTL_ADD, afxdp->queues[i].fd, &event) == 0;
 	if (made)
 		return 0;
-	return refuse_interface(afxdp, strerror(errno), -errno);
+	return refuse(afxdp, strerror(errno), -errno);
 }
 
 static int queues_make(struct afxdp *afxdp, const struct afxdp_settings *settings)
@@ -392,11 +321,11 @@ static int queues_make(struct afxdp *afxdp, const struct afxdp_settings *setting
 }
 
 /* The program first: some drivers make their queues ready for it when it comes. */
-static int start(struct afxdp *afxdp, const struct afxdp_settings *settings,
+static int start(struct afxdp *afxdp, struct afxdp_settings *settings,
 		 const struct netdev_options *options)
 {
 	const char *name = afxdp->device.name;
-	int error = interface_open(afxdp, settings);
+	int error = afxdp_interface_open(afxdp, settings);
 
 	if (!error)
 		error = queues_make(afxdp, settings);
@@ -421,7 +350,6 @@ int afxdp_open(struct netdev **device_out, const char *arguments,
 	struct afxdp_settings settings = {
 		.mode = options->config->afxdp.mode,
 		.queue = options->config->afxdp.queue,
-		.queue_count = 1,
 		.busy_poll_us = options->config->afxdp.busy_poll_us,
 	};
 	struct afxdp *afxdp = calloc(1, sizeof(*afxdp));

@@ -25,6 +25,7 @@
 #define AFXDP_FRAME_BYTES_MAX (AFXDP_CHUNK_BYTES - AFXDP_DATA_OFFSET)
 #define AFXDP_SENT_MAX 1024u  /* descriptors that the kernel has to send; a power of two */
 #define AFXDP_SEGMENTS_MAX 8u /* what network cards that take several descriptors take */
+#define AFXDP_QUEUES_MAX 64u  /* that one device serves */
 
 /* One queue of the interface. Only the first one sends. */
 struct afxdp_queue {
@@ -85,8 +86,8 @@ struct afxdp {
 
 struct afxdp_settings {
 	enum config_afxdp_mode mode;
-	uint32_t queue;
-	uint32_t queue_count;
+	uint32_t queue;       /* the first one */
+	uint32_t queue_count; /* 0: all from that one on */
 	uint32_t busy_poll_us;
 };
 
@@ -103,6 +104,19 @@ static inline bool afxdp_contains(const struct afxdp *afxdp, const void *data, u
 	return offset < afxdp->memory_bytes && length != 0 &&
 	       (offset & (AFXDP_CHUNK_BYTES - 1)) + length <= AFXDP_CHUNK_BYTES;
 }
+
+/* afxdp_interface.c */
+
+/**
+ * afxdp_interface_open - find the interface, what it can and which of its queues to serve
+ *
+ * Return: 0 or -errno, having logged it; then settings->queue_count is not 0.
+ */
+int afxdp_interface_open(struct afxdp *afxdp, struct afxdp_settings *settings);
+
+/** afxdp_queues_say - "queue 0" or "queues 0 to 3" */
+#define AFXDP_QUEUES_TEXT_BYTES 40
+void afxdp_queues_say(const struct afxdp_settings *settings, char text[AFXDP_QUEUES_TEXT_BYTES]);
 
 /* afxdp_socket.c */
 

@@ -99,7 +99,9 @@ static int sockets_try_patiently(struct afxdp *afxdp, uint16_t bind_flags)
 static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settings, int error)
 {
 	const char *name = afxdp->device.name;
+	char queues[AFXDP_QUEUES_TEXT_BYTES];
 
+	afxdp_queues_say(settings, queues);
 	switch (-error) {
 	case EPERM:
 	case EACCES:
@@ -113,9 +115,9 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 		break;
 	case EBUSY:
 		log_error(
-			"%s: queue %u is in use by another AF_XDP socket; end the program that has "
-			"it, or set afxdp.queue",
-			name, settings->queue);
+			"%s: %s: in use by another AF_XDP socket; end the program that has it, or "
+			"give another queue=",
+			name, queues);
 		break;
 	case EOPNOTSUPP:
 		log_error("%s: the driver does not do %s; set afxdp.mode to %s", name,
@@ -124,9 +126,9 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 		break;
 	case EINVAL:
 		log_error(
-			"%s: cannot bind queues %u to %u: has the interface so many? See \"ethtool "
-			"-l\" and afxdp.queue",
-			name, settings->queue, settings->queue + settings->queue_count - 1);
+			"%s: cannot bind %s: has the interface so many? See \"ethtool -l %s\", and "
+			"give queue= and queues=",
+			name, queues, afxdp->interface);
 		break;
 	case ENOBUFS:
 		log_error("%s: may not lock %zu bytes of memory; raise \"ulimit -l\", give "
@@ -151,6 +153,7 @@ static int sockets_bind(struct afxdp *afxdp, const struct afxdp_settings *settin
 		XDP_COPY | XDP_USE_SG,
 		XDP_COPY,
 	};
+	char queues[AFXDP_QUEUES_TEXT_BYTES];
 	int error = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
@@ -165,7 +168,8 @@ static int sockets_bind(struct afxdp *afxdp, const struct afxdp_settings *settin
 			afxdp->can_scatter = ways[i] & XDP_USE_SG;
 			/* Who copies anyway is faster with one piece than with a page for each. */
 			afxdp->scatter = afxdp->can_scatter && zero_copy;
-			log_info("%s: queue %u, %s%s, XDP %s", afxdp->device.name, settings->queue,
+			afxdp_queues_say(settings, queues);
+			log_info("%s: %s, %s%s, XDP %s", afxdp->device.name, queues,
 				 zero_copy ? "zero-copy" : "copying",
 				 afxdp->can_scatter ? ", several descriptors a frame" : "",
 				 afxdp->steer.generic ? "above the driver" : "in the driver");

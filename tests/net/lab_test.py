@@ -30,6 +30,8 @@ class Usage(unittest.TestCase):
                                  (("run",), "run needs a command"),
                                  (("run", "--"), "run needs a command"),
                                  (("run", "--mtu", "x", "--", "true"), "--mtu needs a number"),
+                                 (("run", "--queues", "0", "--", "true"),
+                                  "--queues needs a number"),
                                  (("run", "--frob", "--", "true"), "unknown option --frob"),
                                  (("up", "a/b"), "has other characters"),
                                  (("up", "a", "b"), "one name is enough")):
