@@ -116,6 +116,14 @@ unsigned int net_poll(struct net *net, uint64_t now_ns)
 	return count;
 }
 
+void net_fail(struct net *net, int error)
+{
+	net->failure = error;
+	net->generation++;
+	udp_fail(net, -error);
+	tcp_fail(net, -error);
+}
+
 /* ---- Birth and death ---- */
 
 struct part {

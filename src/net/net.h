@@ -133,6 +133,7 @@ struct net {
 	uint32_t tx_count;
 	uint32_t tx_captured; /* of these, from the first on */
 	uint64_t tx_stuck_ns; /* since when the device has taken none; 0: it has */
+	int failure;          /* net_fail's -errno; 0: there was none */
 	struct buf *tx[NETDEV_BURST_MAX];
 
 	/* Packets to ourselves; see ip_tx. */
@@ -196,6 +197,14 @@ unsigned int net_poll(struct net *net, uint64_t now_ns);
  * What it does not take waits on, until it has taken nothing for NET_STUCK_NS; then it is dropped.
  */
 void net_flush(struct net *net);
+
+/**
+ * net_fail - the device is gone for good: every socket fails with @error, now and later
+ * @error: -errno, netdev.failure
+ *
+ * Connections end, paths are found no more.
+ */
+void net_fail(struct net *net, int error);
 
 /** net_random - 64 bits that nobody outside can guess from others he has seen */
 uint64_t net_random(struct net *net);
@@ -303,7 +312,8 @@ struct path {
 /**
  * path_find - fill @path for a destination
  *
- * Return: 0; -ENETUNREACH, -EADDRNOTAVAIL (no source), -ENOBUFS (no room for another neighbour).
+ * Return: 0; -ENETUNREACH, -EADDRNOTAVAIL (no source), -ENOBUFS (no room for another neighbour),
+ * net->failure.
  */
 int path_find(struct net *net, struct path *path, const struct ip_address *destination);
 

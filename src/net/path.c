@@ -45,6 +45,8 @@ int path_find(struct net *net, struct path *path, const struct ip_address *desti
 	int error;
 
 	*path = (struct path){.destination = *destination};
+	if (net->failure)
+		return net->failure;
 	if (ip_address_is_unspecified(destination))
 		return -ENETUNREACH;
 	if (ip_address_is_loopback(destination) || net_has_address(net, destination))

@@ -30,6 +30,16 @@ int udp_create(struct net *net)
 	return 0;
 }
 
+void udp_fail(struct net *net, int error)
+{
+	for (uint32_t port = 0; port < UDP_PORTS; port++) {
+		struct udp_socket *socket = net->udp->ports[port];
+
+		for (; socket; socket = socket->next)
+			socket->ops->failed(socket, error);
+	}
+}
+
 void udp_destroy(struct net *net)
 {
 	free(net->udp);

@@ -86,6 +86,9 @@ struct udp_socket {
 int udp_create(struct net *net); /* sets net->udp; 0 or -ENOMEM */
 void udp_destroy(struct net *net);
 
+/** udp_fail - the device is gone: tell all that are bound; @error: positive errno */
+void udp_fail(struct net *net, int error);
+
 /** udp_socket_init - not bound, not connected; queue_bytes_max is options.socket_bytes_max */
 void udp_socket_init(struct udp_socket *socket, struct net *net, const struct udp_socket_ops *ops,
 		     bool is_v6);

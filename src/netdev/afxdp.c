@@ -104,6 +104,8 @@ static int afxdp_set_group(struct netdev *device, struct eth_address group, bool
 	struct afxdp *afxdp = afxdp_of(device);
 	int error;
 
+	if (device->failure)
+		return 0;
 	error = overhear_set_station(&afxdp->overhear, group, member);
 	return error ? error : steer_set_station(&afxdp->steer, group, member);
 }
@@ -126,6 +128,8 @@ static int afxdp_set_addresses(struct netdev *device, const struct ip_address *a
 {
 	struct afxdp *afxdp = afxdp_of(device);
 
+	if (device->failure)
+		return 0;
 	set_solicited_nodes(afxdp, addresses, count, true);
 	set_solicited_nodes(afxdp, afxdp->steer.known, afxdp->steer.known_count, false);
 	return steer_set_addresses(&afxdp->steer, addresses, count);
@@ -135,22 +139,39 @@ static int afxdp_idle_fd(struct netdev *device, bool *sleep_out)
 {
 	struct afxdp *afxdp = afxdp_of(device);
 
-	/* Nothing wakes up for what has been sent. */
-	afxdp_tx_reclaim(device);
-	if (afxdp->sent_count)
-		return -ENOTSUP;
 	*sleep_out = true;
+	if (device->failure)
+		return afxdp->idle_fd;
+	afxdp_interface_watch(afxdp);
+	/* Nothing wakes up for what has been sent; nor is it, while the interface is down. */
+	afxdp_tx_reclaim(device);
+	if (afxdp->sent_count && !afxdp->is_down)
+		return -ENOTSUP;
+	*sleep_out = device->failure == 0;
 	return afxdp->idle_fd;
 }
 
-static void descriptors_close(struct afxdp *afxdp)
+static void sockets_close(struct afxdp *afxdp)
 {
 	steer_close(&afxdp->steer);
 	afxdp_sockets_close(afxdp);
 	overhear_close(&afxdp->overhear);
+}
+
+static void idle_fd_close(struct afxdp *afxdp)
+{
 	if (afxdp->idle_fd >= 0)
 		close(afxdp->idle_fd);
 	afxdp->idle_fd = -1;
+}
+
+void afxdp_let_go(struct afxdp *afxdp)
+{
+	sockets_close(afxdp);
+	if (afxdp->in_kernel)
+		afxdp_take_back(afxdp);
+	if (afxdp->chunks)
+		afxdp_drop_sent(afxdp);
 }
 
 /*
@@ -159,7 +180,8 @@ static void descriptors_close(struct afxdp *afxdp)
  */
 static void afxdp_forget(struct netdev *device)
 {
-	descriptors_close(afxdp_of(device));
+	sockets_close(afxdp_of(device));
+	idle_fd_close(afxdp_of(device));
 }
 
 static void afxdp_close(struct netdev *device)
@@ -168,11 +190,8 @@ static void afxdp_close(struct netdev *device)
 
 	if (afxdp->umem)
 		afxdp_drain(afxdp);
-	descriptors_close(afxdp);
-	if (afxdp->in_kernel)
-		afxdp_take_back(afxdp);
-	if (afxdp->chunks)
-		afxdp_drop_sent(afxdp);
+	afxdp_let_go(afxdp);
+	idle_fd_close(afxdp);
 	netdev_fini(device);
 	free(afxdp->in_kernel);
 	free(afxdp->chunks);
@@ -341,6 +360,8 @@ static int start(struct afxdp *afxdp, struct afxdp_settings *settings,
 		error = station_set(afxdp, options->mac);
 	if (!error)
 		error = idle_fd_make(afxdp);
+	if (!error)
+		afxdp_interface_watch(afxdp);
 	return error;
 }
 

@@ -72,7 +72,7 @@ struct afxdp {
 	bool scatter;     /* and it is worth it */
 	bool busy_poll;
 	uint64_t kick_ns;       /* when to ask the kernel again to send; UINT64_MAX: not */
-	uint64_t statistics_ns; /* when to ask for them again */
+	uint64_t tend_ns;       /* when to ask for statistics again, and for the interface */
 	uint64_t lost_no_frame; /* what they said the last time */
 	uint64_t lost_errors;
 	uint32_t sent_count;
@@ -81,7 +81,8 @@ struct afxdp {
 	struct afxdp_chunk *chunks;
 	struct steer steer;
 	struct overhear overhear;
-	int idle_fd; /* epoll over all sockets */
+	bool is_down; /* the interface, as it was said last */
+	int idle_fd;  /* epoll over all sockets */
 };
 
 struct afxdp_settings {
@@ -117,6 +118,18 @@ int afxdp_interface_open(struct afxdp *afxdp, struct afxdp_settings *settings);
 /** afxdp_queues_say - "queue 0" or "queues 0 to 3" */
 #define AFXDP_QUEUES_TEXT_BYTES 40
 void afxdp_queues_say(const struct afxdp_settings *settings, char text[AFXDP_QUEUES_TEXT_BYTES]);
+
+/**
+ * afxdp_interface_watch - whether it is up, and there, a system call or two; what has changed is said
+ *
+ * When it is gone everything is let go of, and device.failure is -ENETDOWN.
+ */
+void afxdp_interface_watch(struct afxdp *afxdp);
+
+/* afxdp.c */
+
+/** afxdp_let_go - detach, close all sockets, and release what the kernel had */
+void afxdp_let_go(struct afxdp *afxdp);
 
 /* afxdp_socket.c */
 

@@ -27,9 +27,6 @@ static int interface_check(struct afxdp *afxdp, int socket, struct ifreq *reques
 	if (ioctl(socket, SIOCGIFINDEX, request))
 		return refuse(afxdp, "no such interface; see \"ip link\"", -errno);
 	afxdp->interface_index = (unsigned int)request->ifr_ifindex;
-	if (ioctl(socket, SIOCGIFFLAGS, request) || !(request->ifr_flags & IFF_UP))
-		return refuse(afxdp, "the interface is down; \"ip link set dev INTERFACE up\"",
-			      -ENETDOWN);
 	if (ioctl(socket, SIOCGIFHWADDR, request) || request->ifr_hwaddr.sa_family != ARPHRD_ETHER)
 		return refuse(afxdp, "not an Ethernet interface; give another one", -EINVAL);
 	caps->mac = eth_address_load(request->ifr_hwaddr.sa_data);
@@ -121,4 +118,55 @@ int afxdp_interface_open(struct afxdp *afxdp, struct afxdp_settings *settings)
 		error = queues_choose(afxdp, settings, receive_queues(socket_fd, afxdp));
 	close(socket_fd);
 	return error;
+}
+
+/* ---- Later ---- */
+
+/* IFF_*; -errno: there is none of this number, whatever its name is now. */
+static int interface_flags(const struct afxdp *afxdp)
+{
+	struct ifreq request = {.ifr_ifindex = (int)afxdp->interface_index};
+
+	if (ioctl(afxdp->overhear.fd, SIOCGIFNAME, &request) ||
+	    ioctl(afxdp->overhear.fd, SIOCGIFFLAGS, &request))
+		return -errno;
+	return (unsigned short)request.ifr_flags;
+}
+
+static void set_down(struct afxdp *afxdp, bool is_down)
+{
+	if (is_down && !afxdp->is_down)
+		log_warning(
+			"%s: the interface is down, nothing is sent or received until it is up: "
+			"\"ip link set dev %s up\"",
+			afxdp->device.name, afxdp->interface);
+	else if (!is_down && afxdp->is_down)
+		log_info("%s: the interface is up again", afxdp->device.name);
+	afxdp->is_down = is_down;
+}
+
+static void fail(struct afxdp *afxdp)
+{
+	log_error("%s: the interface has been removed, all sockets fail with ENETDOWN; start the "
+		  "program again when there is one",
+		  afxdp->device.name);
+	afxdp_let_go(afxdp);
+	afxdp->device.failure = -ENETDOWN;
+}
+
+void afxdp_interface_watch(struct afxdp *afxdp)
+{
+	socklen_t bytes = sizeof(int);
+	int error = 0;
+	int flags;
+
+	/* The packet socket's error says that something has happened, and wakes us until it is read. */
+	getsockopt(afxdp->overhear.fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+	if (!error && !afxdp->is_down)
+		return;
+	flags = interface_flags(afxdp);
+	if (flags == -ENODEV || flags == -ENXIO)
+		fail(afxdp);
+	else if (flags >= 0)
+		set_down(afxdp, !(flags & IFF_UP));
 }

@@ -11,7 +11,7 @@
 #endif
 
 #define FILL_BATCH 16u /* frames given at a time, so that the ring's cache lines move seldom */
-#define STATISTICS_PERIOD_NS 1000000000u
+#define TEND_PERIOD_NS 1000000000u
 /* Copies that are looked at in one call, so that a storm of them leaves room for the rest. */
 #define OVERHEAR_BATCH 8u
 
@@ -178,8 +178,11 @@ unsigned int afxdp_rx_burst(struct netdev *device, struct buf **frames, unsigned
 			    uint64_t now_ns)
 {
 	struct afxdp *afxdp = afxdp_of(device);
-	unsigned int received = copies_receive(afxdp, frames, room);
+	unsigned int received;
 
+	if (unlikely(device->failure))
+		return 0;
+	received = copies_receive(afxdp, frames, room);
 	for (uint32_t i = 0; i < afxdp->queue_count && received < room; i++) {
 		struct afxdp_queue *queue = &afxdp->queues[afxdp->queue_next];
 		unsigned int count = queue_receive(afxdp, queue, frames + received,
@@ -193,9 +196,10 @@ unsigned int afxdp_rx_burst(struct netdev *device, struct buf **frames, unsigned
 	device->counters.rx_frames += received;
 	if (unlikely(now_ns >= afxdp->kick_ns))
 		afxdp_kick(afxdp, now_ns);
-	if (unlikely(now_ns >= afxdp->statistics_ns)) {
-		afxdp->statistics_ns = now_ns + STATISTICS_PERIOD_NS;
+	if (unlikely(now_ns >= afxdp->tend_ns)) {
+		afxdp->tend_ns = now_ns + TEND_PERIOD_NS;
 		afxdp_statistics(afxdp);
+		afxdp_interface_watch(afxdp);
 	}
 	return received;
 }

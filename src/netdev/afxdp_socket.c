@@ -106,7 +106,7 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 	case EPERM:
 	case EACCES:
 		log_error(
-			"%s: no permission for AF_XDP; it needs root or the capability CAP_NET_RAW",
+			"%s: no permission for AF_XDP; it needs root or the capabilities CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN",
 			name);
 		break;
 	case EAFNOSUPPORT:
@@ -129,6 +129,12 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 			"%s: cannot bind %s: has the interface so many? See \"ethtool -l %s\", and "
 			"give queue= and queues=",
 			name, queues, afxdp->interface);
+		break;
+	case ENETDOWN:
+		log_error(
+			"%s: the driver gives no queue while the interface is down; \"ip link set "
+			"dev %s up\"",
+			name, afxdp->interface);
 		break;
 	case ENOBUFS:
 		log_error("%s: may not lock %zu bytes of memory; raise \"ulimit -l\", give "

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,8 +32,8 @@ static int log_libbpf(enum libbpf_print_level level, const char *format, va_list
 static int refuse(const char *name, const char *what, int error)
 {
 	if (error == -EPERM || error == -EACCES)
-		log_error("%s: no permission to %s; it needs root or the capabilities CAP_BPF and "
-			  "CAP_NET_ADMIN",
+		log_error("%s: no permission to %s; it needs root or the capabilities CAP_NET_RAW, "
+			  "CAP_BPF and CAP_NET_ADMIN",
 			  name, what);
 	else
 		log_error(
@@ -74,14 +75,16 @@ static int attach_program(struct steer *steer, const char *name, unsigned int in
 {
 	int program = program_named(steer, "steer");
 	LIBBPF_OPTS(bpf_link_create_opts, options);
+	char interface[IF_NAMESIZE] = "INTERFACE";
 	uint32_t other = 0;
 	int error;
 
 	if (bpf_xdp_query_id((int)interface_index, 0, &other) == 0 && other != 0) {
+		if_indextoname(interface_index, interface);
 		log_error(
 			"%s: the interface has an XDP program already, number %u; end who uses it, "
-			"or detach it with \"ip link set dev INTERFACE xdp off\"",
-			name, other);
+			"or detach it with \"ip link set dev %s xdp off\"",
+			name, other, interface);
 		return -EBUSY;
 	}
 	for (int i = 0; i < 2; i++) {

@@ -23,7 +23,7 @@ static void afxdp_open__refuses_what_it_cannot_serve(void **state)
 	assert_int_equal(afxdp_open(&other, "veth0,queues=0", &link->options), -EINVAL);
 	assert_int_equal(afxdp_open(&other, "veth0,mode=fast", &link->options), -EINVAL);
 	assert_int_equal(afxdp_open(&other, "nowhere", &link->options), -ENODEV);
-	assert_int_equal(afxdp_open(&other, "lo", &link->options), -ENETDOWN);
+	assert_int_equal(afxdp_open(&other, "lo", &link->options), -EINVAL);
 	assert_int_equal(afxdp_open(&other, "veth0,queue=7", &link->options), -EINVAL);
 	assert_true(link_run("ip link set veth0 mtu 1711"));
 	assert_int_equal(afxdp_open(&other, "veth0", &link->options), -EMSGSIZE);
@@ -286,6 +286,69 @@ static void afxdp_rx__serves_several_queues(void **state)
 	assert_true(link_settles(device, held(link)));
 }
 
+/* ---- The interface's own fate ---- */
+
+static void afxdp_open__works_once_the_interface_is_up(void **state)
+{
+	struct link *link = *state;
+	struct pollfd entry = {.events = POLLIN};
+	bool sleep = false;
+
+	assert_true(link_run("ip link set veth0 down"));
+	assert_int_equal(link_device_open(link, "veth0"), 0);
+	assert_true(afxdp_of(link->device)->is_down);
+	/* The packet socket has an error for whoever asks; it must not wake us for ever. */
+	entry.fd = link->device->ops->idle_fd(link->device, &sleep);
+	assert_true(sleep);
+	assert_int_equal(poll(&entry, 1, 0), 0);
+	assert_true(link_run("ip link set veth0 up"));
+	netdev_release(link->device, receive(link, 1, 64));
+	link->device->ops->idle_fd(link->device, &sleep);
+	assert_false(afxdp_of(link->device)->is_down);
+	assert_int_equal(link->device->failure, 0);
+}
+
+/* Noticed by who sleeps, or by who looks again and again. */
+static void afxdp_rx__fails_when_the_interface_is_removed(void **state)
+{
+	struct link *link = *state;
+	const struct netdev_ops *ops;
+	struct eth_address group = {{1, 0, 0x5e, 0, 0, 0xfb}};
+	struct buf *buf, *kept;
+	bool sleep;
+
+	for (int i = 0; i < 2; i++) {
+		struct pollfd entry = {.events = POLLIN};
+		struct netdev *device = link->device;
+
+		ops = device->ops;
+		kept = receive(link, 1, 64);
+		assert_true(link_run("ip link del veth0"));
+		transmit(link, make_head(link, 0));
+		if (i == 0)
+			ops->idle_fd(device, &sleep);
+		else
+			assert_int_equal(ops->rx_burst(device, &buf, 1, UINT64_MAX / 2), 0);
+		if (i == 0)
+			assert_false(sleep);
+		assert_int_equal(device->failure, -ENETDOWN);
+		assert_int_equal(ops->rx_burst(device, &buf, 1, UINT64_MAX - 1), 0);
+		entry.fd = ops->idle_fd(device, &sleep);
+		assert_true(sleep);
+		assert_int_equal(poll(&entry, 1, 0), 0);
+		assert_int_equal(ops->set_group(device, group, true), 0);
+		assert_int_equal(ops->set_addresses(device, NULL, 0), 0);
+		transmit(link, make_head(link, 0));
+		assert_true(device->counters.tx_errors > 0);
+		/* All frames are free again, but the one that is kept. */
+		assert_int_equal(heap_frames_free(device->frames), LINK_FRAMES - 1);
+		netdev_release(device, kept);
+		link_remove(link);
+		assert_non_null(*state = link = link_make(1));
+		assert_int_equal(link_device_open(link, "veth0"), 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, device_setup, device_teardown)
 #define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, pair_setup, device_teardown)
 
@@ -305,6 +368,8 @@ int main(void)
 		TEST(afxdp_rx__keeps_frames_for_sending),
 		TEST(afxdp_idle_fd__becomes_readable_when_a_frame_comes),
 		TEST(afxdp_rx__serves_several_queues),
+		PAIR_TEST(afxdp_open__works_once_the_interface_is_up),
+		TEST(afxdp_rx__fails_when_the_interface_is_removed),
 	};
 	const char *why = link_enter();
 

@@ -229,6 +229,14 @@ static int frame_send(struct afxdp *afxdp, struct buf *frame)
 	return (int)segments;
 }
 
+static unsigned int drop_all(struct netdev *device, struct buf **frames, unsigned int count)
+{
+	device->counters.tx_errors += count;
+	for (unsigned int i = 0; i < count; i++)
+		netdev_release_chain(device, frames[i]);
+	return count;
+}
+
 unsigned int afxdp_tx_burst(struct netdev *device, struct buf **frames, unsigned int count,
 			    uint64_t now_ns)
 {
@@ -236,6 +244,8 @@ unsigned int afxdp_tx_burst(struct netdev *device, struct buf **frames, unsigned
 	uint32_t descriptors = 0;
 	unsigned int taken = 0;
 
+	if (unlikely(device->failure))
+		return drop_all(device, frames, count);
 	afxdp_tx_reclaim(device);
 	for (; taken < count; taken++) {
 		int made = frame_send(afxdp, frames[taken]);

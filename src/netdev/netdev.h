@@ -125,6 +125,9 @@ struct netdev {
 	uint32_t data_offset; /* room_offset + NETDEV_HEAD_ROOM or more */
 	struct netdev_caps caps;
 	struct netdev_counters counters;
+	/* -errno once it is gone for good, which it has logged: it receives nothing, and what it is
+	 * given to send it takes and drops. 0: it works. The device writes it, when it is called. */
+	int failure;
 	char name[64]; /* for messages: "afxdp:veth0" */
 };
 

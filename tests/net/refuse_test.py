@@ -46,13 +46,6 @@ class Refused(unittest.TestCase):
         self.says({"DEMI_NET_DEV": "dpdk:net_af_packet0,iface=nonesuch0"},
                   "nonesuch0|net_af_packet")
 
-    def test_interface_that_is_down(self):
-        lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "down")
-        try:
-            self.says({}, "demi0", "down|up")
-        finally:
-            lab.run("ip", "-n", os.environ["LAB_DEMI"], "link", "set", "demi0", "up")
-
     def test_name_that_is_too_long(self):
         self.says({"DEMI_NET_DEV": "afxdp:" + "x" * 40}, "x{15}")
         self.says({"DEMI_NET_DEV": "tap:" + "x" * 40}, "x{15}")

@@ -34,6 +34,8 @@ static enum coroutine_step catnip_poll(struct coroutine *self, uint64_t now_ns)
 
 	for (unsigned int looks = catnip->looks; net_poll(catnip->net, now_ns) == 0 && --looks > 0;)
 		;
+	if (unlikely(device->failure != catnip->net->failure))
+		net_fail(catnip->net, device->failure);
 	if (unlikely(catnip->pushes_waiting != 0) && device->ops->tx_reclaim)
 		device->ops->tx_reclaim(device);
 	if (unlikely(catnip->starved != NULL))

@@ -116,16 +116,18 @@ static bool received(struct udp_socket *udp, struct buf *buf)
 	return true;
 }
 
-/* As so_error of a kernel's socket: told once, to whoever comes first. */
+/* As so_error of a kernel's socket: told once, to whoever comes first; to all when that is the end. */
 static void failed(struct udp_socket *udp, int error)
 {
 	struct datagram *datagram = container_of(udp, struct datagram, udp);
 	struct op *op = op_list_take(&datagram->pops);
 
-	if (op)
-		complete(datagram, op, error);
-	else
+	if (!op)
 		datagram->error = error;
+	while (op) {
+		complete(datagram, op, error);
+		op = udp->net->failure ? op_list_take(&datagram->pops) : NULL;
+	}
 }
 
 static const struct udp_socket_ops udp_ops = {.received = received, .failed = failed};
@@ -141,6 +143,10 @@ static int datagram_pop(struct queue *queue, struct op *op)
 		return 0;
 	}
 	buf = udp_take(&datagram->udp);
+	if (unlikely(!buf && datagram->udp.net->failure)) {
+		complete(datagram, op, -datagram->udp.net->failure);
+		return 0;
+	}
 	if (!buf) {
 		op_list_append(&datagram->pops, op);
 		return 0;

@@ -201,6 +201,8 @@ static int stream_accept(struct queue *queue, struct op *op)
 		return -EINVAL;
 	op_list_append(&stream->inputs, op);
 	serve_accepts(stream);
+	if (unlikely(stream->error))
+		stream_end_pops(stream, stream->error);
 	return 0;
 }
 

@@ -298,6 +298,22 @@ void tcp_destroy(struct net *net)
 	net->tcp = NULL;
 }
 
+void tcp_fail(struct net *net, int error)
+{
+	struct tcp_table *table = net->tcp;
+
+	for (uint32_t i = 0; i <= table->bucket_mask; i++) {
+		while (table->buckets[i])
+			conn_end(table->buckets[i], error);
+	}
+	for (uint32_t i = 0; i < TCP_BOUND_BUCKETS; i++) {
+		for (struct tcp_conn *conn = table->bound[i]; conn; conn = conn->bound_next) {
+			if (conn->state == TCP_STATE_LISTEN && conn->owner)
+				conn->events->ended(conn->owner, error);
+		}
+	}
+}
+
 void tcp_each(struct net *net, void (*visit)(void *context, const struct tcp_conn *conn),
 	      void *context)
 {

@@ -48,7 +48,8 @@ struct tcp_events {
 	bool (*received)(void *owner, struct buf *buf);
 
 	/* Nothing will come any more: @error 0 is the peer's FIN, or a positive errno with which the
-	 * connection has ended. After what was received before. Told once. */
+	 * connection has ended; a listener hears it from tcp_fail. After what was received before.
+	 * Told once. */
 	void (*ended)(void *owner, int error);
 
 	/* A push, named as tcp_push named it: the peer has it all, or a positive errno. */
@@ -66,6 +67,9 @@ int tcp_create(struct net *net); /* sets net->tcp; 0 or -ENOMEM */
 
 /** tcp_destroy - reset what is not closed; the owners have closed their sockets */
 void tcp_destroy(struct net *net);
+
+/** tcp_fail - the device is gone: end all connections, tell listeners; @error: positive errno */
+void tcp_fail(struct net *net, int error);
 
 /** tcp_rx - a segment; ownership of @buf passes */
 void tcp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf);
