@@ -142,6 +142,16 @@ static void mld__queries_are_parsed(void **state)
 	source.bytes[0] = 0xfe;
 }
 
+/* All groups are asked for by ::, and not by ::ffff:0.0.0.0, the form that IPv4 has with us. */
+static void mld__a_query_for_no_address_of_ipv4_is_refused(void **state)
+{
+	static const uint8_t all[24] = {130}, mapped[24] = {130, [18] = 0xff, 0xff};
+
+	(void)state;
+	assert_int_equal(test_parse(parse6, all, 24), 24);
+	assert_int_equal(test_parse(parse6, mapped, 24), -WIRE_BAD_TARGET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +160,7 @@ int main(void)
 		cmocka_unit_test(igmp__queries_are_parsed),
 		cmocka_unit_test(mld__reports_have_the_form_of_version_2),
 		cmocka_unit_test(mld__queries_are_parsed),
+		cmocka_unit_test(mld__a_query_for_no_address_of_ipv4_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@ static uint32_t response_ms(uint16_t code)
 int mld_query_parse(struct mld_query *query, const struct ip_address *source, uint8_t hop_limit,
 		    const void *data, size_t length)
 {
+	const struct ip_address all = ip_address_v6_halves(0, 0);
 	const uint8_t *bytes = data;
 	uint64_t start;
 	size_t sources;
@@ -29,7 +30,8 @@ int mld_query_parse(struct mld_query *query, const struct ip_address *source, ui
 	if (!ip_address_is_link_local(source))
 		return -WIRE_BAD_SOURCE;
 	query->group = ip_address_v6(bytes + 8);
-	if (!ip_address_is_unspecified(&query->group) && query->group.bytes[0] != 0xff)
+	/* 0.0.0.0 in the form of IPv6 is none, and not all of them either. */
+	if (query->group.bytes[0] != 0xff && !ip_address_equal(&query->group, &all))
 		return -WIRE_BAD_TARGET;
 	query->version = 1;
 	query->response_max_ms = (uint16_t)(start >> 16);
