@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "base/figure.h"
 #include "wire/error.h"
 
 /* NET_LAYER_name and how it is called. */
@@ -78,6 +79,8 @@ struct net_layer_counters {
 
 struct net_counters {
 	struct net_layer_counters layers[NET_LAYERS_END];
+	/* Payload that was longer than net.copy_max and was copied all the same, either direction. */
+	uint64_t copied_bytes;
 };
 
 /** net_layer_name, net_drop_name - for traces and reports; constant strings, never NULL */
@@ -86,5 +89,16 @@ const char *net_drop_name(unsigned int reason);
 
 /** net_counters_drops - all drops of one layer */
 uint64_t net_counters_drops(const struct net_counters *counters, enum net_layer layer);
+
+/**
+ * net_counters_tell - every figure, zeroes too, always in the same order
+ *
+ * Called "udp.rx_packets", "udp.drops.no_port" (NET_DROP_NO_PORT or WIRE_, in small letters), and
+ * "net.copied_bytes".
+ */
+void net_counters_tell(const struct net_counters *counters, figure_fn *tell, void *context);
+
+/** net_counters_log - at level info, a line for each layer that has seen anything */
+void net_counters_log(const struct net_counters *counters);
 
 #endif /* DEMI_NET_COUNTERS_H */

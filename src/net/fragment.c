@@ -74,8 +74,9 @@ static void append(struct buf *head, const struct piece *piece)
 	head->length += piece->length;
 }
 
-static void copy_payload(struct buf *head, struct cursor *cursor, uint32_t bytes)
+static void copy_payload(struct net *net, struct buf *head, struct cursor *cursor, uint32_t bytes)
 {
+	net_count_copy(net, bytes);
 	while (bytes > 0) {
 		struct piece piece = take_piece(cursor, bytes);
 
@@ -295,7 +296,7 @@ static struct buf *make_fragment(struct plan *plan, struct cursor *cursor, uint3
 	if (is_worth_shells(plan->net, cursor, bytes) && refer_payload(device, head, cursor, bytes))
 		plan->shells++;
 	else
-		copy_payload(head, cursor, bytes);
+		copy_payload(plan->net, head, cursor, bytes);
 	room = buf_prepend(head, plan->header_bytes);
 	if (plan->is_v6)
 		emit_v6(plan, room, offset, bytes, more);
@@ -310,6 +311,16 @@ static void release_all(struct net *net, struct buf **fragments, uint32_t count)
 		netdev_release_chain(net->device, fragments[i]);
 }
 
+/* What would have become of the packet without these: it was dropped for the same reason. */
+static void drop_all(struct net *net, struct buf **fragments, uint32_t count, enum net_layer layer,
+		     int error)
+{
+	enum net_drop reason = error == -EHOSTUNREACH ? NET_DROP_NO_NEIGHBOUR : NET_DROP_QUEUE_FULL;
+
+	for (uint32_t i = 0; i < count; i++)
+		net_drop(net, fragments[i], layer, reason);
+}
+
 static int send_all(const struct plan *plan, struct buf **fragments)
 {
 	struct net *net = plan->net;
@@ -321,7 +332,7 @@ static int send_all(const struct plan *plan, struct buf **fragments)
 		net_count_tx(net, layer, buf_chain_length(fragments[i]));
 		error = ip_tx_link(net, plan->send->path, fragments[i]);
 		if (error) {
-			release_all(net, fragments + i + 1, plan->count - i - 1);
+			drop_all(net, fragments + i + 1, plan->count - i - 1, layer, error);
 			return error;
 		}
 	}

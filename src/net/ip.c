@@ -77,6 +77,7 @@ struct buf *ip_linearise(struct net *net, enum net_layer layer, struct buf *chai
 		memcpy(whole->data + whole->length, buf->data, buf->length);
 		whole->length += buf->length;
 	}
+	net_count_copy(net, whole->length);
 	/* What the device has verified stays so. */
 	whole->flags = flags & BUF_CHECKED;
 	netdev_release_chain(net->device, chain);

@@ -38,6 +38,7 @@ static struct buf *copy_packet(struct net *net, const struct ip_send *send, cons
 		memcpy(copy->data + copy->length, chain->data, chain->length);
 		copy->length += chain->length;
 	}
+	net_count_copy(net, copy->length);
 	copy->flags = BUF_CHECKED;
 	return copy;
 }

@@ -246,6 +246,13 @@ static inline uint32_t net_mtu(const struct net *net, const struct ip_address *i
 	return ip_address_is_v4(ip) ? net->mtu : net->mtu_v6;
 }
 
+/** net_count_copy - payload was copied; counted where it is more than the configuration wants copied */
+static inline void net_count_copy(struct net *net, uint32_t bytes)
+{
+	if (unlikely(bytes > net->options.copy_max))
+		net->counters.copied_bytes += bytes;
+}
+
 /* ---- addresses (address.c) ---- */
 
 /** net_has_address - our address that is @ip; NULL: it is not ours. Loopback is not looked for */

@@ -426,6 +426,7 @@ static unsigned int add(struct entry *entry, const struct fragment *fragment,
 		return reason;
 	}
 	memcpy(entry->buf->data + fragment->offset_bytes, buf->data, buf->length);
+	net_count_copy(entry->net, buf->length);
 	entry->received += buf->length;
 	entry->is_congested |= (packet->traffic_class & ECN_CONGESTED) == ECN_CONGESTED;
 	if (fragment->offset_bytes == 0)

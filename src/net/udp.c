@@ -102,6 +102,7 @@ static struct buf *copy_of(struct net *net, const struct buf *buf)
 	if (!copy)
 		return NULL;
 	memcpy(copy->data, buf->data, buf->length);
+	net_count_copy(net, buf->length);
 	copy->length = buf->length;
 	copy->source = buf->source;
 	return copy;

@@ -273,6 +273,7 @@ bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length
 	udp = buf->data;
 	memcpy(udp + UDP_HEADER_BYTES - UDP_HEADERS_BYTES, headers->bytes, UDP_HEADERS_BYTES);
 	memcpy(udp + UDP_HEADER_BYTES, payload, length);
+	net_count_copy(net, length);
 	/* Whose address may have changed, or was not known when the headers were made. */
 	memcpy(udp + UDP_HEADER_BYTES - headers->length, socket->path.neighbour->link.bytes,
 	       ETH_ADDRESS_BYTES);

@@ -220,6 +220,7 @@ static struct buf *build_copy(const struct departure *departure)
 
 	if (unlikely(!head))
 		return no_frame(departure, NULL);
+	net_count_copy(departure->net, departure->length);
 	if (likely(room_behind(head) >= departure->header.total_bytes))
 		return build_copied(departure, head);
 	return build_copied_outside(departure, head);

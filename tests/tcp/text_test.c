@@ -443,6 +443,42 @@ static void rfc9293_3_4__an_active_open_meets_the_end_of_the_numbers(void **stat
 	script_end();
 }
 
+static uint64_t drops(enum net_drop reason)
+{
+	return script.host->net->counters.layers[NET_LAYER_TCP].drops[reason];
+}
+
+/* Segments that bring nothing new, in front of the edge or behind it, are dropped, and counted. */
+static void count__text_that_is_known_is_a_drop(void **state)
+{
+	script_begin(*state, &(struct script_options){.sack = true});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	script_skip();
+	check(drops(NET_DROP_DUPLICATE) == 0);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	script_skip();
+	check(drops(NET_DROP_DUPLICATE) == 1);
+	/* 201 to 300 waits, and the hole is filled by what has it too. */
+	inject(.flags = ACK, .seq = 201, .ack = 1, .length = 100);
+	inject(.flags = ACK, .seq = 101, .ack = 1, .length = 300);
+	script_skip();
+	check(script.app.received == 400);
+	check(drops(NET_DROP_DUPLICATE) == 2);
+	script_end();
+}
+
+static void count__text_that_nobody_reads_is_a_drop(void **state)
+{
+	script_begin(*state, &(struct script_options){0});
+	open_passive();
+	app_shutdown(SHUT_RD);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
+	script_skip();
+	check(drops(NET_DROP_CLOSED) == 1);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +509,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_4__received_text_crosses_the_end_of_the_numbers),
 		SCRIPT_TEST(rfc9293_3_4__a_peer_whose_syn_is_the_last_number_is_served),
 		SCRIPT_TEST(rfc9293_3_4__an_active_open_meets_the_end_of_the_numbers),
+		SCRIPT_TEST(count__text_that_is_known_is_a_drop),
+		SCRIPT_TEST(count__text_that_nobody_reads_is_a_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static unsigned char *keep(struct net *net, const demi_sgaseg_t *segment)
 	if (!copy)
 		return NULL;
 	memcpy(copy->data, segment->sgaseg_buf, segment->sgaseg_len);
+	net_count_copy(net, segment->sgaseg_len);
 	return copy->data;
 }
 
@@ -198,6 +199,7 @@ static bool copy_piece(struct net *net, struct tcp_piece *piece, tcp_seq start)
 	if (!copy)
 		return false;
 	memcpy(copy->data, piece->data + skip, piece->length - skip);
+	net_count_copy(net, piece->length - skip);
 	heap_release(net->heap, piece->data);
 	piece->data = copy->data;
 	piece->seq = start;

@@ -142,6 +142,7 @@ static bool copy(struct tcp_conn *conn, const struct buf *buf)
 		append(conn, shared);
 	}
 	memcpy(shared->data + shared->length, buf->data, buf->length);
+	net_count_copy(net_of(conn), buf->length);
 	shared->length += buf->length;
 	return true;
 }
@@ -206,6 +207,7 @@ static void deliver(struct tcp_conn *conn, struct buf *buf)
 	frame_give(net->heap, buf);
 	buf->source.any.sa_family = AF_UNSPEC;
 	if (unlikely(conn->reads_nothing || conn->is_freed)) {
+		net_count_drop(net, NET_LAYER_TCP, NET_DROP_CLOSED);
 		buf_free(net->heap, buf);
 		return;
 	}
@@ -312,6 +314,7 @@ static void drain(struct tcp_conn *conn)
 			conn->early_tail = NULL;
 		buf->next = NULL;
 		if (known >= buf->length) {
+			net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_DUPLICATE);
 			drop_early(conn, buf);
 			continue;
 		}
@@ -364,6 +367,7 @@ static struct buf *keepable(struct tcp_conn *conn, struct buf *buf)
 	if (!copy_of)
 		return frames_are_scarce(conn) ? NULL : buf;
 	memcpy(copy_of->data, buf->data, buf->length);
+	net_count_copy(net, buf->length);
 	copy_of->length = buf->length;
 	netdev_release(net->device, buf);
 	return copy_of;
@@ -505,15 +509,20 @@ static void in_order_rx(struct tcp_conn *conn, struct tcp_in *in)
 
 void tcp_text_rx(struct tcp_conn *conn, struct tcp_in *in)
 {
+	uint32_t length;
+
 	if (unlikely(conn->has_ecn))
 		ecn_rx(conn, in);
 	if (unlikely(conn->fin_received || !is_synchronized(conn))) {
 		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_CLOSED);
 		return;
 	}
+	length = in->length;
 	trim(conn, in);
 	if (unlikely(!in->length && !(in->flags & TCP_FIN))) {
 		/* It was a part of what we have. */
+		if (length)
+			net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_DUPLICATE);
 		if (conn->duplicate.left != conn->duplicate.right) {
 			conn->ack_now = true;
 			conn_wake(conn, WORK_ACK);
@@ -538,6 +547,7 @@ void tcp_text_free(struct tcp_conn *conn)
 
 	while ((buf = conn->early_head)) {
 		conn->early_head = buf->next;
+		net_count_drop(net_of(conn), NET_LAYER_TCP, NET_DROP_CLOSED);
 		drop_early(conn, buf);
 	}
 	conn->early_tail = NULL;

@@ -129,6 +129,7 @@ static bool copy_payload(struct net *net, const struct tcp_out *out, struct buf 
 {
 	struct buf *copy;
 
+	net_count_copy(net, out->length);
 	if (likely(room_behind(head) >= out->length)) {
 		gather(head->data + head->length, out->piece, out->seq, out->length);
 		head->length += out->length;
