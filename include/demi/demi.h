@@ -9,6 +9,7 @@
 #include <demi/libos.h>
 #include <demi/queue.h>
 #include <demi/sga.h>
+#include <demi/stats.h>
 #include <demi/types.h>
 #include <demi/wait.h>
 

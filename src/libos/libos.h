@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/config.h"
+#include "base/figure.h"
 #include "queue/queue.h"
 
 struct libos;
@@ -43,6 +44,9 @@ struct libos_ops {
 	 * would keep them from a CPU that they need. Optional.
 	 */
 	bool (*kernel_works)(const struct libos *libos);
+
+	/* Everything that is counted, zeroes too, always in the same order. Optional. */
+	void (*tell_figures)(struct libos *libos, figure_fn *tell, void *context);
 
 	/*
 	 * Sleep in the kernel until the device has work, or @timeout_ns are over (UINT64_MAX:

@@ -200,6 +200,11 @@ static void afxdp_close(struct netdev *device)
 	free(afxdp);
 }
 
+static void afxdp_update_counters(struct netdev *device)
+{
+	afxdp_statistics(afxdp_of(device));
+}
+
 static const struct netdev_ops afxdp_ops = {
 	.kind = "afxdp",
 	.rx_burst = afxdp_rx_burst,
@@ -208,6 +213,7 @@ static const struct netdev_ops afxdp_ops = {
 	.set_group = afxdp_set_group,
 	.set_addresses = afxdp_set_addresses,
 	.idle_fd = afxdp_idle_fd,
+	.update_counters = afxdp_update_counters,
 	.forget = afxdp_forget,
 	.close = afxdp_close,
 };

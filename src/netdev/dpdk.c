@@ -279,6 +279,11 @@ static int dpdk_idle_fd(struct netdev *netdev, bool *sleep_out)
 	return -ENOTSUP;
 }
 
+static void dpdk_update_counters(struct netdev *netdev)
+{
+	dpdk_port_count_errors(dpdk_device_of(netdev));
+}
+
 /* The EAL's threads are not in the child, and the port is the parent's. */
 static void dpdk_forget(struct netdev *netdev)
 {
@@ -341,9 +346,6 @@ static void dpdk_close(struct netdev *netdev)
 		close_port(device);
 	dpdk_pool_close(device);
 	dpdk_eal_unlock();
-	if (netdev->counters.rx_errors > 0)
-		log_info("%s: the port lost %llu received frames", netdev->name,
-			 (unsigned long long)netdev->counters.rx_errors);
 	if (netdev->heap)
 		netdev_fini(netdev);
 	free(device);
@@ -356,6 +358,7 @@ static const struct netdev_ops dpdk_ops = {
 	.tx_reclaim = dpdk_tx_reclaim,
 	.set_group = dpdk_set_group,
 	.idle_fd = dpdk_idle_fd,
+	.update_counters = dpdk_update_counters,
 	.forget = dpdk_forget,
 	.close = dpdk_close,
 };

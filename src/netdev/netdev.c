@@ -56,6 +56,38 @@ void netdev_fini(struct netdev *device)
 	device->shells = NULL;
 }
 
+void netdev_tell(struct netdev *device, figure_fn *tell, void *context)
+{
+	const struct netdev_counters *counters = &device->counters;
+
+	if (device->ops->update_counters)
+		device->ops->update_counters(device);
+	tell(context, "device", "rx_frames", NULL, counters->rx_frames);
+	tell(context, "device", "rx_bytes", NULL, counters->rx_bytes);
+	tell(context, "device", "rx_no_frame", NULL, counters->rx_no_frame);
+	tell(context, "device", "rx_errors", NULL, counters->rx_errors);
+	tell(context, "device", "tx_frames", NULL, counters->tx_frames);
+	tell(context, "device", "tx_bytes", NULL, counters->tx_bytes);
+	tell(context, "device", "tx_full", NULL, counters->tx_full);
+	tell(context, "device", "tx_errors", NULL, counters->tx_errors);
+	tell(context, "device", "tx_copied_bytes", NULL, counters->tx_copied_bytes);
+}
+
+void netdev_log(struct netdev *device)
+{
+	const struct netdev_counters *counters = &device->counters;
+
+	if (device->ops->update_counters)
+		device->ops->update_counters(device);
+	log_info(
+		"%s: %llu frames (%llu bytes) in, %llu (%llu) out; lost: %llu for want of a frame, "
+		"%llu by the device, %llu that could not be sent",
+		device->name, (unsigned long long)counters->rx_frames,
+		(unsigned long long)counters->rx_bytes, (unsigned long long)counters->tx_frames,
+		(unsigned long long)counters->tx_bytes, (unsigned long long)counters->rx_no_frame,
+		(unsigned long long)counters->rx_errors, (unsigned long long)counters->tx_errors);
+}
+
 void netdev_close(struct netdev *device)
 {
 	if (device)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/config.h"
+#include "base/figure.h"
 #include "heap/buf.h"
 #include "heap/frames.h"
 #include "wire/address.h"
@@ -81,6 +82,9 @@ struct netdev_ops {
 	/* When a frame that is under way will be there; UINT64_MAX: there is none. Simulated links;
 	 * optional. */
 	uint64_t (*next_ns)(const struct netdev *device);
+
+	/* Bring the counters up to date that the system or the card keeps. Optional. */
+	void (*update_counters)(struct netdev *device);
 
 	/* In the child of a fork: close the descriptors and touch nothing that is shared. Required. */
 	void (*forget)(struct netdev *device);
@@ -154,6 +158,12 @@ const char *netdev_kinds(void);
 
 /** netdev_close - as ops->close; NULL is allowed */
 void netdev_close(struct netdev *device);
+
+/** netdev_tell - every counter as a figure of part "device", zeroes too; update_counters first */
+void netdev_tell(struct netdev *device, figure_fn *tell, void *context);
+
+/** netdev_log - the counters at level info; update_counters first */
+void netdev_log(struct netdev *device);
 
 /**
  * netdev_init - what all devices have: ops, heap, frames and shells

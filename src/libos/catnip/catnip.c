@@ -162,10 +162,20 @@ static int catnip_start(struct libos **libos_out, struct queue_context *context,
 	return 0;
 }
 
+static void catnip_tell_figures(struct libos *libos, figure_fn *tell, void *context)
+{
+	struct catnip *catnip = catnip_of(libos);
+
+	netdev_tell(catnip->device, tell, context);
+	net_counters_tell(&catnip->net->counters, tell, context);
+}
+
 static void catnip_stop(struct libos *libos)
 {
 	struct catnip *catnip = catnip_of(libos);
 
+	netdev_log(catnip->device);
+	net_counters_log(&catnip->net->counters);
 	sched_remove_fast_path(&catnip->context->sched, &catnip->fast_path);
 	catnip_free(catnip);
 }
@@ -239,5 +249,6 @@ const struct libos_ops catnip_ops = {
 	.stop = catnip_stop,
 	.forget = catnip_forget,
 	.socket = catnip_socket,
+	.tell_figures = catnip_tell_figures,
 	.sleep = catnip_sleep,
 };

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+Check that demi_stats(3) explains what demi_stats tells: every layer and every reason of a drop, and
+none that there is not. Speaks TAP.
+
+    tests/docs/figures_test.py [TOP]
+"""
+import pathlib
+import re
+import sys
+
+TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
+PAGE = (TOP / "man/demi_stats.3.scd").read_text()
+COUNTERS = (TOP / "src/net/counters.h").read_text()
+DEVICE = (TOP / "src/netdev/netdev.c").read_text()
+
+
+def entries(text, macro):
+    """NAME of each X(NAME, ...) of a list."""
+    body = re.search(rf"#define {macro}\(X\)((?:.*\\\n)*.*)", text)[1]
+    return re.findall(r"\bX\((\w+), \"([^\"]+)\"", body)
+
+
+def terms(heading):
+    """What a part of the page explains: the words that stand at the start of a line."""
+    part = re.search(rf"^## {heading}\n(.*?)(?=^#)", PAGE, re.M | re.S)[1]
+    return [word.strip("_") for line in re.findall(r"^_.*", part, re.M) for word in line.split(", ")]
+
+
+def outcome(number, name, expected, found):
+    good = expected == found and expected
+    print(f"{'ok' if good else 'not ok'} {number} - {name}")
+    for word in sorted(set(expected) ^ set(found)):
+        print(f"# {'missing' if word in expected else 'is not there'}: {word}")
+    return good
+
+
+reasons = [name.lower() for name, _ in entries((TOP / "src/wire/error.h").read_text(), "WIRE_ERRORS")]
+reasons += [name.lower() for name, _ in entries(COUNTERS, "NET_DROPS")]
+layers = sorted(text for _, text in entries(COUNTERS, "NET_LAYERS"))
+device = sorted(f"device.{name}" for name in re.findall(r'tell\(context, "device", "(\w+)"', DEVICE))
+
+explained = terms("The layers")
+said_layers = re.search(r"^For each of (.*?):$", PAGE, re.M | re.S)[1]
+good = [
+    outcome(1, "reasons of drops", reasons, [word for word in explained if "." not in word]),
+    outcome(2, "layers", layers, sorted(re.findall(r"_(\w+?)_", said_layers))),
+    outcome(3, "figures of the device", device, sorted(terms("The device"))),
+    outcome(4, "figures of a layer", ["LAYER.drops.REASON", "LAYER.rx_bytes", "LAYER.rx_packets",
+                                      "LAYER.tx_bytes", "LAYER.tx_packets"],
+            sorted(word for word in explained if "." in word)),
+]
+print(f"1..{len(good)}")
+sys.exit(not all(good))
