@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures.h"
 #include "process.h"
 #include "token_map.h"
 
@@ -184,6 +185,7 @@ static bool demi_client_poll(struct client_io *io)
 		on_result(io, &io->results[i]);
 	if (io->stalled)
 		retry_stalled(io);
+	figures_print_if_requested(io->workload->options->program);
 	return freed;
 }
 
@@ -233,6 +235,7 @@ static uint32_t take_connects(struct client_io *io)
 	int error = demi_wait_next_n(io->results, DEMI_ECHO_RESULTS, &count, &poll_timeout);
 	uint32_t made = 0;
 
+	figures_print_if_requested(io->workload->options->program);
 	if (process_stop_requests()) {
 		workload_fail(io->workload, "interrupted before every connection was made");
 		return 0;

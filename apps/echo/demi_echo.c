@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures.h"
 #include "process.h"
 
 static void set_variable(const char *name, const char *value)
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
 		return status;
 	tell_library(&options);
 	process_prepare();
+	process_count_reports();
 	int error = demi_init(&args);
 	if (error) {
 		fprintf(stderr, "%s: the library OS does not start: %s\n", options.program,
@@ -45,6 +47,8 @@ int main(int argc, char **argv)
 		status = demi_server_run(&options);
 	else
 		status = client_run(&options, &demi_client_io);
+	if (options.stats)
+		figures_print(options.program);
 	demi_fini();
 	return status;
 }

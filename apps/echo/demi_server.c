@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures.h"
 #include "process.h"
 #include "serving.h"
 #include "token_map.h"
@@ -361,6 +362,7 @@ static int serve(struct server *server)
 		for (int i = 0; !error && i < count; i++)
 			on_result(server, &server->results[i]);
 		retry_stalled(server, now_ns);
+		figures_print_if_requested(server->options->program);
 	}
 	return EXIT_SUCCESS;
 }

@@ -41,6 +41,7 @@ enum option_letter {
 	OPTION_IP = 'I',
 	OPTION_GW = 'G',
 	OPTION_MAC = 'M',
+	OPTION_STATS = 'S',
 	OPTION_QUIET = 'q',
 	OPTION_HELP = 'h',
 	OPTION_VERSION = 'V',
@@ -65,6 +66,7 @@ static const struct option long_options[] = {
 	{"ip", required_argument, NULL, OPTION_IP},
 	{"gw", required_argument, NULL, OPTION_GW},
 	{"mac", required_argument, NULL, OPTION_MAC},
+	{"stats", no_argument, NULL, OPTION_STATS},
 	{NULL, 0, NULL, 0},
 };
 
@@ -87,7 +89,8 @@ static void print_libos_help(void)
 	       "  --dev KIND:NAME    catnip's device, such as tap:demi0 or afxdp:eth1\n"
 	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
-	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n");
+	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
+	       "  --stats            what the library has counted, at the end; on SIGUSR1 always\n");
 }
 
 static void print_help(const struct options *options)
@@ -269,6 +272,9 @@ static int parse_option(struct options *options, int option)
 	case OPTION_VERSION:
 		printf("%s %s\n", options->program, ECHO_VERSION);
 		return EXIT_SUCCESS;
+	case OPTION_STATS:
+		options->stats = true;
+		return -1;
 	default:
 		options->quiet = true;
 		return -1;

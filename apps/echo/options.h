@@ -36,6 +36,7 @@ struct options {
 	const char *mac;
 	char ip[OPTIONS_LIST_BYTES]; /* commas between the elements */
 	char gw[OPTIONS_LIST_BYTES];
+	bool stats; /* print the library's statistics at the end */
 	bool quiet;
 };
 

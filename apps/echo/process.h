@@ -3,6 +3,7 @@
 #ifndef ECHO_PROCESS_H
 #define ECHO_PROCESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -24,6 +25,12 @@ static inline uint64_t process_now_ns(void)
  * limit of open descriptors as far as it goes
  */
 void process_prepare(void);
+
+/** process_count_reports - count SIGUSR1 from now on too */
+void process_count_reports(void);
+
+/** process_report_requested - whether SIGUSR1 came since the last time that this was asked */
+bool process_report_requested(void);
 
 /** process_stop_requests - signals so far: 1 asks for a clean end, 2 for an immediate one. */
 int process_stop_requests(void);

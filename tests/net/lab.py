@@ -321,6 +321,30 @@ def client(address, *options, environment=None, check=True, proto="udp"):
     return json.loads(completed.stdout)
 
 
+def parse_figures(said):
+    """What demi-echo has counted, by name, of the last whole report in what it said; or None."""
+    for report in reversed(said.split("statistics: ")[1:]):
+        figures = dict(re.findall(r"^  (\S+) +(\d+)$", report, re.M))
+        if len(figures) == int(report.split(" ", 1)[0]):
+            return {name: int(value) for name, value in figures.items()}
+    return None
+
+
+def figures(program):
+    """Ask a demi-echo that runs what it has counted so far: those that are not 0, by name."""
+    before = program.errors().count("statistics: ")
+    program.process.send_signal(signal.SIGUSR1)
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        said = program.errors()
+        last = "statistics: " + said.rpartition("statistics: ")[2]
+        result = parse_figures(last) if said.count("statistics: ") > before else None
+        if result is not None:
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"no statistics: {program.errors()[-2000:]}")
+
+
 # ---- streams ----
 
 STREAM_PERIOD = 65521  # a prime, so that no round size falls on it
