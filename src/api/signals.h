@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How a wait that spins notices that a signal handler ran: a handler leaves no trace behind that
- * could be seen without a system call. So once a wait has been idle for a while it blocks
- * signals, asks the kernel from time to time what is pending, and lets that in. A handler that
- * runs in the first moments of a wait counts as having run before it.
+ * could be seen without a system call, and one of our own would be in the way of the program's. So
+ * once a wait has been idle for a while it blocks signals, asks the kernel from time to time what is
+ * pending, and lets that in. A handler that runs in the first moments of a wait counts as having run
+ * before it.
  */
 #ifndef DEMI_API_SIGNALS_H
 #define DEMI_API_SIGNALS_H

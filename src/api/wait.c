@@ -8,9 +8,12 @@
 #include "queue/sga.h"
 #include "queue/wait.h"
 
-/* Idle time before a spinning wait pays for watching signals, and between two looks at them. */
+/*
+ * Idle time before a spinning wait watches signals, and from one system call for that to the next,
+ * whichever waits make them: however the work comes, they are a few hundred in a second at most.
+ */
 #define SIGNALS_AFTER_NS (100 * NS_PER_US)
-#define SIGNALS_EVERY_NS (20 * NS_PER_US)
+#define SIGNALS_EVERY_NS (10000 * NS_PER_US)
 /*
  * A wait that spins sleeps all the same after this time when the kernel's threads work for it: where
  * every CPU spins they would get one only at the next tick, milliseconds later.
@@ -45,7 +48,6 @@ static int timeout_to_ns(const struct timespec *timeout, uint64_t *ns_out)
 
 struct idle {
 	uint64_t since_ns;
-	uint64_t signals_at_ns; /* next look at signals */
 	struct signal_guard guard;
 };
 
@@ -71,6 +73,24 @@ static bool should_sleep(const struct runtime *runtime, uint64_t idle_ns)
 }
 
 /*
+ * A wait that spins: hold signals back, and from then on let in what has come. Return: 0, or -EINTR
+ * when a handler ran.
+ */
+static int watch_signals(struct runtime *runtime, struct idle *idle, uint64_t now_ns)
+{
+	runtime->signals_at_ns = now_ns + SIGNALS_EVERY_NS;
+	if (!idle->guard.blocked) {
+		signal_guard_block(&idle->guard);
+		return 0;
+	}
+	if (!signal_guard_deliver(&idle->guard))
+		return 0;
+	/* Where one signal is, another often follows: the next wait need not be late for it. */
+	runtime->signals_at_ns = 0;
+	return -EINTR;
+}
+
+/*
  * Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. What @look returned
  * if it was asked again, 0, or -EINTR.
  */
@@ -81,14 +101,16 @@ static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, v
 	uint64_t idle_ns = now_ns - idle->since_ns;
 	bool sleeps = should_sleep(runtime, idle_ns);
 
-	if (!sleeps && (idle_ns < SIGNALS_AFTER_NS || now_ns < idle->signals_at_ns))
-		return 0;
-	idle->signals_at_ns = now_ns + SIGNALS_EVERY_NS;
+	if (!sleeps) {
+		if (idle_ns < SIGNALS_AFTER_NS || now_ns < runtime->signals_at_ns)
+			return 0;
+		return watch_signals(runtime, idle, now_ns);
+	}
 	if (!idle->guard.blocked)
 		signal_guard_block(&idle->guard);
 	if (signal_guard_deliver(&idle->guard))
 		return -EINTR;
-	if (!sleeps || sched_has_ready(&runtime->context.sched))
+	if (sched_has_ready(&runtime->context.sched))
 		return 0;
 	/* The looks so far were content with little; nothing wakes us for what they passed over. */
 	found = look(runtime, wait, WAIT_LOOK_TO_SLEEP);
@@ -118,7 +140,6 @@ static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_
 	int found;
 
 	idle.since_ns = now_ns;
-	idle.signals_at_ns = 0;
 	idle.guard.blocked = false;
 	runtime->waits_without_poll = 0;
 	for (;;) {
