@@ -4,6 +4,7 @@
  * receives the same datagram without end and drops what is sent.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <arpa/inet.h>
@@ -25,12 +26,15 @@ static void must(bool condition)
 		abort();
 }
 
-static int start(void)
+/* @burst: datagrams that are there at each look */
+static int start(uint64_t burst)
 {
+	char device[64];
 	int error;
 
+	snprintf(device, sizeof(device), "null:port=7,bytes=64,burst=%u", (unsigned int)burst);
 	setenv("LIBOS", "catnip", 1);
-	setenv("DEMI_NET_DEV", "null:port=7,bytes=64", 1);
+	setenv("DEMI_NET_DEV", device, 1);
 	setenv("DEMI_NET_IP", "10.80.0.1/24", 1);
 	error = -demi_init(NULL);
 	unsetenv("LIBOS");
@@ -52,10 +56,9 @@ static int set_up(void **state_out, uint64_t argument)
 	demi_qtoken_t token;
 	int error;
 
-	(void)argument;
 	if (!echo)
 		return -ENOMEM;
-	error = start();
+	error = start(argument);
 	if (error) {
 		free(echo);
 		return error;
@@ -112,8 +115,18 @@ const struct micro datagram_micros[] = {
 	 .unit = "ns",
 	 .goal_kind = GOAL_VALUE,
 	 .goal = ECHO_NS_MAX,
+	 .argument = 32,
 	 .counted = 64000,
 	 .counter = "datagram received and echoed, 64 B",
+	 .set_up = set_up,
+	 .run = run,
+	 .tear_down = tear_down},
+	{.name = "datagram/echo-alone",
+	 .label = "the same, each datagram alone",
+	 .unit = "ns",
+	 .argument = 1,
+	 .counted = 64000,
+	 .counter = "datagram received and echoed alone, 64 B",
 	 .set_up = set_up,
 	 .run = run,
 	 .tear_down = tear_down},

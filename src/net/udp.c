@@ -313,10 +313,9 @@ static void give(struct udp_socket *socket, const struct arrival *arrival, struc
 	deliver(socket, buf, is_frame);
 }
 
-void udp_give(struct udp_socket *socket, struct buf *buf, const struct sockaddr_in *source)
+void udp_give(struct udp_socket *socket, struct buf *buf)
 {
 	buf->next = NULL;
-	buf->source.ipv4 = *source;
 	frame_give(socket->net->heap, buf);
 	deliver(socket, buf, true);
 }

@@ -36,7 +36,7 @@ static inline void udp_forget_fast(struct udp_socket *socket)
 	socket->path.generation = 0;
 }
 
-/** udp_give - a datagram to a socket: @buf is a frame, its data and length the payload */
-void udp_give(struct udp_socket *socket, struct buf *buf, const struct sockaddr_in *source);
+/** udp_give - a datagram to a socket: @buf is a frame, its data and length the payload, with source */
+void udp_give(struct udp_socket *socket, struct buf *buf);
 
 #endif /* DEMI_NET_UDP_FAST_H */

@@ -4,7 +4,9 @@
  * without end, as fast as it is asked, and drops what is sent. It plays one peer, which answers
  * questions for its link address, so that what the stack sends goes all the way.
  *
- *	null:port=7,bytes=64
+ *	null:port=7,bytes=64,burst=32
+ *
+ * A burst of 1 is what a link without load gives: every datagram alone.
  *
  * The datagrams go to our first address, which they learn from set_addresses.
  */
@@ -33,6 +35,7 @@ struct null_device {
 	struct netdev netdev;
 	uint16_t port;
 	uint16_t bytes;    /* of payload */
+	uint16_t burst;    /* frames that are there at each look */
 	bool has_question; /* an ARP request that is to be answered */
 	struct arp_packet question;
 	uint32_t frame_length; /* 0: we have no address yet */
@@ -114,6 +117,8 @@ static unsigned int null_rx_burst(struct netdev *device, struct buf **frames, un
 	}
 	if (unlikely(null->frame_length == 0))
 		return 0;
+	if (room > null->burst)
+		room = null->burst;
 	for (; count < room; count++) {
 		struct buf *buf = netdev_alloc(device);
 
@@ -202,14 +207,15 @@ static bool parse_number(const char **at, const char *name, unsigned long min, u
 	return true;
 }
 
-/* "port=7,bytes=64" */
+/* "port=7,bytes=64,burst=32" */
 static int parse(struct null_device *null, const char *arguments)
 {
 	const char *at = arguments;
 
 	while (*at) {
 		if (!parse_number(&at, "port=", 1, UINT16_MAX, &null->port) &&
-		    !parse_number(&at, "bytes=", 0, BYTES_MAX, &null->bytes))
+		    !parse_number(&at, "bytes=", 0, BYTES_MAX, &null->bytes) &&
+		    !parse_number(&at, "burst=", 1, NETDEV_BURST_MAX, &null->burst))
 			return -EINVAL;
 	}
 	return 0;
@@ -226,12 +232,13 @@ int null_open(struct netdev **device_out, const char *arguments,
 		return -ENOMEM;
 	null->port = PORT_DEFAULT;
 	null->bytes = BYTES_DEFAULT;
+	null->burst = NETDEV_BURST_MAX;
 	snprintf(null->netdev.name, sizeof(null->netdev.name), "null");
 	error = parse(null, arguments);
 	if (error)
-		log_error("net.dev: \"null:%s\": give port=1..65535 and bytes=0..%d, as in "
-			  "null:port=7,bytes=64",
-			  arguments, BYTES_MAX);
+		log_error("net.dev: \"null:%s\": give port=1..65535, bytes=0..%d and burst=1..%u, "
+			  "as in null:port=7,bytes=64",
+			  arguments, BYTES_MAX, NETDEV_BURST_MAX);
 	else
 		error = netdev_init(&null->netdev, &null_ops, options->heap, 2048, 64,
 				    options->config->net.frames, sizeof(struct buf),

@@ -144,7 +144,7 @@ static struct station *receiver_of(const struct sim_link *link, const struct sta
 void sim_forward(struct station *from, struct sim_frame *frame, uint64_t depart_ns)
 {
 	struct sim_link *link = from->link;
-	uint32_t length = frame->length;
+	const uint32_t length __attribute__((unused)) = frame->length; /* for the assertion */
 	struct station *only;
 
 	if (link->options.filter && !link->options.filter(link->options.filter_context,

@@ -60,8 +60,8 @@ static inline struct ip_address ip_address_v4(uint32_t host)
 	struct ip_address address = {{0}};
 
 	store_be64(address.bytes, 0);
-	store_be32(address.bytes + 8, IP_MAPPED_PREFIX);
-	store_be32(address.bytes + 12, host);
+	/* At once: who reads all eight bytes soon does not wait for two stores. */
+	store_be64(address.bytes + 8, (uint64_t)IP_MAPPED_PREFIX << 32 | host);
 	return address;
 }
 

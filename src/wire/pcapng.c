@@ -66,7 +66,10 @@ static void put_option(struct writer *writer, enum option option, const void *da
 
 static void put_text(struct writer *writer, enum option option, const char *text)
 {
-	put_option(writer, option, text, strnlen(text, PCAPNG_TEXT_BYTES_MAX));
+	size_t length = strlen(text);
+
+	put_option(writer, option, text,
+		   length < PCAPNG_TEXT_BYTES_MAX ? length : PCAPNG_TEXT_BYTES_MAX);
 }
 
 static struct writer block_begin(void *buffer, size_t room, enum block type)
