@@ -11,7 +11,7 @@ help:
 	@echo 'make test     install what is missing, then every check and every test'
 	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
 	@echo '                SEEDS=N            how many seeds each randomised test tries'
-	@echo '                FUZZ_SECONDS=N     how long each fuzzer runs; 60'
+	@echo '                FUZZ_SECONDS=N     how long a fuzzer runs, one without state half of it; 60'
 	@echo 'make sim      whole stacks on simulated links, and TCP by script; SEEDS=N, 2000'
 	@echo '                GUESSES=N          how often attackers guess, and SYNs flood; 200000'
 	@echo 'make bench    build, and measure; BENCH_ARGS="..." goes to the program'

@@ -11,12 +11,19 @@
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 
-# The fuzzers among the tests are led by the coverage of the library's own code.
 build_asan() {
 	CC=clang CXX=clang++ configure asan --buildtype=debugoptimized -Db_lto=false \
-		-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \
+		-Db_sanitize=address,undefined -Db_lundef=false \
 		-Dtests=enabled -During=enabled -Ddpdk=enabled -Dxdp=enabled -Dapps=enabled -Dman=disabled
 	compile asan
+}
+
+# The fuzzers are led by the coverage of the library's own code, which the tests need not bear.
+build_fuzz() {
+	CC=clang CXX=clang++ configure fuzz --buildtype=debugoptimized -Db_lto=false \
+		-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true -Dtests=disabled \
+		-During=disabled -Ddpdk=enabled -Dxdp=enabled -Dapps=disabled -Dman=disabled
+	ninja -C build/fuzz fuzzers
 }
 
 # Everything that may be left out is left out.
@@ -150,16 +157,20 @@ gcc_tests() {
 	test_step gcc "${TEST_FILTER:-.}"
 }
 
-# The fuzzers run for FUZZ_SECONDS each, two at a time, and apart, so that no other test waits.
 asan_tests() {
-	local filter="(?=.*(?:${TEST_FILTER:-.}))"
 	step 'build: asan, ubsan' build_asan
-	if [[ -n $(names_matching build/asan "^(?!fuzz/)$filter") ]]; then
-		test_step asan "^(?!fuzz/)$filter" --timeout-multiplier 4
+	if [[ -n $(names_matching build/asan "${TEST_FILTER:-.}") ]]; then
+		test_step asan "${TEST_FILTER:-.}" --timeout-multiplier 4
 	fi
-	if [[ -n $(names_matching build/asan "^(?=fuzz/)$filter") ]]; then
-		label='asan fuzz' test_step asan "^(?=fuzz/)$filter" --num-processes 2
-	fi
+}
+
+# For a time that FUZZ_SECONDS says each (tests/fuzz/run.sh), as many at a time as there are
+# processors, and apart, so that no other test waits.
+fuzz_tests() {
+	find tests/fuzz/corpus -mindepth 1 -maxdepth 1 -printf 'fuzz/%f\n' |
+		grep -qP -- "${TEST_FILTER:-.}" || return 0
+	step 'build: fuzzers' build_fuzz
+	test_step fuzz "^(?=fuzz/)(?=.*(?:${TEST_FILTER:-.}))" --num-processes "$(nproc)"
 }
 
 minimal_tests() {
@@ -178,10 +189,12 @@ main() {
 		step 'lint: gcc -Werror' build_strict gcc
 		gcc_tests
 		asan_tests
+		fuzz_tests
 	else
 		lint_steps
 		gcc_tests
 		asan_tests
+		fuzz_tests
 		tap_step install tests/install/install_test.sh
 		minimal_tests
 	fi

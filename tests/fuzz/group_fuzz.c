@@ -134,56 +134,21 @@ static void join_or_leave(unsigned int number)
 	must(group_is_member(rig.net, &group) == host.is_in[number]);
 }
 
-static void ask_v4(const uint8_t *message, size_t length)
+static void ask(bool v6, const uint8_t *message, size_t length)
 {
-	uint8_t frame[ETH_HEADER_BYTES + IPV4_HEADER_BYTES + 255];
-	const struct eth_header eth = {
-		.destination = {{1, 0, 0x5e, 0, 0, 1}},
-		.source = {{2, 0, 0, 0, 0, 9}},
-		.type = ETH_TYPE_IPV4,
-	};
-	const struct ipv4_header header = {
-		.source = V4(10, 0, 0, 1),
-		.destination = V4(224, 0, 0, 1),
-		.total_bytes = (uint16_t)(IPV4_HEADER_BYTES + length),
-		.ttl = 1,
-		.protocol = IPPROTO_IGMP,
-	};
-	uint8_t *at = frame + ETH_HEADER_BYTES;
-
-	eth_emit(frame, ETH_HEADER_BYTES, &eth);
-	must(ipv4_emit(at, IPV4_HEADER_BYTES, &header) == IPV4_HEADER_BYTES);
-	if (length)
-		memcpy(at + IPV4_HEADER_BYTES, message, length);
-	mend(at + IPV4_HEADER_BYTES, length, 2, 0);
-	rig_receive(frame, ETH_HEADER_BYTES + IPV4_HEADER_BYTES + length, 0);
-}
-
-static void ask_v6(const uint8_t *message, size_t length)
-{
-	uint8_t frame[ETH_HEADER_BYTES + IPV6_HEADER_BYTES + 255];
-	const struct eth_header eth = {
-		.destination = {{0x33, 0x33, 0, 0, 0, 1}},
-		.source = {{2, 0, 0, 0, 0, 9}},
-		.type = ETH_TYPE_IPV6,
-	};
-	const struct ipv6_header header = {
-		.source = ip_address_v6_halves(0xfe80000000000000, 9),
-		.destination = IPV6_ALL_NODES,
-		.payload_bytes = (uint16_t)length,
-		.next_header = IPPROTO_ICMPV6,
-		.hop_limit = 1,
-	};
-	uint8_t *at = frame + ETH_HEADER_BYTES;
-
-	eth_emit(frame, ETH_HEADER_BYTES, &eth);
-	must(ipv6_emit(at, IPV6_HEADER_BYTES, &header) == IPV6_HEADER_BYTES);
-	if (length)
-		memcpy(at + IPV6_HEADER_BYTES, message, length);
-	mend(at + IPV6_HEADER_BYTES, length, 2,
-	     checksum_pseudo(&header.source, &header.destination, IPPROTO_ICMPV6,
-			     (uint32_t)length));
-	rig_receive(frame, ETH_HEADER_BYTES + IPV6_HEADER_BYTES + length, 0);
+	if (v6)
+		rig_receive_message(
+			&(struct ipv6_header){.source = ip_address_v6_halves(0xfe80000000000000, 9),
+					      .destination = IPV6_ALL_NODES,
+					      .next_header = IPPROTO_ICMPV6,
+					      .hop_limit = 1},
+			message, length);
+	else
+		rig_receive_message(&(struct ipv6_header){.source = V4(10, 0, 0, 1),
+							  .destination = V4(224, 0, 0, 1),
+							  .next_header = IPPROTO_IGMP,
+							  .hop_limit = 1},
+				    message, length);
 }
 
 /*
@@ -219,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		if (length > size)
 			length = (unsigned int)size;
-		(action & 1 ? ask_v6 : ask_v4)(data, length);
+		ask(action & 1, data, length);
 		data += length;
 		size -= length;
 		check_rate(begin_ns);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Write the first corpora of the targets net_input, reassembly, group and tcp_pair: conversations.
+"""Write the first corpora of the targets that are not about one packet alone, and of the newest.
 
 net_corpus.py DIRECTORY: one file for each, in DIRECTORY/net_input and so on. What it makes is
 checked in; run it again when a target's form of input changes.
@@ -119,7 +119,10 @@ def step(ms):
 
 
 def action(peer, size, ms=0):
-    return struct.pack("<HH", 0x8000 | size // 17 << 3 | peer, step(ms))
+    """From both sockets, @size rounded up to what an action can say."""
+    shift = max((size - 1).bit_length() - 8, 0)
+    word = 0x8000 | min(shift, 7) << 12 | (size - 1 >> shift) << 4 | peer
+    return struct.pack("<HHHH", word, step(ms), word | 8, 0)
 
 
 def start(choice=MEND, more=ECHO):
@@ -215,7 +218,7 @@ def net_input():
         frame(arp(1, OTHER, "0.0.0.0", bytes(6), "10.0.0.2", ALL), 9000) + \
         frame(arp(1, OTHER, "10.0.0.2", bytes(6), "10.0.0.2", ALL), 500)
     yield "talk", start() + action(0, 100) + frame(ARP_REPLY, 1) + frame(datagram(b"hello"), 5) + \
-        frame(datagram(b"x" * 1000), 5) + action(0, 3000, 100) + action(0, 66000)
+        frame(datagram(b"x" * 1000), 5) + action(0, 3000, 100) + action(0, 65536)
     yield "talk6", start() + action(1, 100) + frame(advertisement(), 1) + \
         frame(datagram6(b"hello"), 5) + action(1, 3000, 100) + frame(datagram6(b"x" * 1200))
     yield "queued", start(MEND | QUEUE) + frame(ARP_REQUEST) + \
@@ -323,6 +326,66 @@ def options():
     yield "mapped", b"::ffff:10.0.0.2/120\n::ffff:10.0.0.1\n::/0 via fe80::1\n"
 
 
+def headers():
+    yield "ipv4", HOST + PEER + b"\x08\0"
+    yield "tagged", HOST + PEER + b"\x81\0\x20\x05\x86\xdd"
+    yield "twice_tagged", HOST + PEER + b"\x81\0\0\5\x81\0\0\6\x08\0"
+    yield "provider", HOST + PEER + b"\x88\xa8\0\5\x81\0\0\6\x08\0"
+    yield "length", ALL + PEER + b"\0\x2e\x42\x42\3" + bytes(43)
+    yield "from_group", HOST + ALL + b"\x08\6"
+
+
+def datagrams():
+    yield "v4", udp("10.0.0.1", "10.0.0.2", PEER_PORT, PORT, b"hello")
+    yield "v6", udp("fe80::1", "fe80::2", PEER_PORT, PORT, b"hello!")
+    yield "empty", udp("10.0.0.1", "10.0.0.2", PEER_PORT, PORT, b"")
+    yield "padded", udp("10.0.0.1", "10.0.0.2", PEER_PORT, PORT, b"hello") + bytes(13)
+    yield "without_checksum", struct.pack("!HHHH", PEER_PORT, PORT, 12, 0) + b"four"
+    yield "too_long", struct.pack("!HHHH", PEER_PORT, PORT, 1000, 0) + bytes(100)
+
+
+def query():
+    for name, code, group, more in (("v1", 0, "0.0.0.0", b""), ("v2", 100, "239.1.2.3", b""),
+                                    ("v3", 20, "0.0.0.0", bytes([2, 125, 0, 0])),
+                                    ("v3_sources", 0xFF, "239.1.2.3",
+                                     bytes([10, 125, 0, 2]) + ip("10.0.0.3") + ip("10.0.0.4"))):
+        yield "igmp_" + name, icmp(bytes([0x11, code, 0, 0]) + ip(group) + more)
+    for name, code, group, more in (("v1", 1000, "ff02::1234", b""),
+                                    ("v2", 0x8FFF, "::", bytes([2, 125, 0, 0])),
+                                    ("v2_sources", 100, "ff05::5",
+                                     bytes([10, 125, 0, 1]) + ip("fd00::3"))):
+        yield "mld_" + name, bytes([130, 0, 0, 0]) + struct.pack("!HH", code, 0) + ip(group) + more
+
+
+def device():
+    for number, text in enumerate((
+            "dpdk:net_memif0,role=client,id=0,socket=/run/memif.sock\n--no-huge -m 64",
+            "dpdk:net_memif0,zero-copy=yes", "dpdk:0000:01:00.0\n--log-level=*:debug",
+            "dpdk:net_ring0\n-l 0 --proc-type=primary --file-prefix x\t--telemetry -a 01:00.0",
+            "afxdp:veth0", "afxdp:veth0,queue=1,queues=2,mode=copy", "afxdp:veth0,mode=zero-copy",
+            "afxdp:a-name-that-is-too-long", "tap:demi0", "tap:demi%d", "loop:", "loop:pair",
+            "sim:", "sim:link,loss=1000,seed=7,delay_ns=50000", "null:", "null:port=7,bytes=64",
+            "sim:link,bandwidth=1000000000,queue_frames=8,queue_bytes=9000,reorder=1,reorder_ns=2",
+            "sim:jitter_ns=1,duplicate=1000000,corrupt=3,truncate=4,flight_max=65536,checksum=1",
+            "sim:asynchronous_tx=1,refuses=1", "sim:seed=18446744073709551616", "pci:", "")):
+        yield "%02d" % number, text.encode()
+
+
+def pmtu():
+    def record(number, word, flags=0, place=0, change=0):
+        return struct.pack("!BHBB", number | flags, word, place, change)
+
+    six, time, forged, other = 4, 8, 16, 32
+    yield "lower", b"".join(record(0, mtu) for mtu in (1492, 1400, 1450, 576, 68, 0, 9000))
+    yield "lower6", b"".join(record(1, mtu, six) for mtu in (1492, 1400, 1450, 1280, 1279, 0))
+    yield "expire", record(0, 1000) + record(1, 1300, six) + record(0, 599, time) + \
+        record(0, 900) + record(0, 1, time) + record(0, 599, time) + record(2, 0)
+    yield "others", b"".join(record(n % 4, 1500 - n, six * (n // 4)) for n in range(8))
+    yield "forged", b"".join(record(2, 1400 - n, forged, n, 0xFF) for n in range(32))
+    yield "forged6", b"".join(record(2, 1400 - n, forged | six, n, 0xFF) for n in range(52))
+    yield "unreachable", record(3, 1000, other) + record(3, 1300, other | six)
+
+
 DELIVER, DROP, DUPLICATE, REORDER, MUTATE, INJECT, TIME, PUSH, TAKE, SHUTDOWN, CLOSE, ABORT, \
     CONNECT, EXCHANGE, SETTING, ICMP = range(16)
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -422,8 +485,11 @@ def tcp_pair():
 
 
 def main():
-    for make in (net_input, reassembly, group, options, tcp_pair):
-        directory = pathlib.Path(sys.argv[1]) / make.__name__
+    makers = {make.__name__: make
+              for make in (device, group, net_input, options, pmtu, query, reassembly, tcp_pair)}
+    makers.update(eth=headers, udp=datagrams)
+    for name, make in makers.items():
+        directory = pathlib.Path(sys.argv[1]) / name
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in make():
             (directory / name).write_bytes(data)

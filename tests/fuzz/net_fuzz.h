@@ -7,11 +7,14 @@
 #ifndef DEMI_TESTS_FUZZ_NET_FUZZ_H
 #define DEMI_TESTS_FUZZ_NET_FUZZ_H
 
+#include "blocks.h"
 #include "wire_fuzz.h"
 
 #include "net/group.h"
 #include "net/icmp.h"
+#include "net/ip.h"
 #include "net/neighbour_table.h"
+#include "net/tcp/tcp.h"
 #include "net/udp.h"
 #include "wire/arp.h"
 #include "wire/eth.h"
@@ -32,6 +35,7 @@
 #define RIG_KEEPS 16u /* frames, when the device sends later */
 #define RIG_NEIGHBOURS 16u
 #define RIG_PENDING 4u
+#define RIG_CONNECTIONS 64u
 #define RIG_REASSEMBLY_BYTES (512u << 10)
 
 struct rig_options {
@@ -54,6 +58,7 @@ static struct rig {
 	struct buf *kept[RIG_KEEPS];
 	unsigned int kept_count;
 	unsigned int bursts;
+	unsigned int blocks; /* large ones of those that outlive an input */
 	uint64_t now_ns;
 	uint64_t sent;
 	/* Told of each packet that is sent, from its IP header on; NULL: nobody is. */
@@ -267,6 +272,7 @@ static inline void rig_begin(const struct rig_options *options)
 		must(sched_init(&rig.sched, SECOND_NS) == 0);
 	}
 	rig.options = *options;
+	rig.blocks = blocks_used();
 	rig.bursts = 0;
 	rig.sent = 0;
 	rig.now_ns = SECOND_NS;
@@ -285,7 +291,7 @@ static inline void rig_begin(const struct rig_options *options)
 
 static inline struct net_options rig_net_options(void)
 {
-	return (struct net_options){
+	struct net_options options = {
 		.device = &rig.device,
 		.heap = rig.heap,
 		.sched = &rig.sched,
@@ -302,6 +308,11 @@ static inline struct net_options rig_net_options(void)
 		.icmp_rate = 1000,
 		.socket_bytes_max = 64u << 10,
 	};
+
+	tcp_defaults(&options.tcp);
+	/* Their table is made and looked through for each input. */
+	options.tcp.connections_max = RIG_CONNECTIONS;
+	return options;
 }
 
 static inline void rig_create_net(void)
@@ -330,6 +341,7 @@ static inline void rig_end(void)
 	must(heap_frames_free(rig.device.shells) == RIG_FRAMES);
 	netdev_fini(&rig.device);
 	must(heap_is_empty(rig.heap));
+	must(blocks_used() == rig.blocks);
 }
 
 /* ---- Time, and what holds at any time ---- */
@@ -406,6 +418,45 @@ static inline void rig_receive(const uint8_t *data, size_t length, size_t split)
 	rig.arriving = buf;
 	rig_poll(rig.now_ns);
 	must(!rig.arriving);
+}
+
+/*
+ * A message of ICMP, ICMPv6 or IGMP that arrives, its checksum mended. @header says addresses,
+ * protocol and hop limit, of both versions of IP.
+ */
+static inline void rig_receive_message(const struct ipv6_header *header, const uint8_t *message,
+				       size_t length)
+{
+	static const struct eth_address peer = {{2, 0, 0, 0, 0, 9}};
+	static uint8_t frame[ETH_HEADER_BYTES + RIG_MTU];
+	bool is_v6 = !ip_address_is_v4(&header->source);
+	struct eth_header eth = {rig.device.caps.mac, peer,
+				 .type = is_v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4};
+	size_t at = ETH_HEADER_BYTES + (is_v6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES);
+	struct ipv6_header with_length = *header;
+
+	must(length <= sizeof(frame) - at);
+	if (ip_address_is_multicast(&header->destination))
+		eth.destination = eth_address_of_group(&header->destination);
+	eth_emit(frame, ETH_HEADER_BYTES, &eth);
+	with_length.payload_bytes = (uint16_t)length;
+	if (is_v6)
+		ipv6_emit(frame + ETH_HEADER_BYTES, IPV6_HEADER_BYTES, &with_length);
+	else
+		ipv4_emit(
+			frame + ETH_HEADER_BYTES, IPV4_HEADER_BYTES,
+			&(struct ipv4_header){.source = header->source,
+					      .destination = header->destination,
+					      .total_bytes = (uint16_t)(IPV4_HEADER_BYTES + length),
+					      .ttl = header->hop_limit,
+					      .protocol = header->next_header});
+	if (length)
+		memcpy(frame + at, message, length);
+	mend(frame + at, length, 2,
+	     is_v6 ? checksum_pseudo(&header->source, &header->destination, header->next_header,
+				     (uint32_t)length)
+		   : 0);
+	rig_receive(frame, at + length, 0);
 }
 
 #endif /* DEMI_TESTS_FUZZ_NET_FUZZ_H */

@@ -13,7 +13,7 @@
 #define PORT 7u
 #define PEER_PORT 9u
 #define ACTION 0x8000u
-#define PUSH_BYTES_MAX 70000u
+#define PUSH_BYTES_MAX 65536u /* more than any datagram has */
 #define HELD_MAX 64u
 #define HOUR_NS (3600 * SECOND_NS)
 
@@ -215,26 +215,33 @@ static void app_end(void)
 	must(heap_free(rig.heap, app.payload) == 0);
 }
 
-/* What the application does, by the bits of @action: who to, and how much. */
+/*
+ * What the application does, by the bits of @action: who to (3), from which socket (1), and how much:
+ * up to 64 KiB, in 8 bits and by how many powers of two they are more, so that most is short.
+ */
 static void act(unsigned int action)
 {
 	const struct ip_address peers[] = {
 		V4(10, 0, 0, 1),
 		V6(1),
-		V4(10, 0, 0, (action >> 3) % 256),
-		V6(action >> 3),
+		V4(10, 0, 0, (action >> 4) % 256),
+		V6(action >> 4),
 		V4(239, 1, 2, 3),
 		ip_address_v6_halves(0xff02000000000000, 0x1234),
 		V4(192, 0, 2, 1),
 		V4(10, 0, 0, 2),
 	};
-	uint32_t length = (action >> 3) * 17 + 1;
+	unsigned int shift = action >> 12 == 7 ? 8 : action >> 12;
+	uint32_t length = ((action >> 4) % 256 + 1) << shift;
 
-	if (length > PUSH_BYTES_MAX)
-		length = PUSH_BYTES_MAX;
-	push(&app.open, app.payload, length, &peers[action % 8], PORT);
-	push(&app.connected, app.payload, length, NULL, 0);
-	icmp_echo_send(rig.net, &peers[action % 8], 1, (uint16_t)action, length % 2000);
+	if (action & 8) {
+		push(&app.connected, app.payload, length, NULL, 0);
+		/* As short as most are, or in fragments. */
+		icmp_echo_send(rig.net, &peers[action % 8], 1, (uint16_t)action,
+			       length < RIG_MTU ? length % 64 : 2000);
+	} else {
+		push(&app.open, app.payload, length, &peers[action % 8], PORT);
+	}
 }
 
 /* ---- One input ---- */

@@ -54,6 +54,7 @@ static void start(const struct catnip_options *options, const struct config *con
 
 	catnip_options_fill(&net_options, options, config);
 	net_options.neighbours_max = RIG_NEIGHBOURS;
+	net_options.tcp.connections_max = RIG_CONNECTIONS;
 	error = net_create(&rig.net, &net_options);
 	if (error) {
 		must(error == -EINVAL);

@@ -13,8 +13,6 @@
 #define FRAGMENT_BYTES_MAX 1400u
 #define SKIP_BYTES 8u
 #define CONGESTED 3u
-/* What is done for each byte is not worth following. */
-#define NO_COVERAGE __attribute__((no_sanitize("coverage")))
 
 enum flag { /* above the packet's two bits */
 	    FLAG_LAST = 4,

@@ -18,6 +18,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What a target itself does for each byte is not worth following. */
+#define NO_COVERAGE __attribute__((no_sanitize("coverage")))
+
 #define must(condition) ((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
 
 static inline _Noreturn void fuzz_fail(const char *condition, const char *file, int line)
