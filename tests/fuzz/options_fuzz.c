@@ -9,19 +9,7 @@
 #include <errno.h>
 
 #include "libos/catnip/options.h"
-
-static void take_line(const uint8_t **data, size_t *size, char *text, size_t room)
-{
-	const uint8_t *end = *size ? memchr(*data, '\n', *size) : NULL;
-	size_t length = end ? (size_t)(end - *data) : *size;
-	size_t kept = length < room ? length : room - 1;
-
-	if (kept)
-		memcpy(text, *data, kept);
-	text[kept] = '\0';
-	*data += length + (end != NULL);
-	*size -= length + (end != NULL);
-}
+#include "text_fuzz.h"
 
 static void check_addresses(const struct catnip_options *options)
 {
