@@ -13,21 +13,10 @@
 #include "base/log.h"
 #include "netdev/afxdp_maps.h"
 #include "netdev/steer_object.h" /* made from steer.bpf.c by the build */
+#include "netdev/xdp_log.h"
 
 /* For a moment there are those that go and those that come. */
 #define KNOWN_MAX (STEER_ADDRESSES_MAX / 2)
-
-static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-	char line[256];
-	int length = vsnprintf(line, sizeof(line), format, arguments);
-
-	if (level != LIBBPF_DEBUG && length > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		log_debug("%s", line);
-	}
-	return length;
-}
 
 static int refuse(const char *name, const char *what, int error)
 {
@@ -45,12 +34,12 @@ static int refuse(const char *name, const char *what, int error)
 
 static int load_program(struct steer *steer, const char *name)
 {
-	libbpf_print_fn_t print = libbpf_set_print(log_libbpf);
 	int error;
 
+	xdp_log_begin();
 	steer->object = bpf_object__open_mem(steer_object, sizeof(steer_object), NULL);
 	error = steer->object ? bpf_object__load(steer->object) : -errno;
-	libbpf_set_print(print);
+	xdp_log_end();
 	if (error)
 		return refuse(name, "load the XDP program", error);
 	steer->sockets = bpf_object__find_map_fd_by_name(steer->object, "steer_sockets");

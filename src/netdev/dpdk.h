@@ -121,6 +121,11 @@ bool dpdk_pci_is_there(const char *address);
  */
 void dpdk_pci_say_why_not(const char *name, const char *address, const char *said);
 
+/* ---- why there is no AF_XDP (dpdk_af_xdp.c) ---- */
+
+/** dpdk_af_xdp_say_why_not - log it when this is a net_af_xdp, else false; @said: DPDK's own words */
+bool dpdk_af_xdp_say_why_not(const struct dpdk_device *device, const char *said);
+
 /* ---- what the EAL is started with (dpdk_args.c) ---- */
 
 #define DPDK_ARGUMENTS_MAX 64u
@@ -148,7 +153,10 @@ bool dpdk_arguments_have(const char *args, const char *options);
 /** dpdk_log_open - lead DPDK's messages to ours; 0 or -errno */
 int dpdk_log_open(void);
 
-/** dpdk_log_collect - from now on keep errors for dpdk_log_collected, instead of writing them */
+/**
+ * dpdk_log_collect - from now on keep errors for dpdk_log_collected, instead of writing them; what
+ * libraries of its drivers say is for debugging only
+ */
 void dpdk_log_collect(void);
 
 /**

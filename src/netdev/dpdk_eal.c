@@ -214,6 +214,8 @@ static void say_why_no_device(const struct dpdk_device *device, const char *name
 
 	if (error == -EEXIST)
 		log_error("%s: this process uses %s already", device->netdev.name, name);
+	else if (dpdk_af_xdp_say_why_not(device, said))
+		return;
 	else if (device->is_vdev)
 		log_error("%s: DPDK makes no such device: %s; give a name that begins with its "
 			  "driver's, what the driver knows, and see what this user may do; as in "

@@ -11,11 +11,15 @@
 
 #include "base/log.h"
 #include "netdev/dpdk.h"
+#ifdef DEMI_HAVE_XDP
+#include "netdev/xdp_log.h"
+#endif
 
 /* There is one stream in a process. What it guards, its own lock does: drivers have threads. */
 static struct {
 	FILE *stream;
 	bool collects;
+	bool is_silent; /* what libraries of drivers write */
 	char text[320];
 } messages;
 
@@ -60,6 +64,22 @@ static ssize_t write_lines(void *cookie, const char *text, size_t bytes)
 	return (ssize_t)bytes;
 }
 
+/* Those of net_af_xdp write by themselves. */
+static void silence_libraries(bool silent)
+{
+#ifdef DEMI_HAVE_XDP
+	if (silent == messages.is_silent)
+		return;
+	messages.is_silent = silent;
+	if (silent)
+		xdp_log_begin();
+	else
+		xdp_log_end();
+#else
+	(void)silent;
+#endif
+}
+
 int dpdk_log_open(void)
 {
 	cookie_io_functions_t functions = {.write = write_lines};
@@ -79,6 +99,7 @@ void dpdk_log_collect(void)
 	flockfile(messages.stream);
 	messages.text[0] = '\0';
 	messages.collects = true;
+	silence_libraries(true);
 	funlockfile(messages.stream);
 }
 
@@ -88,6 +109,7 @@ const char *dpdk_log_collected(const char *otherwise)
 		return otherwise;
 	flockfile(messages.stream);
 	messages.collects = false;
+	silence_libraries(false);
 	funlockfile(messages.stream);
 	return messages.text[0] ? messages.text : otherwise;
 }

@@ -75,8 +75,10 @@ static void plan_offloads(struct dpdk_plan *plan)
 
 static int plan_error(const struct dpdk_device *device, const char *what, int error)
 {
-	log_error("%s: DPDK cannot %s: %s", device->netdev.name, what,
-		  dpdk_log_collected(strerror(-error)));
+	const char *said = dpdk_log_collected(strerror(-error));
+
+	if (!dpdk_af_xdp_say_why_not(device, said))
+		log_error("%s: DPDK cannot %s: %s", device->netdev.name, what, said);
 	return error;
 }
 

@@ -94,6 +94,58 @@ class Refused(unittest.TestCase):
                 self.says({"DEMI_NET_DEV": device}, "root|cap_net|permi|privilege|this user may",
                           before=nobody)
 
+    def says_in_a_line(self, device, *words, before=()):
+        """Nothing but our message, and the program's."""
+        said = self.start({"DEMI_NET_DEV": device}, *before)
+        ours, programs = said.splitlines()
+        self.assertRegex(ours, "^demi: error: ")
+        self.assertRegex(programs, "^demi-echo: ")
+        for word in words:
+            self.assertRegex(ours, word)
+
+    def need_af_xdp_of_dpdk(self):
+        if "dpdk" not in self.start({"DEMI_NET_DEV": "pigeon:0"}):
+            self.skipTest("Demi was built without DPDK")
+        if "Cannot find driver" in self.start({"DEMI_NET_DEV": "dpdk:net_af_xdp0,iface=nonesuch0",
+                                               "DEMI_LOG_LEVEL": "debug"}):
+            self.skipTest("DPDK was built without net_af_xdp")
+
+    def test_af_xdp_says_it_in_a_line(self):
+        nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        capabilities = "CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN"
+        self.says_in_a_line("afxdp:nonesuch0", "no such interface", "ip link")
+        self.says_in_a_line("afxdp:demi0", "no permission", capabilities, before=nobody)
+        self.says_in_a_line("afxdp:demi0,mode=zero-copy", "zero-copy", "copy$")
+        self.says_in_a_line("afxdp:demi0,queue=7", "1 receive queues", "ethtool -l demi0")
+        self.need_af_xdp_of_dpdk()
+        self.says_in_a_line("dpdk:net_af_xdp0,iface=nonesuch0", "no interface nonesuch0", "ip link")
+        self.says_in_a_line("dpdk:net_af_xdp0", "iface=")
+        self.says_in_a_line("dpdk:net_af_xdp0,iface=demi0", "no permission", capabilities,
+                            before=nobody)
+        self.says_in_a_line("dpdk:net_af_xdp0,iface=demi0,pigeon=1", "pigeon", "afxdp:demi0")
+        with lab.server(4):
+            for device in ("afxdp:demi0", "dpdk:net_af_xdp0,iface=demi0"):
+                self.says_in_a_line(device, "XDP program already", "ip link set dev demi0 xdp off")
+
+    def test_af_xdp_that_starts_says_nothing(self):
+        with lab.server(4) as server:
+            self.assertTrue(lab.echo_works(4))
+        self.assertEqual(server.errors_text, "")
+        self.need_af_xdp_of_dpdk()
+        with lab.server(4, environment={"DEMI_NET_DEV": "dpdk:net_af_xdp0,iface=demi0"}) as server:
+            self.assertTrue(lab.echo_works(4))
+        self.assertEqual(server.errors_text, "")
+
+    def test_the_capabilities_that_are_named_are_enough(self):
+        capabilities = "+net_raw,+net_admin,+bpf"
+        few = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps",
+               capabilities, "--ambient-caps", capabilities)
+        command = [*few, lab.DEMI_ECHO, "server", "--proto", "udp", "--addr", "10.77.0.2:7000"]
+        # Locked memory has a limit of its own, which its message names: 2 MiB are within it.
+        environment = lab.device_environment("afxdp") | {"DEMI_NET_FRAMES": "1024"}
+        with lab.Program(lab.demi_command(*command), environment, ready="listening"):
+            self.assertTrue(lab.echo_works(4))
+
     def test_interface_taken_by_another_program(self):
         with lab.server(4):
             self.says({}, "demi0", "use|busy|another|taken")
