@@ -106,7 +106,7 @@ const struct config_key config_keys[] = {
 	TEXT(dpdk.args, "511", "further arguments of DPDK's environment abstraction layer"),
 	CHOICE(afxdp.mode, "auto", "auto, copy, zero-copy",
 	       "whether the kernel copies what AF_XDP receives and sends"),
-	INTEGER(afxdp.queue, "0", "0", "1023", "queue of the interface"),
+	INTEGER(afxdp.queue, "0", "0", "1023", "first queue of the interface that is served"),
 	INTEGER(afxdp.busy_poll_us, "0", "0", "1000000",
 		"microseconds that the kernel polls the interface for us; 0: it does not"),
 	CHOICE(log.level, "warning", "error, warning, info, debug",
