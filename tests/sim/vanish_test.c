@@ -502,6 +502,47 @@ static void sim__a_black_hole_is_found_out(void **state)
 	assert_true(talk_over_path(1500, 600, false, false) < 60 * SECOND);
 }
 
+/* ---- The own device ---- */
+
+static void sim__a_device_that_fails_ends_all_sockets(void **state)
+{
+	const struct station_options first = station_with(1), second = station_with(2);
+	const struct stream_plan plan = {
+		.bytes = 1 << 20, .push_bytes_max = 10000, .pushes_max = 8};
+	struct stream connecting = {0}, later = {0};
+	struct endpoint endpoint;
+
+	(void)state;
+	begin(&first, &second);
+	endpoint_open(&endpoint, client_station, 7);
+	connect_client(V4(10, 0, 0, 1), &plan);
+	world_run(&world, world.now_ns + 10 * MS);
+	stream_turn(&client);
+	assert_true(client.pushes > 0);
+	stream_open(&connecting, client_station);
+	assert_int_equal(stream_connect(&connecting, V4(10, 0, 0, 77), PORT), 0);
+
+	net_fail(client_station->net, -ENETDOWN);
+	assert_int_equal(client.end_error, ENETDOWN);
+	assert_int_equal(client.push_error, ENETDOWN);
+	assert_int_equal(client.pushes, 0);
+	assert_int_equal(connecting.connect_error, ENETDOWN);
+	assert_int_equal(endpoint.error, ENETDOWN);
+	/* And what is tried from then on. */
+	assert_int_equal(endpoint_send(&endpoint, V4(10, 0, 0, 1), 7, 0, 100), -ENETDOWN);
+	stream_open(&later, client_station);
+	assert_int_equal(stream_connect(&later, V4(10, 0, 0, 1), PORT), -ENETDOWN);
+
+	stream_drop(&client);
+	stream_drop(&connecting);
+	stream_drop(&later);
+	endpoint_close(&endpoint);
+	/* The peer finds out by itself. */
+	accept_server(&plan);
+	stream_drop(&server);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +556,7 @@ int main(void)
 		cmocka_unit_test_teardown(sim__a_path_that_says_what_it_carries_costs_little,
 					  tell_progress),
 		cmocka_unit_test_teardown(sim__a_black_hole_is_found_out, tell_progress),
+		cmocka_unit_test_teardown(sim__a_device_that_fails_ends_all_sockets, tell_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
