@@ -11,9 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "instructions.h"
 #include "micro.h"
 
 #define NAME_PREFIX "instructions/"
+#define ARGUMENTS_MAX 8u
 
 extern char **environ;
 
@@ -35,31 +37,24 @@ static int parse_count(FILE *output, uint64_t *count_out)
 	return error;
 }
 
-/* Start valgrind with its log on @log_fd; the same number of digits every time. */
-static int start_valgrind(const char *name, uint64_t iterations, int log_fd, pid_t *pid_out)
+/* Start valgrind with its log on @log_fd. */
+static int start_valgrind(const char *const program[], bool toggles, int log_fd, pid_t *pid_out)
 {
-	char self[4096], number[32], log[32];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *arguments[] = {(char[]){"valgrind"},
-			     (char[]){"--tool=callgrind"},
-			     (char[]){"--callgrind-out-file=/dev/null"},
-			     log,
-			     self,
-			     (char[]){"--iterations"},
-			     number,
-			     (char[]){"--only"},
-			     (char *)(uintptr_t)name,
-			     NULL};
+	const char *arguments[ARGUMENTS_MAX + 6] = {
+		"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+		toggles ? "--collect-atstart=no" : "--collect-atstart=yes"};
+	size_t count = 4;
+	char log[32];
 
-	if (length < 0)
-		return -errno;
-	self[length] = '\0';
-	snprintf(number, sizeof(number), "%012llu", (unsigned long long)iterations);
 	snprintf(log, sizeof(log), "--log-fd=%d", log_fd);
-	return -posix_spawnp(pid_out, arguments[0], NULL, NULL, arguments, environ);
+	arguments[count++] = log;
+	for (size_t i = 0; program[i] && i < ARGUMENTS_MAX; i++)
+		arguments[count++] = program[i];
+	return -posix_spawnp(pid_out, arguments[0], NULL, NULL, (char **)(uintptr_t)arguments,
+			     environ);
 }
 
-static int count_run(const char *name, uint64_t iterations, uint64_t *count_out)
+int instructions_count(const char *const program[], bool toggles, uint64_t *count_out)
 {
 	int error, status;
 	FILE *output;
@@ -68,7 +63,7 @@ static int count_run(const char *name, uint64_t iterations, uint64_t *count_out)
 
 	if (pipe(fds) < 0)
 		return -errno;
-	error = start_valgrind(name, iterations, fds[1], &pid);
+	error = start_valgrind(program, toggles, fds[1], &pid);
 	close(fds[1]);
 	output = fdopen(fds[0], "r");
 	if (error || !output) {
@@ -80,6 +75,20 @@ static int count_run(const char *name, uint64_t iterations, uint64_t *count_out)
 	if (waitpid(pid, &status, 0) < 0 || status)
 		return -ECHILD;
 	return error;
+}
+
+static int count_run(const char *name, uint64_t iterations, uint64_t *count_out)
+{
+	char self[4096], number[32];
+	const char *program[] = {self, "--iterations", number, "--only", name, NULL};
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (length < 0)
+		return -errno;
+	self[length] = '\0';
+	/* The same number of digits every time. */
+	snprintf(number, sizeof(number), "%012llu", (unsigned long long)iterations);
+	return instructions_count(program, false, count_out);
 }
 
 static int count_micro(const struct micro *micro, struct report *report)
@@ -105,7 +114,7 @@ static int count_micro(const struct micro *micro, struct report *report)
 	return 0;
 }
 
-static bool have_valgrind(void)
+bool instructions_can_count(void)
 {
 	return system("command -v valgrind >/dev/null 2>&1") == 0;
 }
@@ -122,7 +131,7 @@ static int run(const struct bench_options *options, struct report *report)
 			snprintf(name, sizeof(name), NAME_PREFIX "%s", micro->name);
 			if (!micro->counted || !bench_wants(options, name))
 				continue;
-			if (!checked && !have_valgrind()) {
+			if (!checked && !instructions_can_count()) {
 				puts("\ninstructions: not counted, there is no valgrind");
 				return 0;
 			}

@@ -59,6 +59,7 @@ vm    pciutils                            program lspci
 vm    python3                             program python3
 vm    xz-utils                            program xz
 bench valgrind                            program valgrind
+bench dpkg-dev                            program dpkg-source
 bench libjemalloc2                        -       -
 bench libmimalloc-dev|libmimalloc3|libmimalloc2.0 -  -
 fmt   clang-format                        program clang-format

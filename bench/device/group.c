@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
 #include "device/pair.h"
@@ -43,34 +42,28 @@ static void store(struct figure *figure, unsigned int round, const struct pair_r
 		figure->minimum = result->minimum_ns;
 }
 
+static int run_pair(const struct pair_end *server, const struct pair_end *client,
+		    const struct size *size, unsigned int time_ms, struct pair_result *result)
+{
+	char time[16];
+	struct pair_work work = {"demi-bench-device", {size->name, time}};
+
+	snprintf(time, sizeof(time), "%u", time_ms);
+	return pair_run(&work, server, client, result);
+}
+
 #ifdef BENCH_HAVE_DPDK
 /* ---- memif: raw beside Demi ---- */
-
-/* A device of either end; both kinds take the same words. */
-static void name_device(char *text, size_t size, const char *prefix, const char *role)
-{
-	static unsigned int number;
-
-	/* Names of abstract sockets are the machine's. */
-	snprintf(text, size,
-		 "%snet_memif0,role=%s,id=0,socket=demi-bench-%d-%u,socket-abstract=yes", prefix,
-		 role, (int)getpid(), number / 2);
-	number++;
-}
 
 static int run_memif_once(const char *kind, const struct size *size, unsigned int time_ms,
 			  struct pair_result *result)
 {
-	const char *prefix = strcmp(kind, "demi") == 0 ? "dpdk:" : "";
-	struct pair_end server = {.kind = kind, .ip = "10.79.0.1"};
-	struct pair_end client = {.kind = kind, .ip = "10.79.0.2"};
 	char server_device[256], client_device[256];
+	struct pair_end server = {.kind = kind, .device = server_device, .ip = "10.79.0.1"};
+	struct pair_end client = {.kind = kind, .device = client_device, .ip = "10.79.0.2"};
 
-	name_device(server_device, sizeof(server_device), prefix, "server");
-	name_device(client_device, sizeof(client_device), prefix, "client");
-	server.device = server_device;
-	client.device = client_device;
-	return pair_run(&server, &client, size->bytes, time_ms, result);
+	pair_memif(server_device, client_device, sizeof(server_device));
+	return run_pair(&server, &client, size, time_ms, result);
 }
 
 static int run_memif(const struct bench_options *options, const struct size *size,
@@ -128,7 +121,7 @@ static int run_veth_once(const char *kind, pid_t server_network, pid_t client_ne
 	int error = by_kernel ? pair_address(server_network, 1) : 0;
 
 	if (!error)
-		error = pair_run(&server, &client, size->bytes, time_ms, result);
+		error = run_pair(&server, &client, size, time_ms, result);
 	if (by_kernel)
 		pair_address(server_network, 0);
 	return error;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demi-bench-device KIND server|client CPU BYTES TIME_MS LOCAL_IP PEER_IP [DEVICE]
+ * demi-bench-device KIND server|client CPU LOCAL_IP PEER_IP DEVICE BYTES TIME_MS
  *
  * The client prints "median NS minimum NS", of one round trip.
  */
@@ -112,21 +112,21 @@ static int run_client(const struct exchange *exchange, uint64_t time_ns)
 
 int main(int argc, char **argv)
 {
-	const struct exchange *exchange = argc >= 8 ? find(argv[1]) : NULL;
+	const struct exchange *exchange = argc == 9 ? find(argv[1]) : NULL;
 	struct exchange_options options;
 	int error;
 
 	if (!exchange) {
-		fputs("usage: demi-bench-device raw|demi|kernel server|client CPU BYTES TIME_MS "
-		      "LOCAL_IP PEER_IP [DEVICE]\n",
+		fputs("usage: demi-bench-device raw|demi|kernel server|client CPU LOCAL_IP PEER_IP "
+		      "DEVICE BYTES TIME_MS\n",
 		      stderr);
 		return 2;
 	}
 	options = (struct exchange_options){
-		.bytes = (uint32_t)strtoul(argv[4], NULL, 10),
-		.local_ip = argv[6],
-		.peer_ip = argv[7],
-		.device = argc > 8 ? argv[8] : "",
+		.bytes = (uint32_t)strtoul(argv[7], NULL, 10),
+		.local_ip = argv[4],
+		.peer_ip = argv[5],
+		.device = argv[6],
 	};
 	if (options.bytes == 0 || options.bytes > EXCHANGE_BYTES_MAX || pin(argv[3]) < 0)
 		return 2;
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[2], "server") == 0)
 		error = exchange->serve();
 	else
-		error = run_client(exchange, strtoull(argv[5], NULL, 10) * 1000000);
+		error = run_client(exchange, strtoull(argv[8], NULL, 10) * 1000000);
 	if (error)
 		fprintf(stderr, "%s %s: %s\n", argv[1], argv[2], strerror(-error));
 	exchange->stop();

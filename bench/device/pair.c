@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROGRAM "demi-bench-device"
 #define SERVER_START_NS 400000000L /* what is quicker waits for the other */
 #define SECONDS_MAX 30u
 
@@ -29,44 +29,53 @@ static void pause_ns(long ns)
 
 static void set_environment(const struct pair_end *end)
 {
-	char with_prefix[64];
+	char with_prefix[64], device[512];
+	bool is_interface = strchr(end->device, ':') != NULL;
 
 	snprintf(with_prefix, sizeof(with_prefix), "%s/24", end->ip);
+	snprintf(device, sizeof(device), "%s%s", is_interface ? "" : "dpdk:", end->device);
 	setenv("LIBOS", "catnip", 1);
-	setenv("DEMI_NET_DEV", end->device, 1);
+	setenv("DEMI_NET_DEV", device, 1);
 	setenv("DEMI_NET_IP", with_prefix, 1);
 }
 
-static void find_program(char path[4096])
+static void find_program(char path[4096], const char *program)
 {
-	ssize_t length = readlink("/proc/self/exe", path, 4096 - sizeof(PROGRAM));
+	ssize_t length = readlink("/proc/self/exe", path, 4000);
 
 	while (length > 0 && path[length - 1] != '/')
 		length--;
-	strcpy(path + (length > 0 ? length : 0), PROGRAM);
+	snprintf(path + (length > 0 ? length : 0), 90, "%s", program);
 }
 
 /* In the child: become one end. */
-static void become(const struct pair_end *end, const char *role, const char *cpu,
-		   const char *peer_ip, uint32_t bytes, unsigned int time_ms, int output)
+static void become(const struct pair_work *work, const struct pair_end *end, const char *role,
+		   const char *cpu, const char *peer_ip, int output)
 {
-	char path[4096], size[16], time[16], pid[16];
+	const char *arguments[16 + PAIR_WORDS_MAX];
+	const char *own[] = {end->kind, role, cpu, end->ip, peer_ip, end->device};
+	char path[4096], pid[16];
+	size_t count = 0;
 
-	find_program(path);
-	snprintf(size, sizeof(size), "%u", bytes);
-	snprintf(time, sizeof(time), "%u", time_ms);
+	find_program(path, work->program);
 	snprintf(pid, sizeof(pid), "%d", (int)end->network);
+	if (end->network) {
+		const char *enter[] = {"nsenter", "-n", "-t", pid, "--"};
+
+		memcpy(arguments, enter, sizeof(enter));
+		count = sizeof(enter) / sizeof(enter[0]);
+	}
+	arguments[count++] = path;
+	memcpy(arguments + count, own, sizeof(own));
+	count += sizeof(own) / sizeof(own[0]);
+	memcpy(arguments + count, work->words, sizeof(work->words));
+	arguments[count + PAIR_WORDS_MAX] = NULL;
 	dup2(output, STDOUT_FILENO);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(SECONDS_MAX);
 	if (strcmp(end->kind, "demi") == 0)
 		set_environment(end);
-	if (end->network)
-		execlp("nsenter", "nsenter", "-n", "-t", pid, "--", path, end->kind, role, cpu,
-		       size, time, end->ip, peer_ip, end->device, (char *)NULL);
-	else
-		execl(path, path, end->kind, role, cpu, size, time, end->ip, peer_ip, end->device,
-		      (char *)NULL);
+	execvp(arguments[0], (char **)(uintptr_t)arguments);
 	_exit(127);
 }
 
@@ -80,7 +89,9 @@ static int parse(int input, struct pair_result *result)
 	       (count = read(input, text + length, sizeof(text) - 1 - length)) > 0)
 		length += (size_t)count;
 	text[length] = '\0';
-	return sscanf(text, "median %lf minimum %lf", &result->median_ns, &result->minimum_ns) == 2
+	*result = (struct pair_result){0};
+	return sscanf(text, "median %lf minimum %lf resident %lf allocated %lf", &result->median_ns,
+		      &result->minimum_ns, &result->resident_bytes, &result->allocated_bytes) >= 2
 		       ? 0
 		       : -EPROTO;
 }
@@ -94,8 +105,8 @@ static int finish(pid_t pid)
 	return 0;
 }
 
-int pair_run(const struct pair_end *server, const struct pair_end *client, uint32_t bytes,
-	     unsigned int time_ms, struct pair_result *result)
+int pair_run(const struct pair_work *work, const struct pair_end *server,
+	     const struct pair_end *client, struct pair_result *result)
 {
 	int fds[2], error, server_error;
 	pid_t server_pid, client_pid;
@@ -104,11 +115,11 @@ int pair_run(const struct pair_end *server, const struct pair_end *client, uint3
 		return -errno;
 	server_pid = fork();
 	if (server_pid == 0)
-		become(server, "server", "0", client->ip, bytes, time_ms, STDERR_FILENO);
+		become(work, server, "server", "0", client->ip, STDERR_FILENO);
 	pause_ns(SERVER_START_NS);
 	client_pid = fork();
 	if (client_pid == 0)
-		become(client, "client", "1", server->ip, bytes, time_ms, fds[1]);
+		become(work, client, "client", "1", server->ip, fds[1]);
 	close(fds[1]);
 	error = parse(fds[0], result);
 	close(fds[0]);
@@ -118,6 +129,20 @@ int pair_run(const struct pair_end *server, const struct pair_end *client, uint3
 		error = -ECHILD;
 	server_error = finish(server_pid);
 	return error ? error : server_error;
+}
+
+/* ---- Devices ---- */
+
+void pair_memif(char *server, char *client, size_t size)
+{
+	static const char form[] =
+		"net_memif0,role=%s,id=0,socket=demi-bench-%d-%u,socket-abstract=yes";
+	static unsigned int number;
+
+	/* Names of abstract sockets are the machine's. */
+	snprintf(server, size, form, "server", (int)getpid(), number);
+	snprintf(client, size, form, "client", (int)getpid(), number);
+	number++;
 }
 
 /* ---- Networks ---- */

@@ -13,13 +13,14 @@
 #include "net/tcp/congestion.h"
 #include "net/tcp/tcp.h"
 
-#define CONNECTIONS_MAX 1000u
+#define CONNECTIONS_MAX 100000u
 #define MESSAGE_BYTES 64u
 #define BULK_BYTES 65536u
 #define BULK_PUSHES 8u
 #define FRAMES 4096u
 #define ROUND_NS 1000u
 #define PORT 80
+#define PORTS 4u /* for one of them a client has not 100,000 of its own */
 #define TURN 64u /* connections that speak before the stacks are polled: what a lane has room for */
 
 struct side {
@@ -36,9 +37,9 @@ struct side {
 
 struct segment_state {
 	struct side client, server;
-	struct tcp_conn *listener;
+	struct tcp_conn *listeners[PORTS];
 	uint64_t now_ns;
-	uint32_t connections;
+	uint32_t connections; /* that speak */
 	uint32_t next;
 	unsigned char *message;
 	uint64_t pushed, acknowledged; /* pushes */
@@ -162,24 +163,27 @@ static void accept_all(struct segment_state *state)
 	struct side *server = &state->server;
 	struct tcp_conn *conn;
 
-	while (server->count < CONNECTIONS_MAX &&
-	       (conn = tcp_accept(state->listener, &server->conns[server->count])))
-		server->conns[server->count++] = conn;
+	for (uint32_t i = 0; i < PORTS; i++) {
+		while (server->count < CONNECTIONS_MAX &&
+		       (conn = tcp_accept(state->listeners[i], &server->conns[server->count])))
+			server->conns[server->count++] = conn;
+	}
 }
 
 static void connect_one(struct segment_state *state)
 {
 	const struct ip_address peer = ip_address_v4(0x0a500002u);
 	struct side *client = &state->client;
+	uint16_t port = (uint16_t)(PORT + client->count % PORTS);
 	struct tcp_conn **place = &client->conns[client->count++];
 
 	must(tcp_open(place, client->net, &events, place, false) == 0);
-	must(tcp_connect(*place, &peer, PORT) == 0);
+	must(tcp_connect(*place, &peer, port) == 0);
 }
 
-static void connect_all(struct segment_state *state)
+static void connect_all(struct segment_state *state, uint64_t count)
 {
-	for (uint32_t i = 0; i < state->connections; i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		connect_one(state);
 		while (state->server.count < state->client.count) {
 			poll_both(state);
@@ -202,7 +206,8 @@ static void tear_down(void *argument)
 			tcp_close(side->conns[j], false);
 		side->count = 0;
 	}
-	tcp_close(state->listener, false);
+	for (uint32_t i = 0; i < PORTS; i++)
+		tcp_close(state->listeners[i], false);
 	for (uint32_t i = 0; i < 2; i++) {
 		heap_free(sides[i]->heap, i ? NULL : state->message);
 		net_destroy(sides[i]->net);
@@ -213,10 +218,26 @@ static void tear_down(void *argument)
 	free(state);
 }
 
+static int listen_all(struct segment_state *state)
+{
+	const struct ip_address any = ip_address_v4(0);
+	int error = 0;
+
+	for (uint32_t i = 0; !error && i < PORTS; i++) {
+		struct tcp_conn **listener = &state->listeners[i];
+
+		error = tcp_open(listener, state->server.net, &events, listener, false);
+		if (!error)
+			error = tcp_bind(*listener, &any, (uint16_t)(PORT + i));
+		if (!error)
+			error = tcp_listen(*listener, 1024);
+	}
+	return error;
+}
+
 static int set_up(void **state_out, uint64_t connections)
 {
 	struct segment_state *state = calloc(1, sizeof(*state));
-	const struct ip_address any = ip_address_v4(0);
 	int error;
 
 	if (!state)
@@ -228,17 +249,12 @@ static int set_up(void **state_out, uint64_t connections)
 	if (!error)
 		error = open_side(&state->server, 2);
 	if (!error)
-		error = tcp_open(&state->listener, state->server.net, &events, &state->listener,
-				 false);
-	if (!error)
-		error = tcp_bind(state->listener, &any, PORT);
-	if (!error)
-		error = tcp_listen(state->listener, 1024);
+		error = listen_all(state);
 	if (error)
 		return error;
 	state->message = heap_alloc_io(state->client.heap, BULK_BYTES);
 	memset(state->message, 7, BULK_BYTES);
-	connect_all(state);
+	connect_all(state, connections);
 	*state_out = state;
 	return 0;
 }
@@ -251,6 +267,16 @@ static int set_up_echo(void **state_out, uint64_t connections)
 
 	if (!error)
 		((struct segment_state *)*state_out)->server.echoes = true;
+	return error;
+}
+
+/* One that speaks, all others idle. */
+static int set_up_idle(void **state_out, uint64_t connections)
+{
+	int error = set_up_echo(state_out, connections);
+
+	if (!error)
+		((struct segment_state *)*state_out)->connections = 1;
 	return error;
 }
 
@@ -323,6 +349,7 @@ static uint64_t run_connect(void *argument, uint64_t iterations)
 	return 0;
 }
 
+#define IDLE_RATIO_MAX 1.05
 #define ROUND_TRIP_NS_MAX 667.0  /* 1.5 million round trips a second: 3 million echoes */
 #define BULK_NS_MAX 26214.0      /* 20 Gbit/s */
 #define CONNECTION_NS_MAX 5000.0 /* 200,000 a second */
@@ -334,6 +361,18 @@ const struct micro segment_micros[] = {
 	 .argument = 1,
 	 .counted = 16000,
 	 .set_up = set_up_echo,
+	 .run = run_echo,
+	 .tear_down = tear_down},
+	{.name = "segment/echo-idle",
+	 .label = "the same, 99,999 idle connections beside it",
+	 .unit = "ns",
+	 .argument = CONNECTIONS_MAX,
+	 .against = "segment/echo-1",
+	 .goal_kind = GOAL_RATIO,
+	 .goal = IDLE_RATIO_MAX,
+	 .counted = 16000,
+	 .counter = "round trip of 64 B, among 100,000 connections",
+	 .set_up = set_up_idle,
 	 .run = run_echo,
 	 .tear_down = tear_down},
 	{.name = "segment/echo-1000",
