@@ -33,7 +33,8 @@ VALUES = {
     | {key: ((0, MILLION), (MILLION + 1,))
        for key in ("loss", "duplicate", "reorder", "corrupt", "truncate")}
     | {key: ((0, 1), (2,)) for key in ("checksum", "asynchronous_tx", "refuses")},
-    "null": {"port": ((1, 65535), (0, 65536)), "bytes": ((0, 1472), (1473,))},
+    "null": {"port": ((1, 65535), (0, 65536)), "bytes": ((0, 1472), (1473,)),
+             "burst": ((1, 32), (0, 33))},
     "tap": {}, "loop": {},
 }
 # Without the interface; whoever opens it has parsed the keys.
