@@ -470,6 +470,70 @@ static void rfc9293_3_10_7_4__a_bare_fin_is_taken_with_our_window_shut(void **st
 	script_end_quietly();
 }
 
+/* ---- Small buffers ---- */
+
+/*
+ * A peer that has always more to say and sends no silly segments (RFC 9293, 3.8.6.2.1), over a window of
+ * @buffer bytes, and an application that takes all now or a bit later: nobody may wait for a timer of the
+ * other's, which is 200 ms at least.
+ */
+static void carry(const void *version, uint32_t buffer, uint32_t most, uint32_t length)
+{
+	struct script_options options = {
+		.refuses = true, .scaling = true, .shift = 7, .mtu = 9000, .tcp = script_tcp()};
+	uint32_t seq = 1, edge, largest;
+
+	options.tcp.buffer = buffer;
+	options.tcp.max_buffer = most;
+	script_begin(version, &options);
+	open_passive();
+	edge = largest = buffer < 65535 ? buffer : 65535;
+	edge++;
+	while (seq < 200 * buffer) {
+		const struct segment *answer;
+		uint32_t room = edge > seq ? edge - seq : 0,
+			 part = 1 + (uint32_t)world_random(&script.world, length);
+
+		if (room < part && room >= largest / 2)
+			part = room;
+		if (room >= part && part) {
+			inject(.flags = ACK, .seq = seq, .ack = 1, .length = part);
+			seq += part;
+			if (world_random(&script.world, 3) == 0)
+				app_take();
+		} else {
+			uint64_t since_ns = script_now();
+
+			app_take();
+			answer = script_next(150 * MS);
+			if (!answer)
+				print_error("buffer %u, shift of %u, segments of %u\n", buffer,
+					    most, length);
+			check(answer);
+			edge = answer->ack + script_window(answer);
+			check(script_now() - since_ns < 150 * MS);
+		}
+		while ((answer = script_next(PROMPT_NS)))
+			edge = answer->ack + script_window(answer);
+		if (edge > seq && edge - seq > largest)
+			largest = edge - seq;
+	}
+	script_end_quietly();
+}
+
+static void rfc9293_3_8_6_2_2__a_small_window_does_not_stall(void **state)
+{
+	static const uint32_t buffers[] = {4096, 4097, 5000, 6000, 8192, 20000};
+	static const uint32_t lengths[] = {8000, 4096, 1440, 1000, 900, 536, 100};
+
+	for (size_t i = 0; i < COUNT_OF(buffers); i++) {
+		for (size_t j = 0; j < COUNT_OF(lengths); j++) {
+			carry(*state, buffers[i], 4u << 20, lengths[j]);
+			carry(*state, buffers[i], 1u << 30, lengths[j]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +560,7 @@ int main(void)
 		SCRIPT_TEST(rfc7323_2_2__a_scale_that_the_peer_has_not_offered_is_not_used),
 		SCRIPT_TEST(rfc9293_3_10_7_4__a_fixed_receive_window_is_kept),
 		SCRIPT_TEST(rfc9293_3_10_7_4__a_bare_fin_is_taken_with_our_window_shut),
+		SCRIPT_TEST(rfc9293_3_8_6_2_2__a_small_window_does_not_stall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

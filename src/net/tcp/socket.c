@@ -13,6 +13,7 @@
 #define KEEP_IDLE_S 7200 /* RFC 9293, 3.8.4: no less than two hours by default */
 #define KEEP_INTERVAL_S 75
 #define KEEP_PROBES 9
+#define FIRST_UNITS_MIN 4u /* of a scaled window, in the first one */
 
 static struct ip_address any_of(const struct tcp_conn *conn)
 {
@@ -238,9 +239,12 @@ static struct tcp_tuple tuple_of(const struct tcp_conn *conn)
 uint8_t conn_shift(const struct tcp_table *table, uint32_t bytes)
 {
 	uint32_t most = bytes ? bytes : table->options.max_buffer;
+	uint32_t first = bytes ? bytes : table->options.buffer;
 	uint8_t shift = 0;
 
-	while (shift < TCP_WINDOW_SHIFT_MAX && most >> shift > UINT16_MAX)
+	/* The first window must not be a few units that rounding takes away. */
+	while (shift < TCP_WINDOW_SHIFT_MAX && most >> shift > UINT16_MAX &&
+	       2u << shift <= first / FIRST_UNITS_MIN)
 		shift++;
 	return shift;
 }

@@ -43,12 +43,23 @@ static uint32_t room_of(const struct tcp_conn *conn)
 	return conn->rcv_buffer - conn->queued_bytes;
 }
 
-/* The right edge never moves back, and not in small steps (3.8.6.2.2). */
+/* What the window field may say less than there is: RFC 7323, 2.4. */
+static uint32_t rounding_of(const struct tcp_conn *conn)
+{
+	return (1u << conn->rcv_shift) - 1;
+}
+
+/*
+ * The right edge never moves back, and not in small steps (3.8.6.2.2). Where it stays a peer may wait for
+ * half of the window, and must have been told of that: rounding counts.
+ */
 static tcp_seq edge_of(const struct tcp_conn *conn)
 {
 	tcp_seq edge = conn->rcv_nxt + room_of(conn);
-	uint32_t step = conn->rcv_buffer / 2 < conn->mss ? conn->rcv_buffer / 2 : conn->mss;
+	uint32_t half = conn->rcv_buffer / 2, step = conn->mss;
 
+	if (unlikely(step + rounding_of(conn) > half))
+		step = half > rounding_of(conn) ? half - rounding_of(conn) : 1;
 	return seq_diff(edge, conn->rcv_adv) < (int32_t)step ? conn->rcv_adv : edge;
 }
 
@@ -71,7 +82,8 @@ void conn_window_update(struct tcp_conn *conn)
 {
 	uint32_t before = conn->rcv_adv - conn->rcv_nxt, now = edge_of(conn) - conn->rcv_nxt;
 
-	if (now == before || now / 2 < before || !is_synchronized(conn) || conn->fin_received)
+	if (now == before || now / 2 + rounding_of(conn) < before || !is_synchronized(conn) ||
+	    conn->fin_received)
 		return;
 	conn->ack_now = true;
 	conn_wake(conn, WORK_ACK);
