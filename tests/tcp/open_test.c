@@ -2,6 +2,8 @@
 /* Opening connections, and refusing to: RFC 9293, 3.5 and 3.10.7.1 to 3.10.7.3; RFC 1122, 4.2. */
 #include "script.h"
 
+#include "net/tcp/conn.h"
+
 /* ---- CLOSED: 3.10.7.1, 3.5.2 group 1 ---- */
 
 /* Without ACK a reset has the number 0 and acknowledges all that the segment takes. */
@@ -748,6 +750,67 @@ static void rfc9293_3_5__an_old_duplicate_syn_does_no_harm(void **state)
 	script_end();
 }
 
+/* ---- Ports that are chosen ---- */
+
+#define PORTS 55536u /* RFC 6056: those that are chosen from */
+
+/* RFC 6056, 3.3.3: connections to different peers may have the same port: the four numbers tell them apart. */
+static void rfc6056_3_3__ports_are_shared_by_different_destinations(void **state)
+{
+	static struct tcp_conn *conns[PORTS + 1000];
+	static uint8_t users[65536];
+	struct script_options options = {.tcp = script_tcp()};
+	uint32_t shared = 0;
+
+	script_begin(*state, &options);
+	memset(users, 0, sizeof(users));
+	/* So many are not looked at. */
+	script.is_over = true;
+	for (uint32_t i = 0; i < COUNT_OF(conns); i++) {
+		struct ip_address local;
+		uint16_t port;
+
+		app_open();
+		conns[i] = script.app.conn;
+		script.app.conn = NULL;
+		assert_int_equal(tcp_connect(conns[i], &script.peer_ip, (uint16_t)(1 + i % 65535)),
+				 0);
+		assert_true(tcp_local(conns[i], &local, &port));
+		shared += users[port]++ > 0;
+		if (i % 64 == 0)
+			advance(US);
+	}
+	assert_true(shared >= 1000);
+	/* An application that wants one of these for itself gets it no more than before. */
+	app_open();
+	assert_int_equal(tcp_bind(script.app.conn, &script.host_ip, conns[0]->local_port),
+			 -EADDRINUSE);
+	for (uint32_t i = 0; i < COUNT_OF(conns); i++)
+		tcp_close(conns[i], false);
+	script_end_quietly();
+}
+
+/* To the same one they may not, as long as there are ports. */
+static void rfc6056_3_3__ports_to_one_destination_differ(void **state)
+{
+	static struct tcp_conn *conns[1000];
+	static bool used[65536];
+
+	script_begin(*state, &(struct script_options){0});
+	memset(used, 0, sizeof(used));
+	script.is_over = true;
+	for (uint32_t i = 0; i < COUNT_OF(conns); i++) {
+		app_connect();
+		conns[i] = script.app.conn;
+		script.app.conn = NULL;
+		assert_false(used[conns[i]->local_port]);
+		used[conns[i]->local_port] = true;
+	}
+	for (uint32_t i = 0; i < COUNT_OF(conns); i++)
+		tcp_close(conns[i], false);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -799,6 +862,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_10_5__a_closed_listener_resets_what_waits_for_it),
 		SCRIPT_TEST(rfc9293_3_5_1__a_restarted_peer_gets_rid_of_the_old_connection),
 		SCRIPT_TEST(rfc9293_3_5__an_old_duplicate_syn_does_no_harm),
+		SCRIPT_TEST_V4(rfc6056_3_3__ports_are_shared_by_different_destinations),
+		SCRIPT_TEST(rfc6056_3_3__ports_to_one_destination_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,14 +94,17 @@ bool conn_may_listen(const struct tcp_conn *conn)
 
 static bool conn_uses(const struct tcp_table *table, const struct tcp_conn *conn, uint16_t port)
 {
-	if (table->port_connections[port] == 0)
-		return false;
-	/* A few: those of a listener that has gone, or in TIME_WAIT. */
-	for (uint32_t i = 0; i <= table->bucket_mask; i++) {
+	uint32_t left = table->port_connections[port];
+
+	/* Rarely any: those of a listener that has gone, or in TIME_WAIT. */
+	for (uint32_t i = 0; i <= table->bucket_mask && left; i++) {
 		for (const struct tcp_conn *other = table->buckets[i]; other;
 		     other = other->hash_next) {
-			if (other->local_port == port && other != conn && overlap(conn, other))
+			if (other->local_port != port)
+				continue;
+			if (other != conn && overlap(conn, other))
 				return true;
+			left--;
 		}
 	}
 	return false;

@@ -260,7 +260,7 @@ struct tcp_conn {
 /* With what a libOS keeps of it, an idle connection is to take 1 KiB. */
 _Static_assert(sizeof(struct tcp_conn) <= 1024 - 80, "a connection is small");
 
-#define TCP_BOUND_BUCKETS 1024u
+#define TCP_BOUND_BUCKETS 16384u /* of pages that come as they are used */
 #define TCP_PORTS 65536u
 
 struct tcp_slab;
