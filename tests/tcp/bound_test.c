@@ -120,6 +120,28 @@ static void sent__segments_under_way_are_bounded(void **state)
 	assert_in_range(send_much(*state, 0), 16384, 16385);
 }
 
+/* ---- Answers to whom nobody knows ---- */
+
+/* Resets go where the source address says, which is whom a forger names: not in any number. */
+static void answers__resets_are_bounded(void **state)
+{
+	uint32_t count = 0;
+
+	script_begin(*state, &(struct script_options){0});
+	for (uint32_t i = 0; i < 20000; i++) {
+		inject(.flags = i % 2 ? SYN : ACK, .ack = 1,
+		       .host_port = (uint16_t)(1000 + i % 400));
+		if (i % 1000 == 999)
+			count += script_skip();
+	}
+	check(count >= 10000 && count <= 15000);
+	/* Nobody is left without for long. */
+	advance(SECOND);
+	inject(.flags = SYN, .host_port = 1000);
+	expect(.flags = RST | ACK, .ack = 1);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +150,7 @@ int main(void)
 		SCRIPT_TEST(received__a_byte_takes_little),
 		SCRIPT_TEST(sent__a_small_mss_does_not_make_many_segments),
 		SCRIPT_TEST(sent__segments_under_way_are_bounded),
+		SCRIPT_TEST(answers__resets_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,9 @@ struct tcp_table {
 	tcp_seq iss_least;
 	bool has_iss_least;
 
+	uint64_t resets_ns;   /* since when resets_left are counted */
+	uint32_t resets_left; /* that segments without a connection may have in this second */
+
 	uint64_t cookie_ns; /* when the last cookie was given */
 
 	/* What received text takes, bufs included: all that waits in order, all that is out of order. */

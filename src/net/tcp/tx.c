@@ -12,6 +12,9 @@
 #define WINDOW_MAX 65535u
 #define SACK_BYTES 4u /* with two NOPs */
 #define SACK_BLOCK_BYTES 8u
+#define SECOND_NS UINT64_C(1000000000)
+#define RESETS_MIN 10000u /* a second, of those without a connection */
+#define RESETS_SPREAD 5000u
 #define LOCAL_PIECES_MAX 16u /* by reference in a segment to ourselves */
 
 _Static_assert(NETDEV_HEAD_ROOM >= IPV6_HEADER_BYTES + ETH_HEADER_BYTES_MAX, "headers fit");
@@ -374,6 +377,27 @@ void tcp_reset_tx(struct tcp_conn *conn)
 
 /* ---- Without a connection ---- */
 
+/*
+ * A reset goes where the source address says, so that who forges that can have us send any number to
+ * anybody. The bound is another one each second: one that is known would tell a forger whether his
+ * segments had no connection (as CVE-2016-5696 did).
+ */
+static bool may_reset(struct net *net)
+{
+	struct tcp_table *table = net->tcp;
+
+	if (net->now_ns - table->resets_ns >= SECOND_NS || !table->resets_ns) {
+		table->resets_ns = net->now_ns;
+		table->resets_left = RESETS_MIN + (uint32_t)(net_random(net) % RESETS_SPREAD);
+	}
+	if (table->resets_left == 0) {
+		net_count_drop(net, NET_LAYER_TCP, NET_DROP_RATE_LIMIT);
+		return false;
+	}
+	table->resets_left--;
+	return true;
+}
+
 static void answer(struct net *net, const struct tcp_in *in, struct tcp_header *header,
 		   const struct tcp_options *options)
 {
@@ -407,7 +431,7 @@ void tcp_reset_answer(struct net *net, const struct tcp_in *in)
 {
 	struct tcp_header header = {.flags = TCP_RST};
 
-	if (in->flags & TCP_RST)
+	if ((in->flags & TCP_RST) || !may_reset(net))
 		return;
 	if (in->flags & TCP_ACK) {
 		header.sequence = in->ack;
