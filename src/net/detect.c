@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who else has our addresses: RFC 5227 for IPv4, three probes and two announcements; RFC 4862,
- * 5.4, for IPv6, one solicitation and one announcement. Meanwhile the address is in use.
+ * 5.4, for IPv6, one solicitation and one announcement. Meanwhile the address is in use, as an
+ * optimistic one (RFC 4429): questions from it do not tell our link address. Linux does not answer such
+ * a one of whom it does not know, so that nothing is sent to it before the detection is over.
  */
 #include <arpa/inet.h>
 
