@@ -437,6 +437,31 @@ static void rfc6675_5_1__after_a_timeout_reports_still_count(void **state)
 	script_end_quietly();
 }
 
+/* RFC 2883, 4.2.3: of one that waits out of order a part comes again, beside something new. */
+static void rfc2883_4_2__the_known_part_of_an_early_segment_is_reported(void **state)
+{
+	script_begin(*state, &(struct script_options){.sack = true});
+	open_passive();
+	inject(.flags = ACK, .seq = 1001, .ack = 1, .length = 500);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{1001, 1501}});
+	/* Its end, and what is behind. */
+	inject(.flags = ACK, .seq = 1301, .ack = 1, .length = 700);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 2,
+	       .sack = {{1301, 1501}, {1001, 2001}});
+	/* What is before, and its beginning. */
+	inject(.flags = ACK, .seq = 801, .ack = 1, .length = 300);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 2,
+	       .sack = {{1001, 1101}, {801, 2001}});
+	/* What only touches it is new. */
+	inject(.flags = ACK, .seq = 701, .ack = 1, .length = 100);
+	check(expect(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{701, 2001}})
+		      ->sack_count == 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 700);
+	expect(.flags = ACK, .seq = 1, .ack = 2001);
+	check(script.app.received == 2000);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +489,7 @@ int main(void)
 		SCRIPT_TEST(rfc6675_2__reports_of_duplicates_are_no_duplicate_acks),
 		SCRIPT_TEST(rfc6675_5__a_partial_ack_fills_the_next_hole),
 		SCRIPT_TEST(rfc6675_5_1__after_a_timeout_reports_still_count),
+		SCRIPT_TEST(rfc2883_4_2__the_known_part_of_an_early_segment_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

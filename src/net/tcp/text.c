@@ -367,6 +367,21 @@ static bool is_covered(const struct tcp_conn *conn, const struct buf *before, tc
 	return false;
 }
 
+/* RFC 2883, 4.2: the first part of it that waits here already, behind @before. */
+static void note_overlap(struct tcp_conn *conn, const struct buf *before, tcp_seq seq, tcp_seq end)
+{
+	const struct buf *buf = before ? before : conn->early_head;
+
+	for (; buf && seq_before(buf->sequence, end); buf = buf->next) {
+		tcp_seq left = seq_max(seq, buf->sequence), right = seq_min(end, end_of(buf));
+
+		if (seq_before(left, right)) {
+			conn->duplicate = (struct tcp_sack_block){left, right};
+			return;
+		}
+	}
+}
+
 /* So that a stream with a hole does not take all frames of the device. */
 static struct buf *keepable(struct tcp_conn *conn, struct buf *buf)
 {
@@ -418,6 +433,7 @@ static bool keep_early(struct tcp_conn *conn, struct tcp_in *in)
 		return false;
 	}
 	in->buf = NULL;
+	note_overlap(conn, before, in->seq, end);
 	insert(conn, before, buf, in->seq);
 	return true;
 }
