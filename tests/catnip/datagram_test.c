@@ -52,6 +52,30 @@ static void datagram__every_size_around_the_limits(void **state)
 	}
 }
 
+/* RFC 8200, 3: the length of IPv6 is without its header. */
+static void datagram__over_ipv6_it_may_be_longer_than_over_ipv4(void **state)
+{
+	struct address v4, v6, mapped;
+	int a = datagram_bound("::", &v6);
+	demi_sgarray_t sga;
+	demi_qtoken_t qt = 0;
+
+	(void)state;
+	for (size_t size = 65508; size <= 65527; size++)
+		exchange("::1", OUR_IPV6, size, (unsigned int)size);
+	v4 = address_of(OUR_IPV4, 7);
+	mapped = address_of("::ffff:" OUR_IPV4, 7);
+	v6 = address_of(OUR_IPV6, 7);
+	sga = sga_pattern(65528, 1, 0);
+	check_call(outcome(demi_pushto(&qt, a, &sga, &v6.any, v6.size), qt), EMSGSIZE);
+	check_call(demi_sgafree(&sga), 0);
+	sga = sga_pattern(65508, 1, 0);
+	check_call(outcome(demi_pushto(&qt, a, &sga, &mapped.any, mapped.size), qt), EMSGSIZE);
+	a = datagram_bound(OUR_IPV4, &mapped);
+	check_call(outcome(demi_pushto(&qt, a, &sga, &v4.any, v4.size), qt), EMSGSIZE);
+	check_call(demi_sgafree(&sga), 0);
+}
+
 static void datagram__dual_stack_socket_hears_ipv4(void **state)
 {
 	struct address here, mapped, there, wildcard;
@@ -561,6 +585,7 @@ int main(void)
 		TEST(datagram__loopback_addresses_need_no_configuration),
 		TEST(datagram__own_addresses_reach_each_other),
 		TEST(datagram__every_size_around_the_limits),
+		TEST(datagram__over_ipv6_it_may_be_longer_than_over_ipv4),
 		TEST(datagram__dual_stack_socket_hears_ipv4),
 		TEST(datagram__v6_only_socket_does_not),
 		TEST(datagram__unspecified_destination_is_ourselves),

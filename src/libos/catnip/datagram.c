@@ -163,8 +163,9 @@ static int check_push(const struct datagram *datagram, const demi_sgarray_t *sga
 {
 	if (port == 0)
 		return -EINVAL;
-	/* Before the memory is looked at, which may be very long. */
-	if (sga_length(sga) > UDP_PAYLOAD_BYTES_MAX)
+	/* Before the memory is looked at, which may be very long; udp_tx looks at the destination. */
+	if (sga_length(sga) >
+	    (datagram->udp.is_v6 ? UDP_PAYLOAD_BYTES_MAX_V6 : UDP_PAYLOAD_BYTES_MAX))
 		return -EMSGSIZE;
 	if (!foreign_is_readable(datagram->catnip->context->heap, sga))
 		return -EFAULT;
