@@ -48,9 +48,10 @@ extern void demi_fini(void);
  * @sockqd_out: its descriptor, 500 or more
  * @domain:     AF_INET, AF_INET6, or AF_UNIX (SOCK_STREAM only; Catnap)
  * @type:       SOCK_STREAM or SOCK_DGRAM
- * @protocol:   0, or the one that fits @type
+ * @protocol:   0, or the one that fits @type; with SOCK_DGRAM also IPPROTO_ICMP (AF_INET) or
+ *   IPPROTO_ICMPV6 (AF_INET6): echo requests are pushed, replies popped, each from its header on
  *
- * Return: 0, ENOTSUP (domain, type or protocol), EMFILE, ENOMEM, EFAULT.
+ * Return: 0, ENOTSUP (domain, type or protocol), EACCES (echoes; Catnap), EMFILE, ENOMEM, EFAULT.
  */
 ATTR_NONNULL(1)
 extern int demi_socket(_Out_ int *sockqd_out, _In_ int domain, _In_ int type, _In_ int protocol);

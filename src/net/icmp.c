@@ -320,58 +320,63 @@ void icmp_echo_tell(struct net *net, const struct ip_packet *packet, const struc
 	netdev_release(net->device, buf);
 }
 
+static void fill_payload(uint8_t *to, const struct icmp_echo_request *request)
+{
+	if (request->payload) {
+		memcpy(to, request->payload, request->payload_bytes);
+		return;
+	}
+	for (uint32_t i = 0; i < request->payload_bytes; i++)
+		to[i] = (unsigned char)i;
+}
+
 /* An echo request in memory of the heap; NULL: there is none. */
-static struct buf *make_request(struct net *net, const struct path *path, uint16_t identifier,
-				uint16_t sequence, uint32_t payload_bytes)
+static struct buf *make_request(struct net *net, const struct icmp_echo_request *request,
+				const struct ip_address *source)
 {
 	const struct icmp_message message = {
 		.type = ICMP_TYPE_ECHO_REQUEST,
-		.identifier = identifier,
-		.sequence = sequence,
+		.identifier = request->identifier,
+		.sequence = request->sequence,
 	};
 	const struct icmp6_message message6 = {
 		.type = ICMP6_TYPE_ECHO_REQUEST,
-		.identifier = identifier,
-		.sequence = sequence,
+		.identifier = request->identifier,
+		.sequence = request->sequence,
 	};
-	struct buf *buf = ip_alloc(net, ICMP_HEADER_BYTES + payload_bytes);
+	struct buf *buf = ip_alloc(net, ICMP_HEADER_BYTES + request->payload_bytes);
 
 	if (!buf)
 		return NULL;
-	buf->length = ICMP_HEADER_BYTES + payload_bytes;
-	for (uint32_t i = 0; i < payload_bytes; i++)
-		buf->data[ICMP_HEADER_BYTES + i] = (unsigned char)i;
-	if (ip_address_is_v4(&path->destination))
-		icmp_emit(buf->data, buf->length, &message, NULL, payload_bytes);
+	buf->length = ICMP_HEADER_BYTES + request->payload_bytes;
+	fill_payload(buf->data + ICMP_HEADER_BYTES, request);
+	if (ip_address_is_v4(source))
+		icmp_emit(buf->data, buf->length, &message, NULL, request->payload_bytes);
 	else
-		icmp6_emit(buf->data, buf->length, &path->source, &path->destination, &message6,
-			   NULL, payload_bytes);
+		icmp6_emit(buf->data, buf->length, source, &request->destination, &message6, NULL,
+			   request->payload_bytes);
 	return buf;
 }
 
-int icmp_echo_send(struct net *net, const struct ip_address *destination, uint16_t identifier,
-		   uint16_t sequence, uint32_t payload_bytes)
+int icmp_echo_send(struct net *net, const struct icmp_echo_request *request)
 {
-	bool is_v4 = ip_address_is_v4(destination);
+	bool is_v4 = ip_address_is_v4(&request->destination);
+	struct ip_send send = {.protocol = is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6};
 	struct path path;
 	struct buf *buf;
 	int error;
 
-	if (payload_bytes > ECHO_PAYLOAD_MAX)
+	if (request->payload_bytes > ECHO_PAYLOAD_MAX)
 		return -EMSGSIZE;
-	error = path_find(net, &path, destination);
+	error = path_find(net, &path, &request->destination);
 	if (error)
 		return error;
-	buf = make_request(net, &path, identifier, sequence, payload_bytes);
+	send.path = &path;
+	send.source = request->source ? *request->source : path.source;
+	buf = make_request(net, request, &send.source);
 	if (!buf)
 		return -ENOBUFS;
-	return send_message(net,
-			    &(struct ip_send){
-				    .path = &path,
-				    .source = path.source,
-				    .protocol = is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
-			    },
-			    buf, false);
+	return send_message(net, &send, buf, false);
 }
 
 /* ---- Errors in ---- */

@@ -69,13 +69,22 @@ typedef void icmp_echo_fn(void *context, const struct ip_packet *packet,
 /** icmp_set_echo_listener - whom replies are told to from now on; NULL: they are dropped */
 void icmp_set_echo_listener(struct net *net, icmp_echo_fn *listener, void *context);
 
+/** An echo that is asked for. */
+struct icmp_echo_request {
+	struct ip_address destination;
+	const struct ip_address *source; /* of the same version; NULL: chosen by the stack */
+	uint16_t identifier;
+	uint16_t sequence;
+	const uint8_t *payload; /* NULL: 0, 1, 2, ... */
+	uint32_t payload_bytes;
+};
+
 /**
- * icmp_echo_send - ask @destination for an echo of @payload_bytes: 0, 1, 2, ...
+ * icmp_echo_send - ask for an echo; the payload is copied
  *
  * Return: 0; -EMSGSIZE (more than 65,507), -ENOBUFS, and the errors of path_find and ip_tx.
  */
-int icmp_echo_send(struct net *net, const struct ip_address *destination, uint16_t identifier,
-		   uint16_t sequence, uint32_t payload_bytes);
+int icmp_echo_send(struct net *net, const struct icmp_echo_request *request);
 
 /* ---- What icmp.c and icmp6.c share ---- */
 

@@ -392,27 +392,38 @@ static void icmp_rx__tells_the_listener_of_replies(void **state)
 	assert_int_equal(dropped(NET_DROP_UNSOLICITED), 2);
 }
 
+static int ask(const struct ip_address *destination, uint16_t identifier, uint16_t sequence,
+	       uint32_t bytes)
+{
+	return icmp_echo_send(&rig.net, &(struct icmp_echo_request){
+						.destination = *destination,
+						.identifier = identifier,
+						.sequence = sequence,
+						.payload_bytes = bytes,
+					});
+}
+
 static void icmp_echo_send__asks(void **state)
 {
 	static const uint8_t expected[] = {8, 0, 0xed, 0xf5, 1, 2, 3, 4, 0, 1, 2, 3, 4};
 	struct ip_address destination = V4(10, 0, 0, 7);
 
 	(void)state;
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 0x0102, 0x0304, 5), 0);
+	assert_int_equal(ask(&destination, 0x0102, 0x0304, 5), 0);
 	assert_int_equal(called.length, sizeof(expected));
 	assert_memory_equal(called.bytes, expected, sizeof(expected));
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 1, 1, 65507), 0);
+	assert_int_equal(ask(&destination, 1, 1, 65507), 0);
 	assert_int_equal(called.length, 65515);
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 1, 1, 65508), -EMSGSIZE);
+	assert_int_equal(ask(&destination, 1, 1, 65508), -EMSGSIZE);
 	destination = V6(7);
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 0x0102, 0x0304, 5), 0);
+	assert_int_equal(ask(&destination, 0x0102, 0x0304, 5), 0);
 	assert_int_equal(called.bytes[0], 128);
 	assert_int_equal(called.send.protocol, IPPROTO_ICMPV6);
 	called.path_error = -ENETUNREACH;
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 1, 1, 5), -ENETUNREACH);
+	assert_int_equal(ask(&destination, 1, 1, 5), -ENETUNREACH);
 	called.path_error = 0;
 	heap_fail_after(rig.heap, 0);
-	assert_int_equal(icmp_echo_send(&rig.net, &destination, 1, 1, 5), -ENOBUFS);
+	assert_int_equal(ask(&destination, 1, 1, 5), -ENOBUFS);
 	heap_fail_after(rig.heap, UINT64_MAX);
 }
 

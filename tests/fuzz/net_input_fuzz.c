@@ -237,8 +237,13 @@ static void act(unsigned int action)
 	if (action & 8) {
 		push(&app.connected, app.payload, length, NULL, 0);
 		/* As short as most are, or in fragments. */
-		icmp_echo_send(rig.net, &peers[action % 8], 1, (uint16_t)action,
-			       length < RIG_MTU ? length % 64 : 2000);
+		icmp_echo_send(rig.net,
+			       &(struct icmp_echo_request){
+				       .destination = peers[action % 8],
+				       .identifier = 1,
+				       .sequence = (uint16_t)action,
+				       .payload_bytes = length < RIG_MTU ? length % 64 : 2000,
+			       });
 	} else {
 		push(&app.open, app.payload, length, &peers[action % 8], PORT);
 	}

@@ -40,7 +40,7 @@ UDP_BYTES_MAX = 65507
 SO_RCVBUFFORCE = 33
 LAB_SH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/lab.sh")
 
-DEMI_ECHO = PROBE = ""
+DEMI_ECHO = PROBE = DEMI_PING = ""
 DEVICE = sys.argv[2] if sys.argv[1:2] == ["--device"] else "afxdp"
 
 DEMI_MAC = "02:00:00:00:77:02"
@@ -646,16 +646,17 @@ def skip_all(reason):
 
 
 def make_executable_paths(paths):
-    global DEMI_ECHO, PROBE
+    global DEMI_ECHO, PROBE, DEMI_PING
     paths = [os.path.abspath(path) for path in paths]
     if not paths or not all(os.access(path, os.X_OK) for path in paths):
         skip_all("needs demi-echo, which needs jansson")
     DEMI_ECHO = paths[0]
     PROBE = paths[1] if len(paths) > 1 else ""
+    DEMI_PING = paths[2] if len(paths) > 2 else ""
 
 
 def main(lab_options=(), needs_lab=True):
-    """usage: FILE [--device KIND] DEMI_ECHO [NET_PROBE] [-- TEST...]"""
+    """usage: FILE [--device KIND] DEMI_ECHO [NET_PROBE [DEMI_PING]] [-- TEST...]"""
     arguments = sys.argv[1:]
     chosen = []
     if "--" in arguments:

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What Linux's own tools say of Demi's end of a link: ping, arping, ndisc6, traceroute."""
+"""What Linux's own tools say of Demi's end of a link: ping, arping, ndisc6, traceroute; and what
+demi-ping says of Linux."""
 
+import os
 import re
 import unittest
 
@@ -115,6 +117,77 @@ class Ping6(Ping):
             if answered & {lab.DEMI_IP[6], lab.DEMI_LINK_LOCAL}:
                 return
         self.fail(said)
+
+
+class ToLinux(unittest.TestCase):
+    """Echo requests of ours, which the kernel answers."""
+
+    version = 4
+
+    @classmethod
+    def setUpClass(cls):
+        lab.know_demi()
+        if lab.DEVICE == "kernel":
+            # Else the kernel lets nobody send echo requests in a new namespace.
+            lab.run(*lab.in_namespace(os.environ["LAB_DEMI"], "sh", "-c",
+                                      "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range"))
+
+    @classmethod
+    def tearDownClass(cls):
+        lab.know_demi(False)
+
+    def ping(self, *options, address=None, status=0):
+        completed = lab.run(*lab.demi_command(lab.DEMI_PING, *options,
+                                              address or lab.LINUX_IP[self.version]),
+                            env=lab.device_environment(), check=False)
+        self.assertEqual(completed.returncode, status, completed.stdout)
+        return completed.stdout
+
+    def test_ping(self):
+        said = self.ping("-c", "3", "-i", "0.1")
+        for sequence in (1, 2, 3):
+            self.assertRegex(said, rf"(?m)^64 bytes from {re.escape(lab.LINUX_IP[self.version])}: "
+                                   rf"sequence {sequence}, \d+\.\d+ ms$")
+        self.assertIn("3 sent, 3 received, 0 lost\n", said)
+
+    def test_first_ping_to_a_host_that_is_not_known_yet(self):
+        lab.know_demi(False)
+        try:
+            self.assertIn("1 sent, 1 received", self.ping("-c", "1", "-W", "5"))
+        finally:
+            lab.know_demi()
+
+    def test_all_kinds_of_sizes(self):
+        for size in (0, 1, 7, 8, 56, 1000, 1451, 1452, 1453, 1471, 1472, 1473, 2961, 9000, 32768,
+                     65507):
+            if size > lab.whole_bytes_max(self.version) - 8:
+                break
+            with self.subTest(size=size):
+                self.ping("-c", "2", "-i", "0", "-s", str(size), "-q", "-W", "5")
+
+    def test_flood_of_1000(self):
+        self.assertIn("1000 sent, 1000 received", self.ping("-c", "1000", "-i", "0", "-q", "-W", "5"))
+
+    def test_nobody_answers(self):
+        other = {4: "10.77.0.99", 6: "fd77::99"}[self.version]
+        said = self.ping("-c", "1", "-W", "0.5", address=other, status=1)
+        self.assertIn("1 sent, 0 received, 1 lost", said)
+
+    @lab.needs("tcpdump", "tshark")
+    def test_requests_on_the_wire(self):
+        with lab.Capture() as capture:
+            self.ping("-c", "2", "-i", "0.1", "-s", "1000")
+        name, kind = ("icmp", 8) if self.version == 4 else ("icmpv6", 128)
+        ident = f"{name}.ident" if self.version == 4 else "icmpv6.echo.identifier"
+        seq = f"{name}.seq" if self.version == 4 else "icmpv6.echo.sequence_number"
+        requests = capture.packets(f"{name}.type == {kind}", ident, seq)
+        self.assertEqual([int(request[1], 0) for request in requests], [1, 2])
+        self.assertEqual(len({request[0] for request in requests}), 1)
+        self.assertEqual(capture.bad_checksums(), [])
+
+
+class ToLinux6(ToLinux):
+    version = 6
 
 
 del Ping

@@ -76,8 +76,13 @@ static void sim__echoes_of_all_sizes_come_back(void **state)
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
 		for (size_t version = 0; version < COUNT_OF(peers); version++) {
 			at_a.station->net->now_ns = world.now_ns;
-			assert_int_equal(icmp_echo_send(at_a.station->net, &peers[version], 77,
-							sequence++, sizes[i]),
+			assert_int_equal(icmp_echo_send(at_a.station->net,
+							&(struct icmp_echo_request){
+								.destination = peers[version],
+								.identifier = 77,
+								.sequence = sequence++,
+								.payload_bytes = sizes[i],
+							}),
 					 0);
 			world_run(&world, world.now_ns + 10 * MS);
 			assert_int_equal(echoes, sequence);

@@ -96,7 +96,11 @@ static bool kind_served(int domain, int type, int protocol)
 		return false;
 	if (type == SOCK_STREAM)
 		return protocol == 0 || protocol == IPPROTO_TCP;
-	return type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP);
+	if (type != SOCK_DGRAM)
+		return false;
+	/* The last is for echoes: icmp(7), where it also says who may. */
+	return protocol == 0 || protocol == IPPROTO_UDP ||
+	       protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 }
 
 static int open_socket(int domain, int type, int protocol)

@@ -16,6 +16,7 @@
 #include "net/capture.h"
 #include "net/net.h"
 
+struct ping;
 struct push;
 struct stream;
 struct stream_slab;
@@ -33,6 +34,7 @@ struct catnip {
 	struct push *free_pushes;
 	uint32_t pushes_waiting;
 	uint32_t naps;          /* in a row */
+	struct ping *pings;     /* sockets for echoes; ping.h */
 	struct stream *starved; /* listeners: see stream_retry_accepts */
 	/* The pool of streams; see stream_pool.c. */
 	struct stream_slab *stream_slabs;
