@@ -22,6 +22,7 @@
 #include "figures.h"
 #include "process.h"
 #include "serving.h"
+#include "sockperf.h"
 #include "token_map.h"
 
 #define BACKLOG 1024
@@ -33,12 +34,13 @@ enum step { STEP_ACCEPT, STEP_POP, STEP_LOG, STEP_PUSH };
 struct connection {
 	struct connection *next, *previous; /* in server.connections */
 	int qd;
-	bool ended;           /* the peer sends no more, or it failed: close when idle */
-	bool popping;         /* a message is in STEP_POP */
-	demi_qtoken_t pop_qt; /* while popping, unless the pop is in server.stalled */
-	uint32_t messages;    /* in any step */
-	uint32_t unanswered;  /* in STEP_LOG or STEP_PUSH */
-	uint32_t unpushed;    /* of these, those whose push has not started */
+	bool ended;                      /* the peer sends no more, or it failed: close when idle */
+	bool popping;                    /* a message is in STEP_POP */
+	demi_qtoken_t pop_qt;            /* while popping, unless the pop is in server.stalled */
+	uint32_t messages;               /* in any step */
+	uint32_t unanswered;             /* in STEP_LOG or STEP_PUSH */
+	uint32_t unpushed;               /* of these, those whose push has not started */
+	struct sockperf_stream sockperf; /* with --reply sockperf, on a stream */
 };
 
 struct message {
@@ -262,6 +264,31 @@ static void on_accept(struct server *server, struct message *message, int qd)
 	message_start(server, message);
 }
 
+/* Make the reply of a message, in place; false: there is none, or it is not understood. */
+static bool make_reply(struct server *server, struct connection *connection, demi_sgarray_t *array)
+{
+	struct sockperf_stream datagram = {0};
+	struct sockperf_stream *stream = is_stream(server) ? &connection->sockperf : &datagram;
+	enum sockperf_verdict verdict = SOCKPERF_REPLY;
+
+	if (server->options->reply == REPLY_SAME)
+		return true;
+	for (uint32_t i = 0; i < array->sga_numsegs && verdict == SOCKPERF_REPLY; i++)
+		verdict = sockperf_turn(stream, array->sga_segs[i].sgaseg_buf,
+					array->sga_segs[i].sgaseg_len);
+	if (!is_stream(server) && verdict == SOCKPERF_REPLY && datagram.offset != 0)
+		verdict = SOCKPERF_BROKEN;
+	if (verdict == SOCKPERF_REPLY)
+		return true;
+	/* A stream has no place to leave a message out, once a part of it may be on its way. */
+	if (verdict == SOCKPERF_BROKEN || is_stream(server))
+		serving_complain(&server->serving, "not a sockperf client that wants each reply",
+				 EPROTO);
+	if (is_stream(server))
+		connection_fail(connection);
+	return false;
+}
+
 static void on_pop(struct server *server, struct message *message, const demi_sgarray_t *array)
 {
 	struct connection *connection = message->connection;
@@ -274,6 +301,10 @@ static void on_pop(struct server *server, struct message *message, const demi_sg
 		demi_sgafree(&message->array);
 		if (is_stream(server) && length == 0)
 			connection->ended = true;
+		message_free(server, message);
+	} else if (!make_reply(server, connection, &message->array)) {
+		serving_received(&server->serving, length);
+		demi_sgafree(&message->array);
 		message_free(server, message);
 	} else {
 		serving_received(&server->serving, length);

@@ -42,6 +42,7 @@ enum option_letter {
 	OPTION_GW = 'G',
 	OPTION_MAC = 'M',
 	OPTION_STATS = 'S',
+	OPTION_REPLY = 'r',
 	OPTION_QUIET = 'q',
 	OPTION_HELP = 'h',
 	OPTION_VERSION = 'V',
@@ -66,6 +67,7 @@ static const struct option long_options[] = {
 	{"ip", required_argument, NULL, OPTION_IP},
 	{"gw", required_argument, NULL, OPTION_GW},
 	{"mac", required_argument, NULL, OPTION_MAC},
+	{"reply", required_argument, NULL, OPTION_REPLY},
 	{"stats", no_argument, NULL, OPTION_STATS},
 	{NULL, 0, NULL, 0},
 };
@@ -114,8 +116,11 @@ static void print_help(const struct options *options)
 	printf("  --help, --version\n"
 	       "\n"
 	       "Server\n"
-	       "  --log FILE         append each message to FILE, answer when that is durable\n"
-	       "\n"
+	       "  --log FILE         append each message to FILE, answer when that is durable\n");
+	if (options->has_libos)
+		printf("  --reply KIND       same: each message as it came; sockperf: as its client wants\n"
+		       "                     it; default: same\n");
+	printf("\n"
 	       "Client\n"
 	       "  --size N           bytes in a message: tcp 1 to %u, udp 1 to %u; default: 64\n"
 	       "  --inflight N       messages on the way in each connection; default: 1\n"
@@ -185,6 +190,17 @@ static int parse_protocol(struct options *options)
 		options->protocol = PROTOCOL_UDP;
 	else
 		return refuse(options, "--proto '%s'; allowed: tcp, udp", optarg);
+	return -1;
+}
+
+static int parse_reply(struct options *options)
+{
+	if (strcmp(optarg, "same") == 0)
+		options->reply = REPLY_SAME;
+	else if (strcmp(optarg, "sockperf") == 0)
+		options->reply = REPLY_SOCKPERF;
+	else
+		return refuse(options, "--reply '%s'; allowed: same, sockperf", optarg);
 	return -1;
 }
 
@@ -272,6 +288,8 @@ static int parse_option(struct options *options, int option)
 	case OPTION_VERSION:
 		printf("%s %s\n", options->program, ECHO_VERSION);
 		return EXIT_SUCCESS;
+	case OPTION_REPLY:
+		return parse_reply(options);
 	case OPTION_STATS:
 		options->stats = true;
 		return -1;
@@ -351,6 +369,8 @@ static int check_client(const struct options *options)
 
 	if (options->log)
 		return refuse(options, "--log is for the server, which writes the file");
+	if (options->reply != REPLY_SAME)
+		return refuse(options, "--reply is for the server, which sends the replies");
 	if (address_port(&options->address) == 0)
 		return refuse(options,
 			      "--addr %s: port 0 is for the server; the client needs "

@@ -14,6 +14,7 @@
 
 enum role { ROLE_SERVER, ROLE_CLIENT };
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
+enum reply { REPLY_SAME, REPLY_SOCKPERF };
 
 struct options {
 	const char *program; /* set by main: the name in messages and results */
@@ -28,6 +29,7 @@ struct options {
 	uint32_t inflight;                   /* messages on the way in each connection */
 	uint32_t connections;
 	uint64_t duration_ns; /* 0: no limit */
+	enum reply reply;     /* what a server sends back */
 	const char *log;      /* file that each message is appended to; NULL: none */
 	const char *json;     /* file for the results, "-": standard output; NULL: none */
 	/* For the library; NULL and "": as the environment says. */

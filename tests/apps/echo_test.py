@@ -596,6 +596,8 @@ class Test(unittest.TestCase):
             (("client", *address, "--inflight", "4096", "--connections", "10000"),
              "allowed: up to"),
             (("client", *address, "--log", "x"), "--log is for the server"),
+            (("client", *address, "--reply", "sockperf"), "--reply is for the server"),
+            (("server", *address, "--reply", "other"), "allowed: same, sockperf"),
             (("client", *address, "--json", ""), "--json is empty"),
             (("client", "--addr", "127.0.0.1:0"), "port 0 is for the server"),
             (("client", "--addr", "127.0.0.1"), "no :PORT"),

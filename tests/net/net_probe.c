@@ -4,8 +4,6 @@
  *
  *   net-probe group GROUP PORT    join, answer what comes to the group and to the port, one line
  *                                 each; SIGTERM: leave the group and end
- *   net-probe reply ADDRESS PORT  what a sockperf server does: answer the messages that ask for
- *                                 it, marked as the server's
  *
  * and of TCP, see probe.h:
  *
@@ -18,11 +16,6 @@
 #include <string.h>
 
 #include "probe.h"
-
-/* Of sockperf's header: the low byte of its flags. */
-#define SOCKPERF_FLAGS_OFFSET 9
-#define SOCKPERF_CLIENT 0x01
-#define SOCKPERF_WANTS_ANSWER 0x02
 
 static int change_membership(int qd, const struct probe_address *group, bool join)
 {
@@ -87,33 +80,12 @@ static void serve_group(const char *group_text, const char *port)
 	probe_check(demi_close(qd), "demi_close");
 }
 
-static void serve_sockperf(const struct probe_address *local)
-{
-	int qd = probe_bound(local, SOCK_DGRAM);
-	demi_sgarray_t array;
-
-	puts("ready");
-	while (receive(qd, &array)) {
-		unsigned char *message = array.sga_segs[0].sgaseg_buf;
-
-		if (array.sga_segs[0].sgaseg_len > SOCKPERF_FLAGS_OFFSET &&
-		    message[SOCKPERF_FLAGS_OFFSET] & SOCKPERF_WANTS_ANSWER) {
-			message[SOCKPERF_FLAGS_OFFSET] &= (unsigned char)~SOCKPERF_CLIENT;
-			answer(qd, &array);
-		}
-		demi_sgafree(&array);
-	}
-	probe_check(demi_close(qd), "demi_close");
-}
-
 static void run(const char *command, char **argv)
 {
 	struct probe_address address = probe_parse(argv[0], argv[1]);
 
 	if (strcmp(command, "group") == 0)
 		serve_group(argv[0], argv[1]);
-	else if (strcmp(command, "reply") == 0)
-		serve_sockperf(&address);
 	else if (strcmp(command, "http") == 0)
 		probe_http(&address);
 	else if (strcmp(command, "send") == 0)
@@ -124,15 +96,15 @@ static void run(const char *command, char **argv)
 
 int main(int argc, char **argv)
 {
-	static const char *const commands[] = {"group", "reply", "http", "send", "backlog"};
+	static const char *const commands[] = {"group", "http", "send", "backlog"};
 	const struct demi_args args = {.argc = argc, .argv = argv};
 	size_t number = 0;
 
-	while (argc > 1 && number < 5 && strcmp(argv[1], commands[number]) != 0)
+	while (argc > 1 && number < 4 && strcmp(argv[1], commands[number]) != 0)
 		number++;
-	if (argc < 4 || number == 5 || argc != (number < 3 ? 4 : 5)) {
-		fprintf(stderr, "usage: net-probe group GROUP PORT | reply ADDRESS PORT | "
-				"http ADDRESS PORT | send ADDRESS PORT BYTES | "
+	if (argc < 4 || number == 4 || argc != (number < 2 ? 4 : 5)) {
+		fprintf(stderr, "usage: net-probe group GROUP PORT | http ADDRESS PORT | "
+				"send ADDRESS PORT BYTES | "
 				"backlog ADDRESS PORT BACKLOG\n");
 		return 2;
 	}

@@ -658,6 +658,55 @@ class ClientStack(WithClient):
         self.assertIn("was closed", completed.stderr)
 
 
+class Sockperf(unittest.TestCase):
+    """An unmodified client of others, which has its own idea of a reply."""
+
+    version = 4
+
+    def server(self):
+        return lab.server(self.version, proto="tcp", extra=["--reply", "sockperf"])
+
+    @lab.needs("sockperf")
+    def test_ping_pong(self):
+        with self.server():
+            lab.check_sockperf(self.version, "ping-pong", "--tcp", "-m", "64")
+            lab.check_sockperf(self.version, "ping-pong", "--tcp", "-m", "20000")
+
+    def test_messages_in_any_pieces(self):
+        messages = b"".join(struct.pack("!QHI", number, 3, 14 + number) + bytes(number)
+                            for number in range(40))
+        replies = b"".join(struct.pack("!QHI", number, 2, 14 + number) + bytes(number)
+                           for number in range(40))
+        with self.server():
+            for step in (1, 7, 13, len(messages)):
+                with lab.tcp_socket(self.version, (lab.DEMI_IP[self.version], lab.PORT)) as sock:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    received = b""
+                    for start in range(0, len(messages), step):
+                        sock.sendall(messages[start:start + step])
+                    while len(received) < len(replies):
+                        received += sock.recv(65536)
+                    self.assertEqual(received, replies)
+
+    def test_message_that_wants_no_reply_ends_the_connection(self):
+        with self.server() as server:
+            with lab.tcp_socket(self.version, (lab.DEMI_IP[self.version], lab.PORT)) as sock:
+                sock.sendall(struct.pack("!QHI", 1, 1, 14))
+                self.assertIn(self.end_of(sock), (b"", "reset"))
+        self.assertIn("not a sockperf client", server.errors_text)
+
+    @staticmethod
+    def end_of(sock):
+        try:
+            return sock.recv(100)
+        except ConnectionResetError:
+            return "reset"
+
+
+class Sockperf6(Sockperf):
+    version = 6
+
+
 class Latency(unittest.TestCase):
     """Prints, and judges nothing."""
 
@@ -673,7 +722,8 @@ class Latency(unittest.TestCase):
 
 del WithServer, WithClient
 if lab.DEVICE not in ("afxdp", "kernel"):
-    del Server6, ServerStack, ServerOfItsOwn, Http, Http6, Client6, ClientStack, Latency
+    del Server6, ServerStack, ServerOfItsOwn, Http, Http6, Client6, ClientStack, Sockperf, \
+        Sockperf6, Latency
 
 if __name__ == "__main__":
     lab.main()

@@ -5,26 +5,30 @@
 import collections
 import contextlib
 import os
+import re
 import socket
+import struct
 import threading
 import unittest
 
 import lab
 
-# How many of the sizes: "full" is all of IPv4's and a seventh of IPv6's large ones.
-FULL = os.environ.get("LAB_SWEEP", "full") == "full"
+# How many of the sizes: "full" is all of IPv4's and a seventh of IPv6's large ones, "all" is all, and
+# takes minutes.
+SWEEP = os.environ.get("LAB_SWEEP", "full")
+FULL = SWEEP in ("full", "all")
 
 
 def sizes(version):
-    """Always 1 to 2000 and around every size that fills one more fragment."""
-    largest = lab.whole_bytes_max(version) - 8
-    if FULL and version == 4:
-        return range(1, min(largest, lab.UDP_BYTES_MAX) + 1)
+    """Always 1 to 2000 and around every size that fills one more fragment; an empty one has a test."""
+    largest = min(lab.whole_bytes_max(version) - 8, lab.UDP_BYTES_MAX[version])
+    if SWEEP == "all" or (FULL and version == 4):
+        return range(1, largest + 1)
     edges = {1480 * n - 8 + d for n in range(1, 46) for d in (-1, 0, 1)}
     edges |= {1448 * n - 8 + d for n in range(1, 46) for d in (-1, 0, 1)}
-    chosen = edges | set(range(1, 9001 if FULL else 2001)) | {65506, 65507}
-    chosen |= set(range(2000, 65508, 7 if FULL else 997))
-    return sorted(size for size in chosen if size <= min(largest, lab.UDP_BYTES_MAX))
+    chosen = edges | set(range(1, 9001 if FULL else 2001)) | set(range(largest - 20, largest + 1))
+    chosen |= set(range(2000, largest, 7 if FULL else 997))
+    return sorted(size for size in chosen if 0 < size <= largest)
 
 
 @contextlib.contextmanager
@@ -68,7 +72,7 @@ class Server(unittest.TestCase):
 
     def test_every_size(self):
         with lab.udp_socket(self.version, (lab.DEMI_IP[self.version], lab.PORT)) as sock:
-            view = memoryview(lab.pattern(lab.UDP_BYTES_MAX + 4093))
+            view = memoryview(lab.pattern(lab.UDP_BYTES_MAX[self.version] + 4093))
 
             def message(size):
                 return view[size % 4093:size % 4093 + size]
@@ -260,32 +264,45 @@ class Client6(Client):
 
 
 class Sockperf(unittest.TestCase):
-    """An unmodified client of others."""
+    """An unmodified client of others, which has its own idea of a reply."""
 
-    def start(self):
-        return lab.Program(lab.demi_command(lab.PROBE, "reply", lab.DEMI_IP[4], "11111"),
-                           lab.device_environment(), ready="ready\n")
+    version = 4
 
     def sockperf(self, *options):
-        said = lab.run("sockperf", *options, "-i", lab.DEMI_IP[4], "-p", "11111", "-t", "1").stdout
-        self.assertRegex(said, r"# dropped messages = 0; # duplicated messages = 0; "
-                               r"# out-of-order messages = 0")
-        self.assertRegex(said, r"Summary: Latency is \d+\.\d+ usec")
+        with lab.server(self.version, extra=["--reply", "sockperf"]) as server:
+            lab.check_sockperf(self.version, *options)
+        return int(re.search(r"(\d+) messages", server.out)[1]), server.errors_text
 
     @lab.needs("sockperf")
     def test_ping_pong(self):
-        with self.start():
-            self.sockperf("ping-pong", "-m", "1400")
+        self.assertGreater(self.sockperf("ping-pong", "-m", "1400")[0], 100)
 
     @lab.needs("sockperf")
     def test_under_load(self):
-        with self.start():
-            self.sockperf("under-load", "--mps", "5000", "--reply-every", "10")
+        # Nine of ten messages want no reply.
+        self.assertGreater(self.sockperf("under-load", "--mps", "5000", "--reply-every", "10")[0], 1000)
+
+    def test_others_get_no_reply(self):
+        header = struct.pack("!QHI", 1, 3, 14 + 6)
+        with lab.server(self.version, extra=["--reply", "sockperf"]) as server, \
+                lab.udp_socket(self.version, (lab.DEMI_IP[self.version], lab.PORT)) as sock:
+            for bad in (b"x", header, header + b"short", header + b"too long",
+                        struct.pack("!QHI", 1, 2, 20) + b"server",   # it is no client's
+                        struct.pack("!QHI", 1, 1, 20) + b"silent",   # it wants no reply
+                        struct.pack("!QHI", 1, 3, 13) + b"length"):
+                sock.send(bad)
+            sock.send(header + b"answer")
+            self.assertEqual(sock.recv(100), struct.pack("!QHI", 1, 2, 20) + b"answer")
+        self.assertIn("not a sockperf client", server.errors_text)
+
+
+class Sockperf6(Sockperf):
+    version = 6
 
 
 del Server
 if lab.DEVICE not in ("afxdp", "kernel"):
-    del Sockperf  # takes its time, and shows the same
+    del Sockperf, Sockperf6  # takes its time, and shows the same
 
 if __name__ == "__main__":
     lab.main()
