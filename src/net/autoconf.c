@@ -80,7 +80,7 @@ static bool wants_v6(const struct net *net)
 	return net->options.autoconf;
 }
 
-void autoconf_add_link_local(struct net *net)
+static void add_link_local(struct net *net)
 {
 	struct net_address address = {
 		.ip = autoconf_address(net, LINK_LOCAL_PREFIX),
@@ -90,8 +90,7 @@ void autoconf_add_link_local(struct net *net)
 	};
 
 	/* One that is there already is of the configuration; there is room for it. */
-	if (wants_v6(net))
-		net_add_address(net, &address);
+	net_add_address(net, &address);
 }
 
 void autoconf_start(struct net *net)
@@ -101,6 +100,8 @@ void autoconf_start(struct net *net)
 	autoconf->is_started = true;
 	for (uint32_t i = 0; i < net->address_count; i++)
 		detection_start(autoconf, &net->addresses[i].ip);
+	if (wants_v6(net))
+		add_link_local(net);
 	if (net->options.autoconf)
 		timer_arm(&net->sched->timers, &autoconf->solicitation_timer,
 			  net->now_ns + net_random(net) % SECOND_NS);

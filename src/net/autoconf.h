@@ -20,15 +20,10 @@ int autoconf_create(struct net *net); /* sets net->autoconf; 0 or -ENOMEM */
 void autoconf_destroy(struct net *net);
 
 /**
- * autoconf_add_link_local - the link-local address and its prefix, where IPv6 is wanted: when
- * options.autoconf is set or an address of it is ours
- */
-void autoconf_add_link_local(struct net *net);
-
-/**
- * autoconf_start - begin: detection for all addresses, router solicitation
+ * autoconf_start - begin: link-local address, detection for all addresses, router solicitation
  *
- * Without options.autoconf no router is asked or listened to.
+ * IPv6 is wanted when options.autoconf is set or an address of it is ours. Without
+ * options.autoconf no router is asked or listened to.
  */
 void autoconf_start(struct net *net);
 

@@ -108,13 +108,6 @@ int net_remove_route(struct net *net, const struct ip_address *prefix, uint8_t p
 	return 0;
 }
 
-/* As net_create does. */
-static void start(void)
-{
-	autoconf_add_link_local(&at.net);
-	autoconf_start(&at.net);
-}
-
 static int setup(void **state)
 {
 	link_setup(state);
@@ -221,7 +214,7 @@ static void autoconf_start__makes_the_link_local_address(void **state)
 	struct ip_address expected = NEAR(IDENTIFIER);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	assert_int_equal(at.net.address_count, 1);
 	assert_memory_equal(at.net.addresses[0].ip.bytes, expected.bytes, 16);
 	assert_int_equal(at.net.addresses[0].prefix_bits, 64);
@@ -234,7 +227,7 @@ static void autoconf_start__leaves_ipv4_alone(void **state)
 	(void)state;
 	at.net.options.autoconf = false;
 	link_own(V4(10, 0, 0, 1));
-	start();
+	autoconf_start(&at.net);
 	assert_int_equal(at.net.address_count, 1);
 	link_pass(100 * SECOND);
 	assert_int_equal(asked.routers + asked.ndp_detect, 0);
@@ -246,7 +239,7 @@ static void autoconf_start__without_autoconf_hears_no_router(void **state)
 	(void)state;
 	at.net.options.autoconf = false;
 	link_own(MADE(1));
-	start();
+	autoconf_start(&at.net);
 	assert_int_equal(at.net.address_count, 2);
 	link_pass(100 * SECOND);
 	assert_int_equal(asked.routers, 0);
@@ -262,7 +255,7 @@ static void autoconf_start__asks_for_routers(void **state)
 	uint64_t start_ns = at.net.now_ns;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	assert_int_equal(asked.routers, 0);
 	link_pass(100 * SECOND);
 	assert_int_equal(asked.routers, 3);
@@ -276,7 +269,7 @@ static void autoconf_start__asks_until_a_router_answers(void **state)
 	struct ndp_message message = advertisement(0);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	link_pass(2 * SECOND);
 	assert_int_equal(asked.routers, 1);
 	advertise(1, &message); /* no default router */
@@ -299,7 +292,7 @@ static void autoconf_start__detects_for_ipv4(void **state)
 	(void)state;
 	at.net.options.autoconf = false;
 	link_own(ip);
-	start();
+	autoconf_start(&at.net);
 	assert_true(autoconf_is_tentative(&at.net, &ip));
 	link_pass(100 * SECOND);
 	assert_false(autoconf_is_tentative(&at.net, &ip));
@@ -319,7 +312,7 @@ static void autoconf_address_added__detects_for_ipv6(void **state)
 	struct net_address added = {.ip = MADE(1), .prefix_bits = 64, .is_static = true};
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	link_pass(10 * SECOND);
 	assert_int_equal(asked.ndp_detect, 1);
 	assert_int_equal(asked.ndp_announce, 1);
@@ -337,7 +330,7 @@ static void autoconf_address_added__forgets_what_was_removed(void **state)
 {
 	(void)state;
 	at.net.options.autoconf = false;
-	start();
+	autoconf_start(&at.net);
 	for (unsigned int i = 0; i < 100; i++) {
 		struct net_address added = {.ip = V4(10, 0, 0, 1 + i), .is_static = true};
 
@@ -364,7 +357,7 @@ static void autoconf_conflict__storm_is_bounded(void **state)
 	(void)state;
 	at.net.options.autoconf = false;
 	link_own(ip);
-	start();
+	autoconf_start(&at.net);
 	link_pass(20 * SECOND);
 	memset(&asked, 0, sizeof(asked));
 	fd = redirect(&saved);
@@ -393,7 +386,7 @@ static void autoconf_conflict__tentative_address_is_given_up(void **state)
 	int saved, fd;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	advertise_prefix(PREFIX(1), 3600, 3600);
 	assert_non_null(has(ip));
 	fd = redirect(&saved);
@@ -424,7 +417,7 @@ static void autoconf_conflict__established_address_stays(void **state)
 	int saved, fd;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	link_pass(10 * SECOND);
 	memset(&asked, 0, sizeof(asked));
 	fd = redirect(&saved);
@@ -448,7 +441,7 @@ static void autoconf_conflict__static_address_stays_while_tentative(void **state
 
 	(void)state;
 	link_own(ip);
-	start();
+	autoconf_start(&at.net);
 	fd = redirect(&saved);
 	autoconf_conflict(&at.net, &ip, &other);
 	assert_int_equal(lines(fd, saved, text, sizeof(text)), 1);
@@ -470,7 +463,7 @@ static void autoconf_router__default_route_lives_as_long_as_said(void **state)
 	struct ndp_message message = advertisement(1800);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	assert_int_equal(gateway(), 0);
 	advertise(1, &message);
 	assert_int_equal(gateway(), 1);
@@ -493,7 +486,7 @@ static void autoconf_router__others_wait_for_their_turn(void **state)
 	struct ip_address one = NEAR(1), three = NEAR(3);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	for (unsigned int router = 1; router <= 100; router++)
 		advertise(router, &message);
 	assert_int_equal(gateway(), 1);
@@ -520,7 +513,7 @@ static void autoconf_router__configured_gateway_stays(void **state)
 
 	(void)state;
 	net_add_route(&at.net, &configured);
-	start();
+	autoconf_start(&at.net);
 	advertise(1, &message);
 	assert_int_equal(gateway(), 99);
 	link_pass(2000 * SECOND);
@@ -536,7 +529,7 @@ static void autoconf_router__mtu_is_within_bounds(void **state)
 	uint32_t generation;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	message.has_mtu = true;
 	for (unsigned int i = 0; i < 6; i++) {
 		message.mtu = wrong[i];
@@ -559,7 +552,7 @@ static void autoconf_router__passes_times_on(void **state)
 	struct ndp_message message = advertisement(1800);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	message.reachable_ms = 20000;
 	message.retransmit_ms = 500;
 	advertise(1, &message);
@@ -573,7 +566,7 @@ static void autoconf_router__prefix_is_on_the_link_as_long_as_said(void **state)
 	struct ndp_message message = advertisement(0);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	/* Bits beyond the length say nothing. */
 	add_prefix(&message, MADE(1), 100, 100);
 	message.prefixes[0].autonomous = false;
@@ -603,7 +596,7 @@ static void autoconf_router__configured_route_stays(void **state)
 
 	(void)state;
 	net_add_route(&at.net, &configured);
-	start();
+	autoconf_start(&at.net);
 	add_prefix(&message, PREFIX(1), 100, 100);
 	advertise(1, &message);
 	message.prefixes[0].valid_s = message.prefixes[0].preferred_s = 0;
@@ -619,7 +612,7 @@ static void autoconf_router__foolish_prefixes_are_ignored(void **state)
 	};
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	for (unsigned int i = 0; i < 5; i++) {
 		struct ndp_message message = advertisement(0);
 
@@ -636,7 +629,7 @@ static void autoconf_router__foolish_prefixes_are_ignored(void **state)
 static void autoconf_router__flood_of_prefixes_is_bounded(void **state)
 {
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	for (unsigned int n = 1; n <= 10000; n++) {
 		struct ndp_message message = advertisement(1800);
 
@@ -659,7 +652,7 @@ static void slaac_prefix__makes_an_address(void **state)
 	uint64_t now_ns;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	now_ns = at.net.now_ns;
 	advertise_prefix(PREFIX(1), 7200, 3600);
 	assert_non_null(has(MADE(1)));
@@ -681,7 +674,7 @@ static void slaac_prefix__ignores_what_makes_no_address(void **state)
 	struct ndp_message message = advertisement(0);
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	advertise_prefix(PREFIX(1), 3600, 3601);
 	advertise_prefix(PREFIX(1), 0, 0);
 	add_prefix(&message, PREFIX(1), 3600, 3600);
@@ -701,7 +694,7 @@ static void slaac_prefix__two_hours_are_left(void **state)
 	uint64_t now_ns;
 
 	(void)state;
-	start();
+	autoconf_start(&at.net);
 	advertise_prefix(PREFIX(1), 86400, 86400);
 	now_ns = at.net.now_ns;
 	advertise_prefix(PREFIX(1), 10000, 10000);
@@ -742,7 +735,7 @@ static void slaac_prefix__configured_address_stays(void **state)
 {
 	(void)state;
 	link_own(MADE(1));
-	start();
+	autoconf_start(&at.net);
 	advertise_prefix(PREFIX(1), 10, 10);
 	link_pass(HOUR);
 	assert_non_null(has(MADE(1)));

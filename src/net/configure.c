@@ -149,9 +149,9 @@ int net_configure(struct net *net, const struct net_options *options)
 {
 	int error = configure_addresses(net, options);
 
-	/* Routers have link-local addresses: before the gateways its prefix is on the link. */
+	/* Routers have link-local addresses: before the gateways their prefix is on the link. */
 	if (!error)
-		autoconf_add_link_local(net);
+		autoconf_start(net);
 	for (unsigned int i = 0; !error && i < options->gateway_count; i++) {
 		struct net_route route = default_route(&options->gateways[i]);
 

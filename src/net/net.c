@@ -217,7 +217,6 @@ int net_create(struct net **net_out, const struct net_options *options)
 		net_destroy(net);
 		return error;
 	}
-	autoconf_start(net);
 	net_flush(net);
 	*net_out = net;
 	return 0;

@@ -173,7 +173,7 @@ struct net {
 int net_create(struct net **net_out, const struct net_options *options);
 
 /**
- * net_configure - addresses, the link-local one, gateways and routes: of net_create (configure.c)
+ * net_configure - addresses, autoconfiguration, gateways and routes: of net_create (configure.c)
  *
  * A gateway is on a prefix of ours, or any host if net.ip has an address of its version whose prefix
  * is that address alone (/32, /128): then a route says that it is on the link.
