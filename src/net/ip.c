@@ -244,6 +244,10 @@ int ip_tx(struct net *net, const struct ip_send *send, struct buf *buf)
 		return tx_local(net, send, buf);
 	if (unlikely(send->loop) && group_is_member(net, &path->destination))
 		ip_tx_loopback(net, send, buf);
+	if (unlikely(send->stays)) {
+		netdev_release_chain(net->device, buf);
+		return 0;
+	}
 	if (unlikely(header_bytes + payload_bytes > path->mtu)) {
 		if (send->dont_fragment)
 			return refuse(net, buf, v6);

@@ -92,6 +92,7 @@ struct ip_send {
 	bool atomic;        /* IPv4: what fits the path nobody may fragment (RFC 1191, section 3) */
 	bool router_alert;  /* IGMP and MLD */
 	bool loop;          /* to a group that we are a member of: to ourselves too */
+	bool stays;         /* to a group: to ourselves at most */
 };
 
 /**

@@ -383,6 +383,23 @@ static void ip_tx__goes_to_groups_without_a_neighbour(void **state)
 	}
 }
 
+/* IP_MULTICAST_TTL 0: to members among ourselves, and to nobody else. */
+static void ip_tx__stays_here(void **state)
+{
+	(void)state;
+	use(false);
+	path.to_group = true;
+	path.neighbour = NULL;
+	path.destination = rig.group;
+	send_data.stays = true;
+	assert_int_equal(send_bytes("data"), 0);
+	assert_int_equal(called.who, NOBODY);
+	send_data.loop = true;
+	assert_int_equal(send_bytes("data"), 0);
+	assert_int_equal(called.who, LOOPBACK);
+	assert_int_equal(called.loopback_count, 1);
+}
+
 /* IP_MULTICAST_LOOP: only what we would receive. */
 static void ip_tx__comes_back_to_members(void **state)
 {
@@ -582,6 +599,7 @@ int main(void)
 		TEST(ip_tx__writes_the_router_alert),
 		TEST(ip_tx__has_default_hop_limits),
 		TEST(ip_tx__goes_to_groups_without_a_neighbour),
+		TEST(ip_tx__stays_here),
 		TEST(ip_tx__comes_back_to_members),
 		TEST(ip_tx__says_where_the_checksum_is),
 		TEST(ip_tx__fragments_what_the_path_cannot_carry),

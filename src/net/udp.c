@@ -49,11 +49,14 @@ void udp_destroy(struct net *net)
 void udp_socket_init(struct udp_socket *socket, struct net *net, const struct udp_socket_ops *ops,
 		     bool is_v6)
 {
+	const struct udp_multicast initial = {.hop_limit = 1, .loop = true};
+
 	*socket = (struct udp_socket){
 		.ops = ops,
 		.net = net,
 		.is_v6 = is_v6,
-		.multicast_loop = true,
+		.multicast_v4 = initial,
+		.multicast_v6 = initial,
 		.mtu_discover = IP_PMTUDISC_WANT,
 		.local = is_v6 ? ip_address_v6_halves(0, 0) : ip_address_v4(0),
 		.queue_bytes_max = net->options.socket_bytes_max,

@@ -50,6 +50,13 @@ struct udp_headers {
 	uint8_t bytes[UDP_HEADERS_BYTES];
 };
 
+/** How datagrams to groups of one version go out. */
+struct udp_multicast {
+	struct ip_address source; /* of a socket that is bound to none; unspecified: the best one */
+	uint8_t hop_limit;        /* 0: they stay here */
+	bool loop;                /* to ourselves too, as far as we are members */
+};
+
 /** A socket; storage of the owner, who sets options and reads the rest. */
 struct udp_socket {
 	const struct udp_socket_ops *ops;
@@ -67,11 +74,10 @@ struct udp_socket {
 	bool reuse_address; /* SO_REUSEADDR: several may listen to the same group and port */
 	bool reuse_port;    /* SO_REUSEPORT: several share what comes, by source */
 	bool broadcast;     /* SO_BROADCAST */
-	bool multicast_loop;
-	uint8_t hop_limit;           /* 0: the default */
-	uint8_t multicast_hop_limit; /* 0: 1 */
+	uint8_t hop_limit;  /* 0: the default */
 	uint8_t traffic_class;
-	uint8_t mtu_discover;       /* IP_PMTUDISC_*: DO and PROBE set dont_fragment, WANT atomic */
+	uint8_t mtu_discover; /* IP_PMTUDISC_*: DO and PROBE set dont_fragment, WANT atomic */
+	struct udp_multicast multicast_v4, multicast_v6;
 	struct path path;           /* to the last destination */
 	struct udp_headers headers; /* to the same */
 	/* Received and not yet taken. */
@@ -82,6 +88,19 @@ struct udp_socket {
 	struct ip_address groups[UDP_GROUPS_MAX]; /* joined */
 	uint32_t group_count;
 };
+
+/** udp_multicast_of - what the socket says of datagrams to this group */
+static inline const struct udp_multicast *udp_multicast_of(const struct udp_socket *socket,
+							   const struct ip_address *group)
+{
+	return ip_address_is_v4(group) ? &socket->multicast_v4 : &socket->multicast_v6;
+}
+
+/**
+ * udp_path_source - the source of what goes along socket->path when the socket has no address: the
+ * path's, or the one that was chosen for groups, while it is ours
+ */
+const struct ip_address *udp_path_source(const struct udp_socket *socket);
 
 int udp_create(struct net *net); /* sets net->udp; 0 or -ENOMEM */
 void udp_destroy(struct net *net);

@@ -179,6 +179,18 @@ int udp_find_path(struct udp_socket *socket, const struct ip_address *destinatio
 	return 0;
 }
 
+const struct ip_address *udp_path_source(const struct udp_socket *socket)
+{
+	const struct path *path = &socket->path;
+	const struct udp_multicast *multicast;
+
+	if (likely(!path->to_group) || !ip_address_is_multicast(&path->destination))
+		return &path->source;
+	multicast = udp_multicast_of(socket, &path->destination);
+	return net_has_address(socket->net, &multicast->source) ? &multicast->source
+								: &path->source;
+}
+
 static struct ip_address loopback_like(const struct ip_address *ip)
 {
 	return ip_address_is_v4(ip) ? ip_address_v4(INADDR_LOOPBACK) : ip_address_v6_halves(0, 1);
@@ -192,7 +204,7 @@ static int choose_local(const struct udp_socket *socket, const struct ip_address
 
 	*local = socket->local;
 	if (socket->address_chosen || ip_address_equal(&socket->local, &any)) {
-		*local = socket->path.source;
+		*local = *udp_path_source(socket);
 		return 0;
 	}
 	return ip_address_is_v4(local) == ip_address_is_v4(peer) ? 0 : -ENETUNREACH;

@@ -272,8 +272,8 @@ static inline int find_source(const struct udp_socket *socket, struct ip_address
 	const struct ip_address *local = &socket->local;
 	const struct path *path = &socket->path;
 
-	*source_out = path->source;
-	if (likely(ip_address_equal(local, &path->source)))
+	*source_out = *udp_path_source(socket);
+	if (likely(ip_address_equal(local, source_out)))
 		return 0;
 	/* Only :: is of both versions. */
 	if ((!ip_address_is_unspecified(local) || ip_address_is_v4(local)) &&
@@ -297,13 +297,19 @@ static inline bool is_too_long(const struct udp_socket *socket, size_t length, b
 	return socket->mtu_discover == IP_PMTUDISC_DO && length + headers > socket->path.mtu;
 }
 
-static uint8_t hop_limit_of(const struct udp_socket *socket)
+/* Broadcasts have the hop limit of what goes to one host. */
+static void aim_at_group(const struct udp_socket *socket, struct ip_send *send)
 {
-	if (likely(!socket->path.to_group))
-		return socket->hop_limit;
-	if (ip_address_is_multicast(&socket->path.destination))
-		return socket->multicast_hop_limit ? socket->multicast_hop_limit : HOP_LIMIT_GROUP;
-	return socket->hop_limit ? socket->hop_limit : HOP_LIMIT_BROADCAST;
+	const struct udp_multicast *multicast = udp_multicast_of(socket, &send->path->destination);
+
+	if (!ip_address_is_multicast(&send->path->destination)) {
+		send->hop_limit = socket->hop_limit ? socket->hop_limit : HOP_LIMIT_BROADCAST;
+		send->loop = multicast->loop;
+		return;
+	}
+	send->hop_limit = multicast->hop_limit;
+	send->loop = multicast->loop;
+	send->stays = multicast->hop_limit == 0;
 }
 
 /* ---- Out ---- */
@@ -312,22 +318,23 @@ static uint8_t hop_limit_of(const struct udp_socket *socket)
 static int transmit(struct udp_socket *socket, const struct departure *departure, bool *waits_out)
 {
 	struct net *net = socket->net;
-	const struct ip_send send = {
+	struct ip_send send = {
 		.path = &socket->path,
 		.source = departure->source,
 		.protocol = IPPROTO_UDP,
-		.hop_limit = hop_limit_of(socket),
+		.hop_limit = socket->hop_limit,
 		.traffic_class = socket->traffic_class,
 		.dont_fragment = socket->mtu_discover == IP_PMTUDISC_DO ||
 				 socket->mtu_discover == IP_PMTUDISC_PROBE,
 		.atomic = socket->mtu_discover != IP_PMTUDISC_DONT,
-		.loop = socket->multicast_loop,
 	};
 	struct buf *first = build(departure), *last = first;
 	int error;
 
 	if (unlikely(!first))
 		return -ENOBUFS;
+	if (unlikely(socket->path.to_group))
+		aim_at_group(socket, &send);
 	while (last->next)
 		last = last->next;
 	if (last->flags & BUF_DONE)

@@ -799,8 +799,8 @@ static void udp_tx__hop_limits(void **state)
 	assert_int_equal(send_to(&sender, &sga, V4(255, 255, 255, 255), PEER_PORT), 0);
 	assert_int_equal(rig.send.hop_limit, 64);
 	sender.udp.hop_limit = 7;
-	sender.udp.multicast_hop_limit = 9;
-	sender.udp.multicast_loop = false;
+	sender.udp.multicast_v6.hop_limit = 9;
+	sender.udp.multicast_v6.loop = false;
 	assert_int_equal(send_to(&sender, &sga, PEER, PEER_PORT), 0);
 	assert_int_equal(rig.send.hop_limit, 7);
 	assert_int_equal(send_to(&sender, &sga, V4(10, 0, 0, 255), PEER_PORT), 0);
@@ -808,6 +808,14 @@ static void udp_tx__hop_limits(void **state)
 	assert_int_equal(send_to(&sender, &sga, group6, PEER_PORT), 0);
 	assert_int_equal(rig.send.hop_limit, 9);
 	assert_false(rig.send.loop);
+	/* Each version has its own. */
+	assert_int_equal(send_to(&sender, &sga, V4(239, 1, 2, 3), PEER_PORT), 0);
+	assert_int_equal(rig.send.hop_limit, 1);
+	assert_true(rig.send.loop);
+	assert_false(rig.send.stays);
+	sender.udp.multicast_v4.hop_limit = 0;
+	assert_int_equal(send_to(&sender, &sga, V4(239, 1, 2, 3), PEER_PORT), 0);
+	assert_true(rig.send.stays);
 	heap_free(rig.heap, data);
 	close_socket();
 }

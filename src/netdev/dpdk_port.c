@@ -122,6 +122,7 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 	dpdk_log_collected("");
 	plan_offloads(plan);
 	caps->mtu = plan_mtu(device, &plan->info, options->config->net.mtu);
+	caps->interface_index = plan->info.if_index;
 	caps->segments_max = segments_max_of(&plan->info);
 	caps->polls_memory = find_driver(device, plan->info.driver_name).polls_memory;
 	device->answers_in_interrupts = strcmp(plan->info.driver_name, "net_memif") == 0;

@@ -96,9 +96,10 @@ struct netdev_ops {
 /** What a device can do. The device fills it before it is handed out. */
 struct netdev_caps {
 	struct eth_address mac;
-	uint32_t mtu;          /* bytes of an IP packet: 1500 */
-	uint32_t segments_max; /* bufs in the chain of a frame to be sent, 1 or more */
-	bool checksum_v4;      /* serves BUF_CHECKSUM, for UDP and TCP over IPv4 */
+	uint32_t mtu;             /* bytes of an IP packet: 1500 */
+	uint32_t interface_index; /* the kernel's, of the interface that it is; 0: of none */
+	uint32_t segments_max;    /* bufs in the chain of a frame to be sent, 1 or more */
+	bool checksum_v4;         /* serves BUF_CHECKSUM, for UDP and TCP over IPv4 */
 	bool checksum_v6;
 	bool shares_interface; /* with the kernel, which has the other addresses of it */
 	bool polls_memory;     /* finding nothing costs rx_burst a look at memory, no system call */

@@ -9,8 +9,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +261,7 @@ static int configure(struct tap *tap, int socket, struct ifreq *request,
 	if (ioctl(socket, SIOCGIFMTU, request))
 		return refuse(tap, "ask for its MTU", -errno);
 	caps->mtu = (uint32_t)request->ifr_mtu;
+	caps->interface_index = if_nametoindex(request->ifr_name);
 	caps->segments_max = SEGMENTS_MAX;
 	tap->frame_bytes_max = caps->mtu + ETH_HEADER_BYTES_MAX;
 	if (DATA_OFFSET + tap->frame_bytes_max + 1 <= HEAP_FRAME_BYTES_MAX)

@@ -10,6 +10,7 @@
 
 /* The addresses of the environment that meson.build gives to the tests. */
 #define OUR_IPV4 "10.0.0.1"
+#define OUR_SECOND_IPV4 "10.0.0.5"
 #define OUR_IPV6 "fd00::1"
 /** On our link, where nobody is. */
 #define SILENT_IPV4 "10.0.0.99"

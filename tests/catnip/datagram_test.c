@@ -373,6 +373,169 @@ static void datagram__group_that_is_none_is_refused(void **state)
 		   ENOPROTOOPT);
 }
 
+/* --- to groups: the kernel's sockets are asked the same, and say the same --- */
+
+/* A socket of ours and one of the kernel's, with one address each in place of OURS. */
+struct twins {
+	int qd, fd;
+	bool is_v6;
+};
+
+static struct twins twins_open(bool is_v6)
+{
+	struct twins twins = {.qd = -1, .is_v6 = is_v6};
+
+	check_call(demi_socket(&twins.qd, is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0), 0);
+	twins.fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+	assert_true(twins.fd >= 0);
+	return twins;
+}
+
+static void twins_close(struct twins twins)
+{
+	check_call(demi_close(twins.qd), 0);
+	close(twins.fd);
+}
+
+/* What is read, with room for so many bytes. */
+static void twins_read(struct twins twins, int level, int name, socklen_t room)
+{
+	unsigned char ours[8] = {0}, theirs[8] = {0};
+	socklen_t our_size = room, their_size = room;
+	int error = demi_getsockopt(twins.qd, level, name, ours, &our_size);
+
+	if (getsockopt(twins.fd, level, name, theirs, &their_size) < 0) {
+		check_call(error, errno);
+		return;
+	}
+	check_call(error, 0);
+	assert_int_equal(our_size, their_size);
+	assert_memory_equal(ours, theirs, sizeof(ours));
+}
+
+static void twins_write(struct twins twins, int level, int name, const void *value, socklen_t size)
+{
+	int error = setsockopt(twins.fd, level, name, value, size) < 0 ? errno : 0;
+
+	check_call(demi_setsockopt(twins.qd, level, name, value, size), error);
+}
+
+static void datagram__group_options_are_those_of_the_kernel(void **state)
+{
+	static const struct {
+		int level, name;
+	} options[] = {
+		{IPPROTO_IP, IP_MULTICAST_TTL},
+		{IPPROTO_IP, IP_MULTICAST_LOOP},
+		{IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+		{IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+	};
+	static const int values[] = {-2, -1, 0, 1, 2, 255, 256};
+
+	(void)state;
+	for (unsigned int i = 0; i < 2 * COUNT_OF(options); i++) {
+		int level = options[i / 2].level, name = options[i / 2].name;
+		struct twins twins = twins_open(i % 2 || level == IPPROTO_IPV6);
+		unsigned int count = twins.is_v6 ? COUNT_OF(options) : 2;
+
+		twins_read(twins, level, name, sizeof(int));
+		for (unsigned int j = 0; j < COUNT_OF(values); j++) {
+			twins_write(twins, level, name, &values[j], sizeof(int));
+			for (unsigned int k = 0; k < count; k++)
+				twins_read(twins, options[k].level, options[k].name, sizeof(int));
+			if (level == IPPROTO_IP)
+				twins_read(twins, level, name, 1);
+			twins_write(twins, level, name, &values[j], 1);
+			twins_read(twins, level, name, sizeof(int));
+		}
+		twins_write(twins, level, name, &values[3], 0);
+		twins_close(twins);
+	}
+}
+
+/* An index of the kernel's: the device of these tests has none. */
+static void datagram__interface_for_ipv4_groups(void **state)
+{
+	struct ip_mreqn request = {0};
+	struct twins twins = twins_open(false);
+	struct in_addr ours, read;
+	socklen_t size = sizeof(read);
+	int a = twins.qd;
+
+	(void)state;
+	inet_pton(AF_INET, OUR_IPV4, &ours);
+	twins_read(twins, IPPROTO_IP, IP_MULTICAST_IF, sizeof(read));
+	check_call(demi_setsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &ours, sizeof(ours)), 0);
+	check_call(demi_getsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &read, &size), 0);
+	assert_int_equal(size, sizeof(read));
+	assert_int_equal(read.s_addr, ours.s_addr);
+	/* What nobody has is refused, and changes nothing. */
+	inet_pton(AF_INET, SILENT_IPV4, &request.imr_address);
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request.imr_address, 4);
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(struct ip_mreq));
+	request.imr_address.s_addr = INADDR_ANY;
+	request.imr_ifindex = 1 << 20;
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request));
+	request.imr_ifindex = -1;
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request));
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, 3);
+	check_call(demi_getsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &read, &size), 0);
+	assert_int_equal(read.s_addr, ours.s_addr);
+	/* Left open again; the index does not count in the shorter one. */
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(struct ip_mreq));
+	twins_read(twins, IPPROTO_IP, IP_MULTICAST_IF, sizeof(read));
+	request.imr_ifindex = 0;
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request));
+	twins_close(twins);
+}
+
+static void datagram__interface_for_ipv6_groups(void **state)
+{
+	struct twins twins = twins_open(true), four = twins_open(false);
+	int index = 0, unknown = 1 << 20;
+	struct in_addr any = {INADDR_ANY};
+
+	(void)state;
+	twins_read(twins, IPPROTO_IPV6, IPV6_MULTICAST_IF, sizeof(index));
+	twins_write(twins, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index));
+	twins_read(twins, IPPROTO_IPV6, IPV6_MULTICAST_IF, sizeof(index));
+	twins_write(twins, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, 3);
+	twins_write(four, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index));
+	twins_write(twins, IPPROTO_IP, IP_MULTICAST_IF, &any, sizeof(any));
+	check_call(demi_setsockopt(twins.qd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &unknown,
+				   sizeof(unknown)),
+		   EADDRNOTAVAIL);
+	twins_read(twins, IPPROTO_IPV6, IPV6_MULTICAST_IF, sizeof(index));
+	twins_close(twins);
+	twins_close(four);
+}
+
+/* What was chosen is the source of a socket that is bound to no address, as in Linux. */
+static void datagram__interface_for_groups_is_the_source(void **state)
+{
+	struct address group, here, there, from;
+	int a = -1, b = -1;
+	struct ip_mreq request = {.imr_interface.s_addr = INADDR_ANY};
+	struct in_addr second;
+
+	(void)state;
+	option_set("DEMI_NET_IP", OUR_IPV4 "/24," OUR_SECOND_IPV4 "/24");
+	check_call(demi_init(NULL), 0);
+	b = datagram_bound("0.0.0.0", &there);
+	inet_pton(AF_INET, "239.1.2.3", &request.imr_multiaddr);
+	inet_pton(AF_INET, OUR_SECOND_IPV4, &second);
+	check_call(demi_setsockopt(b, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)), 0);
+	group = address_of("239.1.2.3", ntohs(address_port(&there)));
+	a = datagram_bound("0.0.0.0", &here);
+	from = address_of(OUR_IPV4, ntohs(address_port(&here)));
+	datagram_send(a, &group, 10, 1);
+	datagram_expect(b, 10, 1, &from);
+	check_call(demi_setsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &second, sizeof(second)), 0);
+	from = address_of(OUR_SECOND_IPV4, ntohs(address_port(&here)));
+	datagram_send(a, &group, 10, 2);
+	datagram_expect(b, 10, 2, &from);
+}
+
 /* --- options --- */
 
 static int option_value(int qd, int level, int name)
@@ -395,7 +558,7 @@ static void datagram__options_are_kept(void **state)
 		{IPPROTO_IP, IP_MULTICAST_TTL, 1, 7, -2},
 		{IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_DO, 77},
 		{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 3, 5, 256},
-		{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 7, 9, -2},
+		{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, 9, -2},
 		{IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 2},
 		{IPPROTO_IPV6, IPV6_TCLASS, 0xb8, 0x20, 256},
 		{SOL_SOCKET, SO_SNDBUF, 212992, 5000, 0},
@@ -602,6 +765,10 @@ int main(void)
 		TEST_RAW(datagram__write_to_a_pending_push_is_caught),
 		TEST(datagram__groups_are_heard_while_joined),
 		TEST(datagram__group_that_is_none_is_refused),
+		TEST(datagram__group_options_are_those_of_the_kernel),
+		TEST(datagram__interface_for_ipv4_groups),
+		TEST(datagram__interface_for_ipv6_groups),
+		TEST_RAW(datagram__interface_for_groups_is_the_source),
 		TEST(datagram__options_are_kept),
 		TEST(datagram__options_that_are_read_only_or_unknown),
 		TEST(datagram__mtu_of_the_path),

@@ -3,6 +3,7 @@
 #include "libos/catnip/catnip.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,15 @@ static uint64_t unix_ns_at_zero(uint64_t now_ns)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec - now_ns;
 }
 
+/* One that the kernel shares with us is called as it is there. */
+static void learn_interface(struct netdev *device)
+{
+	const char *name = strchr(device->name, ':');
+
+	if (device->caps.shares_interface && !device->caps.interface_index && name)
+		device->caps.interface_index = if_nametoindex(name + 1);
+}
+
 static int open_device(struct catnip *catnip, const struct config *config,
 		       const struct catnip_options *options)
 {
@@ -74,6 +84,8 @@ static int open_device(struct catnip *catnip, const struct config *config,
 
 	if (!error)
 		error = netdev_open(&catnip->device, config->net.dev, &device_options);
+	if (!error)
+		learn_interface(catnip->device);
 	return error;
 }
 

@@ -20,6 +20,7 @@ struct datagram {
 	int send_buffer_bytes; /* SO_SNDBUF: what was set; nothing is kept here to be sent */
 	bool keep_alive;       /* SO_KEEPALIVE, SO_LINGER: likewise */
 	struct linger linger;
+	int multicast_index; /* IPV6_MULTICAST_IF, as it was set */
 };
 
 /** datagram_create - an unbound socket of one domain; 0 or -ENOMEM */
@@ -37,5 +38,20 @@ int datagram_take_error(struct datagram *datagram);
 int datagram_set_option(struct queue *queue, int level, int name, const void *value,
 			socklen_t length);
 int datagram_get_option(struct queue *queue, int level, int name, void *value, socklen_t *length);
+
+/** datagram_is_group_option - one of those that the next two serve (datagram_group.c) */
+bool datagram_is_group_option(const struct datagram *datagram, int level, int name);
+
+/**
+ * datagram_set_group_option, datagram_get_group_option - membership of groups, and the interface by
+ * which datagrams go to them
+ *
+ * Return: 0; -EINVAL (value or length); -ENODEV, -EADDRNOTAVAIL (an interface that we do not have);
+ * -ENOPROTOOPT (membership cannot be read); what udp_join and udp_leave say.
+ */
+int datagram_set_group_option(struct datagram *datagram, int level, int name, const void *value,
+			      socklen_t length);
+int datagram_get_group_option(const struct datagram *datagram, int level, int name, void *value,
+			      socklen_t *length);
 
 #endif /* DEMI_LIBOS_CATNIP_DATAGRAM_H */

@@ -14,6 +14,7 @@
 #include "net/udp_fast.h"
 
 #define HOP_LIMIT_DEFAULT 64
+#define MULTICAST_HOPS_DEFAULT 1
 #define RECEIVE_BYTES_MIN 4096
 
 static struct datagram *datagram_of(struct queue *queue)
@@ -26,12 +27,26 @@ OPTION_FLAG(keep_alive, datagram_of(queue)->keep_alive)
 OPTION_FLAG(reuse_address, UDP.reuse_address)
 OPTION_FLAG(reuse_port, UDP.reuse_port)
 OPTION_FLAG(broadcast, UDP.broadcast)
-OPTION_FLAG(multicast_loop, UDP.multicast_loop)
+OPTION_FLAG(multicast_loop_v4, UDP.multicast_v4.loop)
+OPTION_FLAG(multicast_loop_v6, UDP.multicast_v6.loop)
 OPTION_FIELD(send_buffer, int, datagram_of(queue)->send_buffer_bytes)
 OPTION_FIELD(traffic_class, uint8_t, UDP.traffic_class)
 OPTION_FIELD(mtu_discover, uint8_t, UDP.mtu_discover)
 OPTION_HOPS(hop_limit, UDP.hop_limit, HOP_LIMIT_DEFAULT)
-OPTION_HOPS(multicast_hop_limit, UDP.multicast_hop_limit, 1)
+
+/* -1 is the default; with 0 they do not leave this host. */
+#define OPTION_MULTICAST_HOPS(name, place)                                     \
+	static int get_##name(struct queue *queue)                             \
+	{                                                                      \
+		return (place);                                                \
+	}                                                                      \
+	static int set_##name(struct queue *queue, int value)                  \
+	{                                                                      \
+		(place) = value < 0 ? MULTICAST_HOPS_DEFAULT : (uint8_t)value; \
+		return 0;                                                      \
+	}
+OPTION_MULTICAST_HOPS(multicast_hops_v4, UDP.multicast_v4.hop_limit)
+OPTION_MULTICAST_HOPS(multicast_hops_v6, UDP.multicast_v6.hop_limit)
 
 static int get_receive_buffer(struct queue *queue)
 {
@@ -128,74 +143,19 @@ static const struct option options[] = {
 	OPTION_READ(SOL_SOCKET, SO_ACCEPTCONN, get_accepts),
 	OPTION_SET(IPPROTO_IP, IP_TTL, -1, 255, hop_limit),
 	OPTION_SET(IPPROTO_IP, IP_TOS, 0, 255, traffic_class),
-	OPTION_SET(IPPROTO_IP, IP_MULTICAST_TTL, -1, 255, multicast_hop_limit),
-	OPTION_SET(IPPROTO_IP, IP_MULTICAST_LOOP, INT_MIN, INT_MAX, multicast_loop),
+	OPTION_SET(IPPROTO_IP, IP_MULTICAST_TTL, -1, 255, multicast_hops_v4),
+	OPTION_SET(IPPROTO_IP, IP_MULTICAST_LOOP, INT_MIN, INT_MAX, multicast_loop_v4),
 	OPTION_SET(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, mtu_discover),
 	OPTION_READ(IPPROTO_IP, IP_MTU, get_mtu),
 	OPTION_SET(IPPROTO_IPV6, IPV6_V6ONLY, INT_MIN, INT_MAX, v6_only),
 	OPTION_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, 255, hop_limit),
-	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1, 255, multicast_hop_limit),
-	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop),
+	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1, 255, multicast_hops_v6),
+	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop_v6),
 	OPTION_SET(IPPROTO_IPV6, IPV6_TCLASS, -1, 255, traffic_class_v6),
 	OPTION_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, IPV6_PMTUDISC_PROBE, mtu_discover),
 	OPTION_READ(IPPROTO_IPV6, IPV6_MTU, get_mtu),
 };
 /* clang-format on */
-
-/* --- groups --- */
-
-/* There is one interface; a program may name it by an address of ours, or leave it open. */
-static int ipv4_group_load(const struct datagram *datagram, const void *value, socklen_t length,
-			   struct ip_address *group)
-{
-	struct ip_mreq request; /* the beginning of struct ip_mreqn too */
-	struct ip_address interface;
-
-	if (length < sizeof(request))
-		return -EINVAL;
-	memcpy(&request, value, sizeof(request));
-	*group = ip_address_from_in(request.imr_multiaddr);
-	interface = ip_address_from_in(request.imr_interface);
-	if (!ip_address_is_unspecified(&interface) &&
-	    !net_has_address(datagram->catnip->net, &interface))
-		return -ENODEV;
-	return 0;
-}
-
-static int ipv6_group_load(const void *value, socklen_t length, struct ip_address *group)
-{
-	struct ipv6_mreq request;
-
-	if (length < sizeof(request))
-		return -EINVAL;
-	memcpy(&request, value, sizeof(request));
-	*group = ip_address_from_in6(&request.ipv6mr_multiaddr);
-	/* A mapped one would pass for an IPv4 group. */
-	return ip_address_is_v4(group) ? -EINVAL : 0;
-}
-
-static bool is_group_option(const struct datagram *datagram, int level, int name)
-{
-	if (level == IPPROTO_IP)
-		return name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP;
-	return level == IPPROTO_IPV6 && datagram->udp.is_v6 &&
-	       (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP);
-}
-
-static int set_group(struct datagram *datagram, int level, int name, const void *value,
-		     socklen_t length)
-{
-	bool is_v4 = level == IPPROTO_IP;
-	struct ip_address group;
-	int error = is_v4 ? ipv4_group_load(datagram, value, length, &group)
-			  : ipv6_group_load(value, length, &group);
-
-	if (error)
-		return error;
-	if (name == (is_v4 ? IP_ADD_MEMBERSHIP : IPV6_JOIN_GROUP))
-		return udp_join(&datagram->udp, &group);
-	return udp_leave(&datagram->udp, &group);
-}
 
 /* --- in and out --- */
 
@@ -205,12 +165,13 @@ int datagram_set_option(struct queue *queue, int level, int name, const void *va
 	struct datagram *datagram = datagram_of(queue);
 	int error;
 
-	if (is_group_option(datagram, level, name))
-		return set_group(datagram, level, name, value, length);
-	if (level == SOL_SOCKET && name == SO_LINGER)
-		return option_load(&datagram->linger, sizeof(datagram->linger), value, length);
-	error = catnip_option_set(OPTION_TABLE(options), queue, datagram->udp.is_v6, level, name,
-				  value, length);
+	if (datagram_is_group_option(datagram, level, name))
+		error = datagram_set_group_option(datagram, level, name, value, length);
+	else if (level == SOL_SOCKET && name == SO_LINGER)
+		error = option_load(&datagram->linger, sizeof(datagram->linger), value, length);
+	else
+		error = catnip_option_set(OPTION_TABLE(options), queue, datagram->udp.is_v6, level,
+					  name, value, length);
 	/* It may show in the headers that the socket has ready. */
 	if (!error)
 		udp_forget_fast(&datagram->udp);
@@ -221,6 +182,8 @@ int datagram_get_option(struct queue *queue, int level, int name, void *value, s
 {
 	const struct datagram *datagram = datagram_of(queue);
 
+	if (datagram_is_group_option(datagram, level, name))
+		return datagram_get_group_option(datagram, level, name, value, length);
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return option_store(&datagram->linger, sizeof(datagram->linger), value, length);
 	return catnip_option_get(OPTION_TABLE(options), queue, datagram->udp.is_v6, level, name,

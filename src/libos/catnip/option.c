@@ -46,9 +46,14 @@ int option_store(const void *structure, size_t size, void *value, socklen_t *len
 }
 
 /* Where a byte has been enough for ever, it is (ip(7), IP_MULTICAST_TTL). */
+static bool is_byte(int level, socklen_t length)
+{
+	return level == IPPROTO_IP && length >= 1 && length < sizeof(int);
+}
+
 static int number_load(int level, const void *value, socklen_t length, int *number)
 {
-	if (level != IPPROTO_IP || length < 1 || length >= sizeof(*number))
+	if (!is_byte(level, length))
 		return option_load(number, sizeof(*number), value, length);
 	*number = *(const unsigned char *)value;
 	return 0;
@@ -70,6 +75,16 @@ int catnip_option_set(struct option_table table, struct queue *queue, bool is_v6
 	return option->set(queue, number);
 }
 
+/* As Linux does: what does not fit into it is refused. */
+static int store_byte(int number, void *value, socklen_t *length)
+{
+	if (number > UCHAR_MAX)
+		return -EINVAL;
+	*(unsigned char *)value = (unsigned char)number;
+	*length = 1;
+	return 0;
+}
+
 int catnip_option_get(struct option_table table, struct queue *queue, bool is_v6, int level,
 		      int name, void *value, socklen_t *length)
 {
@@ -79,10 +94,12 @@ int catnip_option_get(struct option_table table, struct queue *queue, bool is_v6
 	if (error)
 		return error;
 	/* Before the value is asked for: an error that is told is gone. */
-	if (*length < sizeof(number) || *length > INT_MAX)
+	if (!is_byte(level, *length) && (*length < sizeof(number) || *length > INT_MAX))
 		return -EINVAL;
 	number = option->get(queue);
 	if (number < 0)
 		return number;
+	if (is_byte(level, *length))
+		return store_byte(number, value, length);
 	return option_store(&number, sizeof(number), value, length);
 }
