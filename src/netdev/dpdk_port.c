@@ -2,6 +2,8 @@
 /* A port of DPDK: what it can do, its set-up with one queue each way, its filters and its link. */
 #include <errno.h>
 #include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_errno.h>
 #include <string.h>
 
@@ -151,12 +153,33 @@ static void take_all_frames(const struct dpdk_device *device)
 			    device->netdev.name, strerror(-error));
 }
 
-static int plan_address(struct dpdk_device *device, const struct eth_address *wanted)
+/*
+ * net_tap gives the kernel's end the port's address, and sets it there too. With the same one at both
+ * ends neither would hear the other; the driver passes on whatever comes, so ours can be any. Not so
+ * with a remote interface, whose address is meant to be the port's.
+ */
+static bool is_end_of_kernels(const struct dpdk_device *device, const struct dpdk_plan *plan)
+{
+	const struct rte_devargs *devargs = rte_dev_devargs(device->rte_device);
+	bool has_remote = devargs && devargs->args && strstr(devargs->args, "remote=");
+
+	return strcmp(plan->info.driver_name, "net_tap") == 0 && !has_remote;
+}
+
+static int plan_address(struct dpdk_device *device, const struct dpdk_plan *plan,
+			const struct netdev_options *options)
 {
 	static const struct eth_address none;
+	const struct eth_address *wanted = &options->mac;
 	struct rte_ether_addr address;
 	int error = 0;
 
+	if (is_end_of_kernels(device, plan)) {
+		error = rte_eth_macaddr_get(device->port, &address);
+		device->netdev.caps.mac = netdev_station(options,
+							 eth_address_load(address.addr_bytes));
+		return error ? plan_error(device, "tell the port's address", error) : 0;
+	}
 	if (memcmp(wanted, &none, sizeof(none)) != 0) {
 		memcpy(&address, wanted, sizeof(address));
 		error = rte_eth_dev_default_mac_addr_set(device->port, &address);
@@ -312,7 +335,7 @@ int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 		return plan_error(device, "start the port; is its other side there?",
 				  error == -1 ? -ENOTCONN : error);
 	device->started = true;
-	error = plan_address(device, &options->mac);
+	error = plan_address(device, plan, options);
 	if (error)
 		return error;
 	learn_release(device, plan->info.driver_name);

@@ -4,10 +4,13 @@
  * is sent into it, and net_tap, whose driver does checksums.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -742,6 +745,47 @@ static void dpdk_close__lets_the_device_be_opened_again(void **state)
 	heap_destroy(end.heap);
 }
 
+/* ---- net_tap, whose other end is the kernel's ---- */
+
+static struct eth_address kernels_address(const char *interface)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq request = {0};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	assert_int_equal(ioctl(fd, SIOCGIFHWADDR, &request), 0);
+	close(fd);
+	return eth_address_load(request.ifr_hwaddr.sa_data);
+}
+
+/* Each end has an address of its own, or neither hears the other. */
+static void dpdk__has_another_address_than_the_kernels_end(void **state)
+{
+	const struct eth_address wanted = {{2, 1, 2, 3, 4, 5}};
+	struct end end;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct eth_address kernel;
+
+		end_init(&end);
+		end.options.seed = 7;
+		if (i == 1)
+			end.options.mac = wanted;
+		if (dpdk_open(&end.device, "net_tap0,iface=demitap", &end.options) != 0) {
+			heap_destroy(end.heap);
+			skip();
+		}
+		kernel = kernels_address("demitap");
+		assert_false(eth_address_equal(&end.device->caps.mac, &kernel));
+		assert_int_equal(end.device->caps.mac.bytes[0] & 3, 2);
+		if (i == 1)
+			assert_true(eth_address_equal(&end.device->caps.mac, &wanted));
+		assert_int_equal(end.device->caps.interface_index, if_nametoindex("demitap"));
+		end_close(&end);
+	}
+}
+
 /* ---- Checksums, by the driver of net_tap ---- */
 
 /*
@@ -879,6 +923,7 @@ int main(void)
 		PAIR_TEST(dpdk_idle_fd__has_none),
 		cmocka_unit_test(dpdk_close__leaves_what_the_application_has),
 		cmocka_unit_test(dpdk_close__lets_the_device_be_opened_again),
+		cmocka_unit_test(dpdk__has_another_address_than_the_kernels_end),
 		cmocka_unit_test(dpdk__leaves_checksums_to_a_port_that_can),
 	};
 

@@ -48,6 +48,31 @@ int netdev_init(struct netdev *device, const struct netdev_ops *ops, struct heap
 	return 0;
 }
 
+/* Numbers that look random, the same for the same ones: splitmix64's finalizer. */
+static uint64_t mix(uint64_t value)
+{
+	value += 0x9e3779b97f4a7c15;
+	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+	value = (value ^ value >> 27) * 0x94d049bb133111eb;
+	return value ^ value >> 31;
+}
+
+struct eth_address netdev_station(const struct netdev_options *options, struct eth_address kernel)
+{
+	static const struct eth_address none;
+	struct eth_address station = options->mac;
+	uint64_t number = mix(options->seed ^ mix((uint64_t)load_be16(kernel.bytes) << 32 |
+						  load_be32(kernel.bytes + 2)));
+
+	if (!eth_address_equal(&station, &none))
+		return station;
+	memcpy(station.bytes, &number, sizeof(station.bytes));
+	station.bytes[0] = (uint8_t)((station.bytes[0] & ~1u) | 2);
+	if (eth_address_equal(&station, &kernel))
+		station.bytes[5] ^= 1;
+	return station;
+}
+
 void netdev_fini(struct netdev *device)
 {
 	heap_frames_destroy(device->heap, device->frames);

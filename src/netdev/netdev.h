@@ -180,6 +180,15 @@ int netdev_init(struct netdev *device, const struct netdev_ops *ops, struct heap
 		uint32_t frame_bytes, uint32_t shell_bytes, uint32_t frame_count,
 		uint32_t room_offset, uint32_t data_offset);
 
+/**
+ * netdev_station - the Ethernet address of ours on an interface whose other end is the kernel's, with
+ * the address @kernel
+ *
+ * That of the options, or a locally administered one (IEEE 802, section 8.4), which is another one for
+ * each seed and each @kernel: two interfaces may share a bridge.
+ */
+struct eth_address netdev_station(const struct netdev_options *options, struct eth_address kernel);
+
 /** netdev_fini - give frames and shells back; those in use live on as objects of the heap */
 void netdev_fini(struct netdev *device);
 

@@ -207,36 +207,6 @@ static int attach(struct tap *tap, struct ifreq *request)
 	return 0;
 }
 
-/* Numbers that look random, the same for the same ones: splitmix64's finalizer. */
-static uint64_t mix(uint64_t value)
-{
-	value += 0x9e3779b97f4a7c15;
-	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
-	value = (value ^ value >> 27) * 0x94d049bb133111eb;
-	return value ^ value >> 31;
-}
-
-/*
- * A locally administered address (IEEE 802, section 8.4): a runtime's seed makes it, and the other
- * end's address, since two interfaces may share a bridge.
- */
-static struct eth_address station_choose(const struct netdev_options *options,
-					 struct eth_address kernel)
-{
-	static const struct eth_address none;
-	struct eth_address station = options->mac;
-	uint64_t number = mix(options->seed ^ mix((uint64_t)load_be16(kernel.bytes) << 32 |
-						  load_be32(kernel.bytes + 2)));
-
-	if (!eth_address_equal(&station, &none))
-		return station;
-	memcpy(station.bytes, &number, sizeof(station.bytes));
-	station.bytes[0] = (uint8_t)((station.bytes[0] & ~1u) | 2);
-	if (eth_address_equal(&station, &kernel))
-		station.bytes[5] ^= 1;
-	return station;
-}
-
 static int set_up(const struct tap *tap, int socket, struct ifreq *request)
 {
 	if (ioctl(socket, SIOCGIFFLAGS, request))
@@ -257,7 +227,7 @@ static int configure(struct tap *tap, int socket, struct ifreq *request,
 		return error;
 	if (ioctl(socket, SIOCGIFHWADDR, request))
 		return refuse(tap, "ask for its address", -errno);
-	caps->mac = station_choose(options, eth_address_load(request->ifr_hwaddr.sa_data));
+	caps->mac = netdev_station(options, eth_address_load(request->ifr_hwaddr.sa_data));
 	if (ioctl(socket, SIOCGIFMTU, request))
 		return refuse(tap, "ask for its MTU", -errno);
 	caps->mtu = (uint32_t)request->ifr_mtu;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,6 +72,7 @@ static void tap_open__makes_an_interface_that_is_up(void **state)
 	assert_int_equal(caps->mtu, 1500);
 	assert_true(caps->segments_max >= 8);
 	assert_false(caps->shares_interface);
+	assert_int_equal(caps->interface_index, if_nametoindex("tap0"));
 	/* Not a group's, locally administered. */
 	assert_int_equal(caps->mac.bytes[0] & 3, 2);
 }
