@@ -406,6 +406,34 @@ static int failed(const struct server *server, const char *what, int error)
 	return error;
 }
 
+/* An address that this host does not have: which ones are there? */
+static int failed_bind(const struct server *server, int error)
+{
+	const char *libos = getenv("LIBOS"), *ours = getenv("DEMI_NET_IP");
+	bool is_catnip = libos && strncmp(libos, "catnip", strlen("catnip")) == 0;
+
+	if (error != EADDRNOTAVAIL)
+		return failed(server, server->options->address_text, error);
+	fprintf(stderr, "%s: %s: %s; give one of %s%s\n", server->options->program,
+		server->options->address_text, strerror(error),
+		!is_catnip      ? "the host's, which \"ip address\" lists"
+		: ours && *ours ? "--ip (net.ip), which are "
+				: "net.ip in the configuration",
+		is_catnip && ours ? ours : "");
+	return error;
+}
+
+static int failed_log(const struct server *server, int error)
+{
+	if (error != EOPNOTSUPP)
+		return failed(server, server->options->log, error);
+	fprintf(stderr,
+		"%s: --log %s: this library OS has no files; leave --log out, or run on one that "
+		"has, such as --libos catnap\n",
+		server->options->program, server->options->log);
+	return error;
+}
+
 static int open_socket(struct server *server, int *qd)
 {
 	const struct address *address = &server->options->address;
@@ -421,7 +449,7 @@ static int open_socket(struct server *server, int *qd)
 		demi_setsockopt(*qd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	error = demi_bind(*qd, (const struct sockaddr *)&address->storage, address->length);
 	if (error)
-		return failed(server, server->options->address_text, error);
+		return failed_bind(server, error);
 	if (is_stream(server))
 		error = demi_listen(*qd, BACKLOG);
 	if (error)
@@ -444,7 +472,7 @@ static int start(struct server *server)
 		error = demi_open(&server->log_qd, log, O_WRONLY | O_CREAT, 0644);
 	if (error) {
 		server->log_qd = -1;
-		return failed(server, log, error);
+		return failed_log(server, error);
 	}
 	error = open_socket(server, &qd);
 	if (error)

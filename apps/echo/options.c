@@ -86,8 +86,9 @@ static void copy_long_options(struct option copy[], bool has_libos)
 
 static void print_libos_help(void)
 {
-	printf("  --libos NAME       library OS to run on: catnap or catnip; default: the\n"
-	       "                     environment's LIBOS, else the configuration's\n"
+	printf("  --libos NAME       library OS to run on: catnap or catnip; default: catnip with\n"
+	       "                     one of the next, else the environment's LIBOS, else the\n"
+	       "                     configuration's\n"
 	       "  --dev KIND:NAME    catnip's device, such as tap:demi0 or afxdp:eth1\n"
 	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
@@ -401,6 +402,27 @@ static void set_client_defaults(struct options *options)
 		options->count = COUNT_DEFAULT;
 }
 
+/* A device is Catnip's: who names one, or an address on it, means that libOS, and no other. */
+static int choose_libos(struct options *options)
+{
+	static const char catnip[] = "catnip";
+	const char *named = options->dev     ? "--dev"
+			    : options->ip[0] ? "--ip"
+			    : options->gw[0] ? "--gw"
+			    : options->mac   ? "--mac"
+					     : NULL;
+	const char *environment = getenv("LIBOS");
+
+	if (!named)
+		return -1;
+	if (options->libos && strncmp(options->libos, catnip, strlen(catnip)) != 0)
+		return refuse(options, "%s is for catnip; leave it out, or --libos %s", named,
+			      options->libos);
+	if (!options->libos && (!environment || strncmp(environment, catnip, strlen(catnip)) != 0))
+		options->libos = catnip;
+	return -1;
+}
+
 int options_parse(struct options *options, int argc, char **argv)
 {
 	struct option known[sizeof(long_options) / sizeof(long_options[0])];
@@ -417,6 +439,9 @@ int options_parse(struct options *options, int argc, char **argv)
 			return status;
 	}
 	status = parse_role(options, argc, argv);
+	if (status >= 0)
+		return status;
+	status = choose_libos(options);
 	if (status >= 0)
 		return status;
 	if (options->address.length == 0)

@@ -148,6 +148,14 @@ int dpdk_arguments_make(struct dpdk_arguments *line, const struct config *config
 /** dpdk_arguments_have - whether @args has one of @options, "--no-huge -m"; "-m64" is -m too */
 bool dpdk_arguments_have(const char *args, const char *options);
 
+/* ---- what DPDK would take without a word (dpdk_words.c, dpdk_keys.c) ---- */
+
+/** dpdk_words_check - of dpdk.args: 0; -EINVAL, having logged it. @name: the network device's */
+int dpdk_words_check(const char *name, const char *args);
+
+/** dpdk_keys_check - of a virtual device, "net_memif0,role=client": likewise */
+int dpdk_keys_check(const char *name, const char *arguments);
+
 /* ---- what DPDK says (dpdk_log.c) ---- */
 
 /** dpdk_log_open - lead DPDK's messages to ours; 0 or -errno */
@@ -158,6 +166,15 @@ int dpdk_log_open(void);
  * libraries of its drivers say is for debugging only
  */
 void dpdk_log_collect(void);
+
+/**
+ * dpdk_log_mute, dpdk_log_unmute - keep the calling thread from writing to standard output and error by
+ * stdio: the EAL prints its usage there, 100 lines, and what is fatal once more than by its log
+ *
+ * @with_errors: also to standard error.
+ */
+void dpdk_log_mute(bool with_errors);
+void dpdk_log_unmute(void);
 
 /**
  * dpdk_log_collected - end it

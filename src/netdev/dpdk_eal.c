@@ -100,9 +100,13 @@ static void say_why_not_started(const struct dpdk_device *device, const struct c
 static int eal_init(const struct dpdk_device *device, const struct config *config, const char *pci)
 {
 	struct thread_state thread;
-	/* With a level of his own the operator wants to read DPDK's messages as they are. */
-	int error = dpdk_arguments_have(config->dpdk.args, "--log-level") ? 0 : dpdk_log_open();
+	int error = dpdk_words_check(device->netdev.name, config->dpdk.args);
 
+	if (error)
+		return error;
+	/* With a level of his own the operator wants to read DPDK's messages as they are. */
+	if (!dpdk_arguments_have(config->dpdk.args, "--log-level"))
+		error = dpdk_log_open();
 	if (!error)
 		error = dpdk_arguments_make(&eal.arguments, config, pci);
 	if (error) {
@@ -112,9 +116,11 @@ static int eal_init(const struct dpdk_device *device, const struct config *confi
 	}
 	dpdk_log_collect();
 	thread_save(&thread);
+	dpdk_log_mute(!dpdk_arguments_have(config->dpdk.args, "--log-level"));
 	error = rte_eal_init((int)eal.arguments.count, eal.arguments.words);
 	if (error < 0)
 		error = rte_errno > 0 ? -rte_errno : -EINVAL;
+	dpdk_log_unmute();
 	thread_restore(&thread);
 	remove_runtime_directory();
 	if (error < 0) {
@@ -275,6 +281,8 @@ int dpdk_eal_attach(struct dpdk_device *device, const char *arguments, const str
 				    "dpdk:0000:01:00.0");
 		return -EINVAL;
 	}
+	if (!is_pci && dpdk_keys_check(device->netdev.name, arguments) < 0)
+		return -EINVAL;
 	/* Before the one start that the EAL has in a process. */
 	if (is_pci && !dpdk_pci_is_there(name)) {
 		log_error("%s: this machine has no PCI device %s; lspci -D lists those it has",

@@ -113,3 +113,51 @@ const char *dpdk_log_collected(const char *otherwise)
 	funlockfile(messages.stream);
 	return messages.text[0] ? messages.text : otherwise;
 }
+
+/* ---- What is printed past the log ---- */
+
+/* The streams while one thread is mute, which dpdk_eal_lock keeps to one at a time. */
+static struct {
+	FILE *output, *errors; /* the program's; errors NULL: they are not touched */
+} muted;
+
+static _Thread_local bool is_mute;
+
+/* Other threads print on. */
+static ssize_t pass_on(void *cookie, const char *text, size_t bytes)
+{
+	if (!is_mute) {
+		fwrite(text, 1, bytes, cookie);
+		fflush(cookie);
+	}
+	return (ssize_t)bytes;
+}
+
+static FILE *filter_of(FILE *stream)
+{
+	FILE *filter = fopencookie(stream, "w", (cookie_io_functions_t){.write = pass_on});
+
+	if (!filter)
+		return stream;
+	setvbuf(filter, NULL, _IONBF, 0);
+	return filter;
+}
+
+/* Filters are not closed: another thread may be writing to one. There is one start in a process. */
+void dpdk_log_mute(bool with_errors)
+{
+	is_mute = true;
+	muted.output = stdout;
+	muted.errors = with_errors ? stderr : NULL;
+	stdout = filter_of(stdout);
+	if (with_errors)
+		stderr = filter_of(stderr);
+}
+
+void dpdk_log_unmute(void)
+{
+	stdout = muted.output;
+	if (muted.errors)
+		stderr = muted.errors;
+	is_mute = false;
+}

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* A port of DPDK: what it can do, its set-up with one queue each way, its filters and its link. */
 #include <errno.h>
+#include <net/if.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "netdev/dpdk.h"
@@ -41,15 +45,13 @@ static uint32_t mtu_max_of(const struct rte_eth_dev_info *info)
 	return RTE_MIN(mtu_max, room_max);
 }
 
+/* That it is less than what was asked for, the stack says. */
 static uint32_t plan_mtu(const struct dpdk_device *device, const struct rte_eth_dev_info *info,
 			 uint32_t asked)
 {
 	uint32_t mtu_max = mtu_max_of(info);
 	uint16_t mtu = RTE_ETHER_MTU;
 
-	if (asked > mtu_max)
-		log_warning("%s: net.mtu is %u, but the device can do %u only", device->netdev.name,
-			    asked, mtu_max);
 	if (asked == 0 && rte_eth_dev_get_mtu(device->port, &mtu) == 0)
 		asked = mtu;
 	return RTE_MIN(asked ? asked : RTE_ETHER_MTU, mtu_max);
@@ -344,12 +346,30 @@ int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 	return 0;
 }
 
+/* A virtual device over an interface of the kernel's, which only the operator sets up. */
+static void warn_of_interface(const struct dpdk_device *device)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+
+	if (fd >= 0 && if_indextoname(device->netdev.caps.interface_index, request.ifr_name) &&
+	    ioctl(fd, SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_UP))
+		log_warning("%s: the interface %s is down; nothing is sent or received until it is "
+			    "up: \"ip link set dev %s up\"",
+			    device->netdev.name, request.ifr_name, request.ifr_name);
+	if (fd >= 0)
+		close(fd);
+}
+
 void dpdk_port_await_link(const struct dpdk_device *device)
 {
 	struct rte_eth_link link = {0};
 
-	if (device->is_vdev)
+	if (device->is_vdev) {
+		if (device->netdev.caps.interface_index)
+			warn_of_interface(device);
 		return;
+	}
 	for (unsigned int waited_ms = 0; waited_ms < LINK_WAIT_MS; waited_ms += LINK_STEP_MS) {
 		if (rte_eth_link_get_nowait(device->port, &link) < 0 || link.link_status)
 			return;

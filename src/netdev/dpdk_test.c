@@ -4,6 +4,7 @@
  * is sent into it, and net_tap, whose driver does checksums.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -745,6 +746,48 @@ static void dpdk_close__lets_the_device_be_opened_again(void **state)
 	heap_destroy(end.heap);
 }
 
+/* ---- Interfaces of the kernel's ---- */
+
+/* What opening and closing it writes to standard error; false: it does not open. */
+static bool open_saying(const char *arguments, char *said, size_t room)
+{
+	int fds[2], saved = dup(2);
+	struct end end;
+	ssize_t length;
+	bool opens;
+
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	dup2(fds[1], 2);
+	close(fds[1]);
+	end_init(&end);
+	opens = dpdk_open(&end.device, arguments, &end.options) == 0;
+	if (opens)
+		netdev_close(end.device);
+	heap_destroy(end.heap);
+	dup2(saved, 2);
+	close(saved);
+	length = read(fds[0], said, room - 1);
+	close(fds[0]);
+	said[length > 0 ? length : 0] = '\0';
+	return opens;
+}
+
+static void dpdk_open__warns_of_an_interface_that_is_down(void **state)
+{
+	char said[1024];
+
+	(void)state;
+	if (system("ip tuntap add dev demidown mode tap 2>/dev/null") != 0)
+		skip();
+	assert_true(open_saying("net_af_packet7,iface=demidown", said, sizeof(said)));
+	assert_non_null(strstr(said, "the interface demidown is down"));
+	assert_non_null(strstr(said, "ip link set dev demidown up"));
+	assert_int_equal(system("ip link set dev demidown up"), 0);
+	assert_true(open_saying("net_af_packet7,iface=demidown", said, sizeof(said)));
+	assert_string_equal(said, "");
+	assert_int_equal(system("ip link del dev demidown"), 0);
+}
+
 /* ---- net_tap, whose other end is the kernel's ---- */
 
 static struct eth_address kernels_address(const char *interface)
@@ -923,6 +966,7 @@ int main(void)
 		PAIR_TEST(dpdk_idle_fd__has_none),
 		cmocka_unit_test(dpdk_close__leaves_what_the_application_has),
 		cmocka_unit_test(dpdk_close__lets_the_device_be_opened_again),
+		cmocka_unit_test(dpdk_open__warns_of_an_interface_that_is_down),
 		cmocka_unit_test(dpdk__has_another_address_than_the_kernels_end),
 		cmocka_unit_test(dpdk__leaves_checksums_to_a_port_that_can),
 	};

@@ -646,6 +646,103 @@ class Test(unittest.TestCase):
         self.assertEqual(completed.returncode, 2)
         self.assertIn("unknown option '--libos'", completed.stderr)
 
+    def over_device(self, *options, addr="10.0.0.1:7", **environment):
+        """A server that would run for a moment, on Catnip if the options say so."""
+        inherited = {name: value for name, value in os.environ.items()
+                     if not name.startswith("DEMI_NET_") and name != "LIBOS"}
+        return subprocess.run([DEMI, "server", "--proto", "udp", "--addr", addr, "--duration",
+                               "0.1", *options], text=True, capture_output=True,
+                              timeout=DEADLINE_S, env=inherited | environment)
+
+    def refuses(self, words, *options, status=1, **keywords):
+        """With one message, behind which demi-echo may say that nothing starts; nothing else."""
+        completed = self.over_device(*options, **keywords)
+        self.assertEqual(completed.returncode, status, completed.stderr)
+        self.assertIn(words, completed.stderr)
+        lines = completed.stderr.splitlines()
+        self.assertTrue(len(lines) == 1 or
+                        (len(lines) == 2 and "the library OS does not start" in lines[1]), lines)
+        self.assertEqual(completed.stdout, "")
+
+    def test_a_device_means_catnip(self):
+        # An address that the kernel has not.
+        device = ("--dev", "loop", "--ip", "10.0.0.1/24")
+        for environment in ({}, {"LIBOS": "catnap"}, {"LIBOS": "catnip"}):
+            with self.subTest(environment=environment):
+                completed = self.over_device(*device, **environment)
+                self.assertEqual(completed.returncode, 0, completed.stderr)
+                self.assertIn("listening on 10.0.0.1:7", completed.stdout)
+        self.refuses("net.dev (DEMI_NET_DEV): Catnip needs a device", "--ip", "10.0.0.1/24")
+        for option in (("--dev", "loop"), ("--ip", "10.0.0.1/24"), ("--gw", "10.0.0.9"),
+                       ("--mac", "02:00:00:00:00:01")):
+            self.refuses(f"{option[0]} is for catnip; leave it out, or --libos catnap", *option,
+                         "--libos", "catnap", status=2)
+
+    def test_addresses_that_are_there_are_named(self):
+        self.refuses("10.0.0.7:7: Cannot assign requested address; give one of --ip (net.ip), "
+                     "which are 10.0.0.1/24,10.0.0.2/24", "--dev", "loop", "--ip", "10.0.0.1/24",
+                     "--ip", "10.0.0.2/24", addr="10.0.0.7:7")
+        self.refuses("Cannot assign requested address; give one of the host's", "--libos",
+                     "catnap", addr="192.0.2.1:7")
+
+    def test_log_without_files(self):
+        self.refuses("--log /dev/null: this library OS has no files; leave --log out", "--dev",
+                     "loop", "--ip", "10.0.0.1/24", "--log", "/dev/null")
+
+    def test_gateway_that_is_none(self):
+        for gateway in ("10.0.0.255", "10.0.0.0"):
+            self.refuses(f"net.gw: gateway {gateway} is not the address of one host", "--dev",
+                         "loop", "--ip", "10.0.0.1/24", "--gw", gateway)
+
+    def needs_dpdk(self):
+        completed = self.over_device("--dev", "dpdk:net_null0", "--ip", "10.0.0.1/24")
+        if completed.returncode:
+            self.skipTest(completed.stderr)
+
+    def test_arguments_of_dpdk(self):
+        self.needs_dpdk()
+        table = (
+            ("--bogus", "Invalid 'command line' arguments"),
+            ("-l 99", "lcore 99 unavailable"),
+            ("-l", '"-l" lacks its value'),
+            ("--help", '"--help" would end the program'),
+            ("--he", '"--he" would end the program'),
+            ("-vh", '"-vh" would end the program'),
+            ("foo bar", '"foo" is no option'),
+            ("--no-huge foo", '"foo" is no option'),
+            ("-m abc", '"-m" has a value that is no whole number'),
+            ("-mabc", '"-mabc" has a value that is no whole number'),
+            ("--vdev=x", 'failed to parse device "x"'),
+            ("--proc-type=secondary", "Cannot open"),
+        )
+        for arguments, words in table:
+            with self.subTest(arguments=arguments):
+                self.refuses(words, "--dev", "dpdk:net_null0", "--ip", "10.0.0.1/24",
+                             DEMI_DPDK_ARGS=arguments)
+        for arguments in ("--no-huge -m 96", "--no-huge -m96", "--vdev net_null5", "-v",
+                          "--vdev=net_null5 --no-pci"):
+            with self.subTest(arguments=arguments):
+                completed = self.over_device("--dev", "dpdk:net_null0", "--ip", "10.0.0.1/24",
+                                             DEMI_DPDK_ARGS=arguments)
+                self.assertEqual((completed.returncode, completed.stderr), (0, ""))
+
+    def test_keys_of_dpdks_devices(self):
+        self.needs_dpdk()
+        table = (
+            ("net_memif0,role=client,bogus=1", '"bogus=1" is not known; this driver knows role,'),
+            ("net_memif0,role=server,id=abc", '"id=abc" is not a whole number'),
+            ("net_memif0,role=king", "Unknown role: king"),
+            ("net_memif0,role", '"role" lacks its value'),
+            ("net_null0,size=abc", '"size=abc" is not a whole number; this driver knows size,'),
+            ("net_null0,foo=1", '"foo=1" is not known'),
+            ("net_af_packet0,iface=lo,foo=1", '"foo=1" is not known'),
+        )
+        for device, words in table:
+            with self.subTest(device=device):
+                self.refuses(words, "--dev", f"dpdk:{device}", "--ip", "10.0.0.1/24")
+        self.refuses("net.mtu: 60000 is more than dpdk:net_null0 can carry", "--dev",
+                     "dpdk:net_null0", "--ip", "10.0.0.1/24", DEMI_NET_MTU="60000")
+
     def test_help_and_version(self):
         for program in (DEMI, PLAIN):
             for option, words in (("--help", "usage: "), ("--version", " 0.")):
