@@ -54,7 +54,7 @@ static uint64_t now_ns(void)
 
 static uint8_t byte_at(uint16_t sequence, size_t offset)
 {
-	return (uint8_t)(offset + offset / 256 + sequence * 7u);
+	return (uint8_t)(offset + offset / 256 + 7 * (size_t)sequence);
 }
 
 /* Says which call failed; returns its error, a positive errno. */
@@ -271,7 +271,7 @@ static void print_summary(const struct ping *ping)
 int main(int argc, char **argv)
 {
 	static struct ping ping;
-	struct options options;
+	static struct options options;
 	struct sigaction action = {.sa_handler = on_signal};
 
 	int status = options_parse(&options, argc, argv);

@@ -17,9 +17,8 @@
 #include "wire/icmp6.h"
 
 #define MESSAGE_BYTES_MAX 65515u /* over IPv4: 65,535 without its header */
+/* An echo has one form in both versions: RFC 792, RFC 4443, 4.1. */
 #define SEQUENCE_OFFSET 6u
-
-_Static_assert((int)ICMP_HEADER_BYTES == (int)ICMP6_HEADER_BYTES, "one form for both versions");
 
 struct ping {
 	struct queue queue;
