@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,16 +63,14 @@ static int attach_program(struct steer *steer, const char *name, unsigned int in
 {
 	int program = program_named(steer, "steer");
 	LIBBPF_OPTS(bpf_link_create_opts, options);
-	char interface[IF_NAMESIZE] = "INTERFACE";
 	uint32_t other = 0;
 	int error;
 
 	if (bpf_xdp_query_id((int)interface_index, 0, &other) == 0 && other != 0) {
-		if_indextoname(interface_index, interface);
 		log_error(
 			"%s: the interface has an XDP program already, number %u; end who uses it, "
 			"or detach it with \"ip link set dev %s xdp off\"",
-			name, other, interface);
+			name, other, strchr(name, ':') + 1);
 		return -EBUSY;
 	}
 	for (int i = 0; i < 2; i++) {

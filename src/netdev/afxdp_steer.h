@@ -28,7 +28,7 @@ struct steer {
 
 /**
  * steer_open - load the program and attach it; until told otherwise it passes all to the kernel
- * @name: of the device, for messages
+ * @name: of the device, for messages: "afxdp:veth0"
  *
  * Return: 0, -EBUSY (the interface has an XDP program already), -EPERM and what the kernel says,
  * having logged it; steer_close undoes it.

@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <net/if.h>
+#include <linux/if.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,6 +51,20 @@ static bool kernel_lacks_af_xdp(void)
 	return lacks;
 }
 
+/* 0: there is none of this name. */
+static unsigned int index_of(const char interface[IFNAMSIZ])
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+	bool found;
+
+	memcpy(request.ifr_name, interface, IFNAMSIZ);
+	found = ioctl(fd, SIOCGIFINDEX, &request) == 0;
+	if (fd >= 0)
+		close(fd);
+	return found ? (unsigned int)request.ifr_ifindex : 0;
+}
+
 /* The number of the program on the interface, 0: none, or nobody can tell. */
 static unsigned int program_of(unsigned int interface_index)
 {
@@ -64,7 +80,7 @@ static unsigned int program_of(unsigned int interface_index)
 }
 
 /* The value of "iface=" in "net_af_xdp0,iface=eth1,..."; false: there is none that can be. */
-static bool interface_of(const char *arguments, char interface[IF_NAMESIZE])
+static bool interface_of(const char *arguments, char interface[IFNAMSIZ])
 {
 	static const char key[] = ",iface=";
 	const char *at = strstr(arguments, key);
@@ -74,7 +90,7 @@ static bool interface_of(const char *arguments, char interface[IF_NAMESIZE])
 		return false;
 	at += sizeof(key) - 1;
 	length = strcspn(at, ",");
-	if (length == 0 || length >= IF_NAMESIZE)
+	if (length == 0 || length >= IFNAMSIZ)
 		return false;
 	memcpy(interface, at, length);
 	interface[length] = '\0';
@@ -84,7 +100,7 @@ static bool interface_of(const char *arguments, char interface[IF_NAMESIZE])
 bool dpdk_af_xdp_say_why_not(const struct dpdk_device *device, const char *said)
 {
 	const char *name = device->netdev.name;
-	char interface[IF_NAMESIZE];
+	char interface[IFNAMSIZ] = "";
 	unsigned int index, program;
 
 	if (!strstr(name, "net_af_xdp"))
@@ -93,7 +109,7 @@ bool dpdk_af_xdp_say_why_not(const struct dpdk_device *device, const char *said)
 		log_error("%s: give the interface, as in net_af_xdp0,iface=eth1", name);
 		return true;
 	}
-	index = if_nametoindex(interface);
+	index = index_of(interface);
 	program = index ? program_of(index) : 0;
 	if (index == 0)
 		log_error("%s: there is no interface %s; see \"ip link\"", name, interface);
