@@ -453,17 +453,24 @@ void stream_expect_end_at(int qd, const char *file, int line)
 	check_end_at(&qr.qr_value.sga, file, line);
 }
 
-void stream_skip_to_end_at(int qd, const char *file, int line)
+void stream_skip_cut_at(int qd, const char *file, int line)
 {
+	demi_qresult_t qr;
 	uint32_t bytes;
 
 	do {
-		demi_qresult_t qr = await_opcode_at(pop_at(qd, file, line), DEMI_OPC_POP, file,
-						    line);
-
+		qr = await_at(pop_at(qd, file, line), file, line);
+		if (qr.qr_opcode == DEMI_OPC_FAILED)
+			break;
 		bytes = qr.qr_value.sga.sga_segs[0].sgaseg_len;
 		check_call_at(demi_sgafree(&qr.qr_value.sga), 0, "demi_sgafree", file, line);
 	} while (bytes);
+	if ((qr.qr_opcode == DEMI_OPC_FAILED) == profile_get()->sends_on &&
+	    (qr.qr_opcode != DEMI_OPC_FAILED || qr.qr_ret == ECONNRESET))
+		return;
+	print_error("the stream ended with %s\n",
+		    qr.qr_opcode == DEMI_OPC_FAILED ? name_of((int)qr.qr_ret) : "its end");
+	_fail(file, line);
 }
 
 /* ---- Addresses and transports ---- */

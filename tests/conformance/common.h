@@ -209,9 +209,12 @@ demi_qtoken_t pop_at(int qd, const char *file, int line);
 	stream_expect_at((qd), (size), (seed), (offset), __FILE__, __LINE__)
 void stream_expect_at(int qd, uint64_t size, unsigned int seed, uint64_t offset, const char *file,
 		      int line);
-/** stream_skip_to_end - pop whatever comes, up to the end of the stream */
-#define stream_skip_to_end(qd) stream_skip_to_end_at((qd), __FILE__, __LINE__)
-void stream_skip_to_end_at(int qd, const char *file, int line);
+/**
+ * stream_skip_cut - pop whatever comes of a stream that was closed over more pending pushes than any
+ * send buffer holds: up to the kernel's end, or up to a reset where the libOS sends on all or nothing
+ */
+#define stream_skip_cut(qd) stream_skip_cut_at((qd), __FILE__, __LINE__)
+void stream_skip_cut_at(int qd, const char *file, int line);
 
 /** stream_expect_end - the next pop is the end of the stream */
 #define stream_expect_end(qd) stream_expect_end_at((qd), __FILE__, __LINE__)

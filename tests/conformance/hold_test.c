@@ -219,7 +219,7 @@ static void free_and_end(const struct transport *transport, bool free_first, boo
 		await_opcode(backlog.filler, DEMI_OPC_PUSH);
 	} else {
 		await_error(backlog.filler, ECANCELED);
-		stream_skip_to_end(backlog.pair.server);
+		stream_skip_cut(backlog.pair.server);
 	}
 	backlog_check_over(&backlog);
 }

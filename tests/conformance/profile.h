@@ -21,7 +21,7 @@ struct profile {
 	bool unix_stream; /* AF_UNIX, SOCK_STREAM */
 	bool files;       /* demi_open and its family, on paths of the file system */
 	bool queues;      /* in-memory queues */
-	bool sends_on;    /* closed over, what was pushed is sent from a copy of the libOS's */
+	bool sends_on;    /* closed over, what was pushed is sent from a copy; or reset: too much */
 	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
 	bool shares_addresses; /* all runtimes have these addresses, and reach each other at them */
 };
