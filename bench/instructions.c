@@ -48,7 +48,7 @@ static int start_valgrind(const char *const program[], bool toggles, int log_fd,
 
 	snprintf(log, sizeof(log), "--log-fd=%d", log_fd);
 	arguments[count++] = log;
-	for (size_t i = 0; program[i] && i < ARGUMENTS_MAX; i++)
+	for (size_t i = 0; i < ARGUMENTS_MAX && program[i]; i++)
 		arguments[count++] = program[i];
 	return -posix_spawnp(pid_out, arguments[0], NULL, NULL, (char **)(uintptr_t)arguments,
 			     environ);

@@ -173,7 +173,7 @@ static demi_qresult_t finish(const struct end *end, const struct end *other, dem
 static void connect_ends(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-	demi_qtoken_t accept_token, connect_token;
+	demi_qtoken_t accept_token = 0, connect_token = 0;
 	int listening_qd;
 
 	inet_pton(AF_INET, "10.81.0.1", &address.sin_addr);
@@ -218,7 +218,7 @@ static void take_pop(struct end *end, demi_sgarray_t *array)
 static demi_qtoken_t peer_pushes(void)
 {
 	demi_sgarray_t array;
-	demi_qtoken_t token;
+	demi_qtoken_t token = 0;
 
 	use(&peer);
 	array = demi_sgaalloc(MESSAGE_BYTES);

@@ -105,7 +105,7 @@ static inline void set_source(struct buf *buf, const uint8_t *frame)
 {
 	uint32_t address;
 	uint16_t port;
-	source_words words;
+	source_words words = {0, 0};
 
 	memcpy(&address, frame + IP_OFFSET + 12, sizeof(address));
 	memcpy(&port, frame + UDP_OFFSET, sizeof(port));
@@ -114,7 +114,6 @@ static inline void set_source(struct buf *buf, const uint8_t *frame)
 #else
 	words[0] = (uint64_t)AF_INET << 48 | (uint64_t)port << 32 | address;
 #endif
-	words[1] = 0;
 	memcpy(&buf->source, &words, sizeof(words));
 }
 
