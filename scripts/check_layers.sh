@@ -47,6 +47,11 @@ function split_line(   parts, text, at) {
 	quote = substr(text, RSTART, 1)
 	header = substr(text, RSTART + 1, RLENGTH - 2)
 }
+function exists(path,   text, found) {
+	found = (getline text < path) >= 0
+	close(path)
+	return found
+}
 function complain(why) {
 	printf "%s:%s: includes %s: %s\n", file, line, header, why
 	bad = 1
@@ -80,7 +85,8 @@ check_source() {
 		} else if (!(own in known)) {
 			complain("src/" own " is not in the table of check_layers.sh")
 		} else if (quote == "<") {
-			if (to[1] in known && depth > 1)
+			# The system has a <net/if.h> too.
+			if (to[1] in known && exists("src/" header))
 				complain("write it in quotes, it is ours")
 		} else if (depth < 2) {
 			complain("write its path from src/")
@@ -97,11 +103,6 @@ check_source() {
 check_outside() {
 	# shellcheck disable=SC2016,SC2086 # awk's own variables; one argument a folder
 	include_lines $outside | awk -v layers="$layers" "$split_awk"'
-	function exists(path,   text, found) {
-		found = (getline text < path) >= 0
-		close(path)
-		return found
-	}
 	{
 		split_line()
 		top = file
@@ -114,7 +115,7 @@ check_outside() {
 		sub(/\/.*/, "", folder)
 		if (folder == "demi" && quote != "<")
 			complain("write public headers as <demi/...>")
-		else if (quote == "<" && index(header, "/") && index(layers, "\n" folder ":"))
+		else if (quote == "<" && index(layers, "\n" folder ":") && exists("src/" header))
 			complain(top " may only know <demi/...>")
 		else if (quote == "\"" && folder != "demi" &&
 			 (header ~ /\.\./ || !(exists(dir header) || exists(top "/" header))))
