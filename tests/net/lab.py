@@ -241,7 +241,8 @@ class Program:
     """A program of Demi's that runs until it is ended, which must succeed."""
 
     def __init__(self, command, environment=None, ready=None, prepare=all_cpus):
-        self.errors_file = tempfile.TemporaryFile("w+")
+        # The program's descriptor and ours have one offset: it appends wherever we read.
+        self.errors_file = tempfile.TemporaryFile("a+")
         self.command = command
         self.process = subprocess.Popen(command, text=True, env=environment, preexec_fn=prepare,
                                         stdout=subprocess.PIPE, stderr=self.errors_file)
