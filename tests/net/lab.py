@@ -241,8 +241,7 @@ class Program:
     """A program of Demi's that runs until it is ended, which must succeed."""
 
     def __init__(self, command, environment=None, ready=None, prepare=all_cpus):
-        # The program's descriptor and ours have one offset: it appends wherever we read.
-        self.errors_file = tempfile.TemporaryFile("a+")
+        self.errors_file = tempfile.TemporaryFile("w+")
         self.command = command
         self.process = subprocess.Popen(command, text=True, env=environment, preexec_fn=prepare,
                                         stdout=subprocess.PIPE, stderr=self.errors_file)
@@ -261,8 +260,9 @@ class Program:
         return self.process.stdout.readline()
 
     def errors(self):
-        self.errors_file.seek(0)
-        return self.errors_file.read()
+        # Not by seek and read: the program's descriptor and ours have one offset.
+        descriptor = self.errors_file.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def alive(self):
         return self.process.poll() is None
