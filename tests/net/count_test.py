@@ -74,7 +74,7 @@ class Count(unittest.TestCase):
         """As growth, while the link is quiet: questions of neighbours and reports come when they come."""
         for _ in range(10):
             growth = self.growth()
-            if {name.split(".")[0] for name in growth} <= {"eth", self.ip_layer, "udp"}:
+            if growth[f"{self.ip_layer}.tx_packets"] == growth["udp.tx_packets"]:
                 break
         return growth
 
