@@ -74,7 +74,8 @@ class Count(unittest.TestCase):
         """As growth, while the link is quiet: questions of neighbours and reports come when they come."""
         for _ in range(10):
             growth = self.growth()
-            if growth[f"{self.ip_layer}.tx_packets"] == growth["udp.tx_packets"]:
+            if all(growth[f"{self.ip_layer}.{way}_packets"] == growth[f"udp.{way}_packets"]
+                   for way in ("rx", "tx")):
                 break
         return growth
 
