@@ -49,6 +49,7 @@ void udp_destroy(struct net *net)
 void udp_socket_init(struct udp_socket *socket, struct net *net, const struct udp_socket_ops *ops,
 		     bool is_v6)
 {
+	/* RFC 1112, 6.1 */
 	const struct udp_multicast initial = {.hop_limit = 1, .loop = true};
 
 	*socket = (struct udp_socket){

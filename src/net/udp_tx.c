@@ -17,8 +17,7 @@
 
 /* All that IP and Ethernet put in front: an IPv6 header with a fragment header is the longest. */
 #define LOWER_BYTES_MAX (IPV6_HEADER_BYTES + IPV6_FRAGMENT_BYTES + ETH_HEADER_BYTES_MAX)
-/* Hop limits of groups and broadcast, when the socket does not say: RFC 1112, 6.1; RFC 1700. */
-#define HOP_LIMIT_GROUP 1
+/* The hop limit of broadcasts, when the socket does not say: RFC 1700. */
 #define HOP_LIMIT_BROADCAST 64
 
 _Static_assert(NETDEV_HEAD_ROOM >= LOWER_BYTES_MAX + UDP_HEADER_BYTES, "headers fit");

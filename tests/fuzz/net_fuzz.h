@@ -362,7 +362,7 @@ static inline void rig_check(void)
 
 	must(net->address_count <= NET_ADDRESSES_MAX && net->route_count <= NET_ROUTES_MAX);
 	must(net->tx_count <= NETDEV_BURST_MAX && net->loopback_count <= NET_LOOPBACK_MAX);
-	must(net->mtu >= 1280 && net->mtu <= RIG_MTU);
+	must(net->mtu == RIG_MTU && net->mtu_v6 >= 1280 && net->mtu_v6 <= RIG_MTU);
 	neighbour_each(rig.net, rig_check_neighbour, counts);
 	must(counts[0] == net->neighbours->unresolved.count);
 	must(counts[1] == net->neighbours->resolved.count);
