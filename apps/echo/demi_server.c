@@ -406,7 +406,18 @@ static int failed(const struct server *server, const char *what, int error)
 	return error;
 }
 
-/* An address that this host does not have: which ones are there? */
+/* Which addresses there are: as far as the environment tells. */
+static const char *where_addresses_are(const char *ours)
+{
+	const char *libos = getenv("LIBOS");
+
+	if (!libos && getenv("CONFIG_PATH"))
+		return "net.ip in the configuration, or of the host's (\"ip address\") on catnap";
+	if (!libos || strncmp(libos, "catnip", strlen("catnip")) != 0)
+		return "the host's, which \"ip address\" lists";
+	return ours ? "--ip (net.ip), which are " : "net.ip in the configuration";
+}
+
 static int failed_bind(const struct server *server, int error)
 {
 	const char *libos = getenv("LIBOS"), *ours = getenv("DEMI_NET_IP");
@@ -415,10 +426,7 @@ static int failed_bind(const struct server *server, int error)
 	if (error != EADDRNOTAVAIL)
 		return failed(server, server->options->address_text, error);
 	fprintf(stderr, "%s: %s: %s; give one of %s%s\n", server->options->program,
-		server->options->address_text, strerror(error),
-		!is_catnip      ? "the host's, which \"ip address\" lists"
-		: ours && *ours ? "--ip (net.ip), which are "
-				: "net.ip in the configuration",
+		server->options->address_text, strerror(error), where_addresses_are(ours),
 		is_catnip && ours ? ours : "");
 	return error;
 }

@@ -116,9 +116,13 @@ const char *dpdk_log_collected(const char *otherwise)
 
 /* ---- What is printed past the log ---- */
 
-/* The streams while one thread is mute, which dpdk_eal_lock keeps to one at a time. */
+/*
+ * The streams while one thread is mute, which dpdk_eal_lock keeps to one at a time. Filters are made
+ * once and stay: another thread may be writing to one.
+ */
 static struct {
 	FILE *output, *errors; /* the program's; errors NULL: they are not touched */
+	FILE *output_filter, *errors_filter;
 } muted;
 
 static _Thread_local bool is_mute;
@@ -133,25 +137,25 @@ static ssize_t pass_on(void *cookie, const char *text, size_t bytes)
 	return (ssize_t)bytes;
 }
 
-static FILE *filter_of(FILE *stream)
+/* @filter: made for @stream when it is not there. Without memory nothing is kept back. */
+static FILE *filter_of(FILE *stream, FILE **filter)
 {
-	FILE *filter = fopencookie(stream, "w", (cookie_io_functions_t){.write = pass_on});
-
-	if (!filter)
-		return stream;
-	setvbuf(filter, NULL, _IONBF, 0);
-	return filter;
+	if (!*filter) {
+		*filter = fopencookie(stream, "w", (cookie_io_functions_t){.write = pass_on});
+		if (*filter)
+			setvbuf(*filter, NULL, _IONBF, 0);
+	}
+	return *filter ? *filter : stream;
 }
 
-/* Filters are not closed: another thread may be writing to one. There is one start in a process. */
 void dpdk_log_mute(bool with_errors)
 {
 	is_mute = true;
 	muted.output = stdout;
 	muted.errors = with_errors ? stderr : NULL;
-	stdout = filter_of(stdout);
+	stdout = filter_of(stdout, &muted.output_filter);
 	if (with_errors)
-		stderr = filter_of(stderr);
+		stderr = filter_of(stderr, &muted.errors_filter);
 }
 
 void dpdk_log_unmute(void)
