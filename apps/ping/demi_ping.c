@@ -189,8 +189,8 @@ static int receive_until(struct ping *ping, uint64_t end_ns, enum enough enough)
 			error = (int)result.qr_ret;
 		if (!error)
 			take_array(ping, &result.qr_value.sga);
-		else if (result.qr_opcode != DEMI_OPC_FAILED)
-			return failed("receive", error);
+		else if (result.qr_opcode != DEMI_OPC_FAILED || error == ENETDOWN)
+			return failed("receive", error); /* as would be all that comes */
 		else
 			failed(ping->options->address_text, error); /* told of one request */
 		error = demi_pop(&ping->pop_qt, ping->qd);

@@ -228,7 +228,7 @@ static void frame_check(void *context, void *frame)
 	*aligned = *aligned && ((uintptr_t)frame & (AFXDP_CHUNK_BYTES - 1)) == 0;
 }
 
-static int refuse(const struct afxdp *afxdp, const char *why, int error)
+int afxdp_refuse(const struct afxdp *afxdp, const char *why, int error)
 {
 	log_error("%s: %s", afxdp->device.name, why);
 	return error;
@@ -312,9 +312,9 @@ static int hear_broadcasts(struct afxdp *afxdp)
 	int error = steer_set_station(&afxdp->steer, eth_address_broadcast(), true);
 
 	if (error)
-		return refuse(afxdp, strerror(-error), error);
-	return overhear_open(&afxdp->overhear, afxdp->device.name, afxdp->interface_index,
-			     steer_filter(&afxdp->steer));
+		return afxdp_refuse(afxdp, strerror(-error), error);
+	return overhear_open(&afxdp->overhear, afxdp->device.name,
+			     afxdp->device.caps.interface_index, steer_filter(&afxdp->steer));
 }
 
 static int idle_fd_make(struct afxdp *afxdp)
@@ -329,7 +329,7 @@ static int idle_fd_make(struct afxdp *afxdp)
 		made = epoll_ctl(afxdp->idle_fd, EPOLL_CTL_ADD, afxdp->queues[i].fd, &event) == 0;
 	if (made)
 		return 0;
-	return refuse(afxdp, strerror(errno), -errno);
+	return afxdp_refuse(afxdp, strerror(errno), -errno);
 }
 
 static int queues_make(struct afxdp *afxdp, const struct afxdp_settings *settings)
@@ -357,7 +357,7 @@ static int start(struct afxdp *afxdp, struct afxdp_settings *settings,
 	if (!error)
 		error = memory_make(afxdp, options);
 	if (!error)
-		error = steer_open(&afxdp->steer, name, afxdp->interface_index);
+		error = steer_open(&afxdp->steer, name, afxdp->device.caps.interface_index);
 	if (!error)
 		error = hear_broadcasts(afxdp);
 	if (!error)

@@ -57,7 +57,6 @@ struct afxdp_chunk {
 struct afxdp {
 	struct netdev device;
 	char interface[IFNAMSIZ];
-	unsigned int interface_index;
 	unsigned char *memory; /* of the UMEM */
 	size_t memory_bytes;
 	struct xsk_umem *umem;
@@ -127,6 +126,9 @@ void afxdp_queues_say(const struct afxdp_settings *settings, char text[AFXDP_QUE
 void afxdp_interface_watch(struct afxdp *afxdp);
 
 /* afxdp.c */
+
+/** afxdp_refuse - log why the device does not start; returns @error */
+int afxdp_refuse(const struct afxdp *afxdp, const char *why, int error);
 
 /** afxdp_let_go - detach, close all sockets, and release what the kernel had */
 void afxdp_let_go(struct afxdp *afxdp);

@@ -14,24 +14,18 @@
 #include "netdev/afxdp.h"
 #include "wire/eth.h"
 
-static int refuse(const struct afxdp *afxdp, const char *why, int error)
-{
-	log_error("%s: %s", afxdp->device.name, why);
-	return error;
-}
-
 static int interface_check(struct afxdp *afxdp, int socket, struct ifreq *request)
 {
 	struct netdev_caps *caps = &afxdp->device.caps;
 
 	if (ioctl(socket, SIOCGIFINDEX, request))
-		return refuse(afxdp, "no such interface; see \"ip link\"", -errno);
-	afxdp->interface_index = (unsigned int)request->ifr_ifindex;
+		return afxdp_refuse(afxdp, "no such interface; see \"ip link\"", -errno);
+	caps->interface_index = (unsigned int)request->ifr_ifindex;
 	if (ioctl(socket, SIOCGIFHWADDR, request) || request->ifr_hwaddr.sa_family != ARPHRD_ETHER)
-		return refuse(afxdp, "not an Ethernet interface; give another one", -EINVAL);
+		return afxdp_refuse(afxdp, "not an Ethernet interface; give another one", -EINVAL);
 	caps->mac = eth_address_load(request->ifr_hwaddr.sa_data);
 	if (ioctl(socket, SIOCGIFMTU, request))
-		return refuse(afxdp, "the interface has no MTU", -errno);
+		return afxdp_refuse(afxdp, "the interface has no MTU", -errno);
 	caps->mtu = (uint32_t)request->ifr_mtu;
 	if (caps->mtu + ETH_HEADER_BYTES_MAX > AFXDP_FRAME_BYTES_MAX) {
 		log_error("%s: its MTU of %u is too large for AF_XDP, whose frames have %u bytes; "
@@ -111,7 +105,7 @@ int afxdp_interface_open(struct afxdp *afxdp, struct afxdp_settings *settings)
 	int error;
 
 	if (socket_fd < 0)
-		return refuse(afxdp, strerror(errno), -errno);
+		return afxdp_refuse(afxdp, strerror(errno), -errno);
 	memcpy(request.ifr_name, afxdp->interface, sizeof(request.ifr_name));
 	error = interface_check(afxdp, socket_fd, &request);
 	if (!error)
@@ -125,7 +119,7 @@ int afxdp_interface_open(struct afxdp *afxdp, struct afxdp_settings *settings)
 /* IFF_*; -errno: there is none of this number, whatever its name is now. */
 static int interface_flags(const struct afxdp *afxdp)
 {
-	struct ifreq request = {.ifr_ifindex = (int)afxdp->interface_index};
+	struct ifreq request = {.ifr_ifindex = (int)afxdp->device.caps.interface_index};
 
 	if (ioctl(afxdp->overhear.fd, SIOCGIFNAME, &request) ||
 	    ioctl(afxdp->overhear.fd, SIOCGIFFLAGS, &request))

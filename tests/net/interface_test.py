@@ -143,6 +143,15 @@ class Interface(unittest.TestCase):
                 self.assertIn(os.strerror(100), program.errors())
                 self.assertEqual(program.errors().count(REMOVED), 1)
 
+    def test_removed_below_a_ping(self):
+        program = lab.Program(lab.demi_command(
+            lab.DEMI_PING, "-c", "2", "-i", "60", LINUX_IP), self.environment())
+        with program.process:
+            self.assertIn("sequence 1", program.line())
+            demi_ip("link", "delete", "pair0")
+            self.assertEqual(program.process.wait(lab.ANSWER_S), 1)
+            self.assertIn(os.strerror(100), program.errors())
+
     def test_killed(self):
         with contextlib.ExitStack() as stack:
             for _ in range(2):

@@ -3,7 +3,6 @@
 #include "libos/catnip/catnip.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "libos/catnip/options.h"
+#include "libos/catnip/ping.h"
 #include "libos/catnip/push.h"
 #include "libos/catnip/stream.h"
 
@@ -28,6 +28,13 @@
  */
 #define LOOKS_MAX 32u
 
+/* The device is gone for good. */
+static __attribute__((noinline)) void fail(struct catnip *catnip)
+{
+	net_fail(catnip->net, catnip->device->failure);
+	ping_fail_all(catnip, -catnip->device->failure);
+}
+
 static enum coroutine_step catnip_poll(struct coroutine *self, uint64_t now_ns)
 {
 	struct catnip *catnip = container_of(self, struct catnip, fast_path);
@@ -36,7 +43,7 @@ static enum coroutine_step catnip_poll(struct coroutine *self, uint64_t now_ns)
 	for (unsigned int looks = catnip->looks; net_poll(catnip->net, now_ns) == 0 && --looks > 0;)
 		;
 	if (unlikely(device->failure != catnip->net->failure))
-		net_fail(catnip->net, device->failure);
+		fail(catnip);
 	if (unlikely(catnip->pushes_waiting != 0) && device->ops->tx_reclaim)
 		device->ops->tx_reclaim(device);
 	if (unlikely(catnip->starved != NULL))
@@ -63,15 +70,6 @@ static uint64_t unix_ns_at_zero(uint64_t now_ns)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec - now_ns;
 }
 
-/* One that the kernel shares with us is called as it is there. */
-static void learn_interface(struct netdev *device)
-{
-	const char *name = strchr(device->name, ':');
-
-	if (device->caps.shares_interface && !device->caps.interface_index && name)
-		device->caps.interface_index = if_nametoindex(name + 1);
-}
-
 static int open_device(struct catnip *catnip, const struct config *config,
 		       const struct catnip_options *options)
 {
@@ -84,8 +82,6 @@ static int open_device(struct catnip *catnip, const struct config *config,
 
 	if (!error)
 		error = netdev_open(&catnip->device, config->net.dev, &device_options);
-	if (!error)
-		learn_interface(catnip->device);
 	return error;
 }
 

@@ -234,11 +234,26 @@ static void echoed(void *context, const struct ip_packet *packet, const struct i
 	op_complete(ops_of(ping), op, 0);
 }
 
+void ping_fail_all(struct catnip *catnip, int error)
+{
+	for (struct ping *ping = catnip->pings; ping; ping = ping->next) {
+		struct op *op;
+
+		while ((op = op_list_take(&ping->pops)))
+			op_complete(&catnip->context->ops, op, error);
+	}
+}
+
 static int ping_pop(struct queue *queue, struct op *op)
 {
 	struct ping *ping = ping_of(queue);
 	struct buf *buf = take(ping);
+	int failure = ping->catnip->net->failure;
 
+	if (unlikely(!buf && failure)) {
+		op_complete(ops_of(ping), op, -failure);
+		return 0;
+	}
 	if (!buf) {
 		op_list_append(&ping->pops, op);
 		return 0;

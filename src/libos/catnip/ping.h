@@ -12,4 +12,7 @@
 /** ping_create - an unbound socket of one version; 0 or -ENOMEM */
 int ping_create(struct catnip *catnip, struct queue **queue_out, bool is_v6);
 
+/** ping_fail_all - the device is gone: fail all that waits; @error: positive errno */
+void ping_fail_all(struct catnip *catnip, int error);
+
 #endif /* DEMI_LIBOS_CATNIP_PING_H */
