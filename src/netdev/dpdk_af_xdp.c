@@ -6,10 +6,8 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/if.h>
-#include <linux/sockios.h>
+#include <net/if.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,20 +49,6 @@ static bool kernel_lacks_af_xdp(void)
 	return lacks;
 }
 
-/* 0: there is none of this name. */
-static unsigned int index_of(const char interface[IFNAMSIZ])
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {0};
-	bool found;
-
-	memcpy(request.ifr_name, interface, IFNAMSIZ);
-	found = ioctl(fd, SIOCGIFINDEX, &request) == 0;
-	if (fd >= 0)
-		close(fd);
-	return found ? (unsigned int)request.ifr_ifindex : 0;
-}
-
 /* The number of the program on the interface, 0: none, or nobody can tell. */
 static unsigned int program_of(unsigned int interface_index)
 {
@@ -80,7 +64,7 @@ static unsigned int program_of(unsigned int interface_index)
 }
 
 /* The value of "iface=" in "net_af_xdp0,iface=eth1,..."; false: there is none that can be. */
-static bool interface_of(const char *arguments, char interface[IFNAMSIZ])
+static bool interface_of(const char *arguments, char interface[IF_NAMESIZE])
 {
 	static const char key[] = ",iface=";
 	const char *at = strstr(arguments, key);
@@ -90,7 +74,7 @@ static bool interface_of(const char *arguments, char interface[IFNAMSIZ])
 		return false;
 	at += sizeof(key) - 1;
 	length = strcspn(at, ",");
-	if (length == 0 || length >= IFNAMSIZ)
+	if (length == 0 || length >= IF_NAMESIZE)
 		return false;
 	memcpy(interface, at, length);
 	interface[length] = '\0';
@@ -100,7 +84,7 @@ static bool interface_of(const char *arguments, char interface[IFNAMSIZ])
 bool dpdk_af_xdp_say_why_not(const struct dpdk_device *device, const char *said)
 {
 	const char *name = device->netdev.name;
-	char interface[IFNAMSIZ] = "";
+	char interface[IF_NAMESIZE] = "";
 	unsigned int index, program;
 
 	if (!strstr(name, "net_af_xdp"))
@@ -109,7 +93,7 @@ bool dpdk_af_xdp_say_why_not(const struct dpdk_device *device, const char *said)
 		log_error("%s: give the interface, as in net_af_xdp0,iface=eth1", name);
 		return true;
 	}
-	index = index_of(interface);
+	index = if_nametoindex(interface);
 	program = index ? program_of(index) : 0;
 	if (index == 0)
 		log_error("%s: there is no interface %s; see \"ip link\"", name, interface);
