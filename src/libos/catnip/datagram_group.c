@@ -97,7 +97,7 @@ static int set_interface_v6(struct datagram *datagram, const void *value, sockle
 	if (error)
 		return error;
 	if (!is_our_index(datagram, index))
-		return -EADDRNOTAVAIL;
+		return -ENODEV; /* not what IPv4 says: so on Linux */
 	datagram->multicast_index = index;
 	return 0;
 }
