@@ -19,22 +19,30 @@ static const char *text_of(const struct ip_address *ip, char text[static INET6_A
 
 /* ---- Addresses ---- */
 
-static int configure_addresses(struct net *net, const struct net_options *options)
+static int refuse_address(const struct net_address *address, int error)
 {
 	char text[INET6_ADDRSTRLEN];
 
+	text_of(&address->ip, text);
+	if (error == -ENOSPC)
+		log_error("net.ip: %s/%u: is one address too many; %u are the most", text,
+			  address->prefix_bits, NET_CONFIGURED_MAX);
+	else
+		log_error("net.ip: %s/%u: %s", text, address->prefix_bits,
+			  error == -EEXIST ? "is there twice"
+					   : "is not an address that a host can have; give a "
+					     "unicast address and its prefix, as in 10.0.0.2/24");
+	return error == -ENOMEM ? error : -EINVAL;
+}
+
+static int configure_addresses(struct net *net, const struct net_options *options)
+{
 	for (unsigned int i = 0; i < options->address_count; i++) {
 		const struct net_address *address = &options->addresses[i];
 		int error = i < NET_CONFIGURED_MAX ? net_add_address(net, address) : -ENOSPC;
 
-		if (!error)
-			continue;
-		log_error("net.ip: %s/%u: %s", text_of(&address->ip, text), address->prefix_bits,
-			  error == -EEXIST   ? "is there twice"
-			  : error == -ENOSPC ? "is one address too many; 16 are the most"
-					     : "is not an address that a host can have; give a "
-					       "unicast address and its prefix, as in 10.0.0.2/24");
-		return error == -ENOMEM ? error : -EINVAL;
+		if (error)
+			return refuse_address(address, error);
 	}
 	return 0;
 }
