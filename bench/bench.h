@@ -45,9 +45,6 @@ extern const struct bench_group instructions_group;
 /** bench_wants - whether @name is to be measured: it, or what it lies in, was asked for */
 bool bench_wants(const struct bench_options *options, const char *name);
 
-/** bench_pin - run on this CPU only; 0 or -errno */
-int bench_pin(unsigned int cpu);
-
 /** bench_has_two_cpus - whether this program may use CPU 0 and CPU 1 */
 bool bench_has_two_cpus(void);
 

@@ -60,15 +60,6 @@ bool bench_wants(const struct bench_options *options, const char *name)
 	return options->only_count == 0;
 }
 
-int bench_pin(unsigned int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
-}
-
 bool bench_has_two_cpus(void)
 {
 	cpu_set_t set;

@@ -6,6 +6,7 @@
 #include "allocator/calls.h"
 #include "allocator/run.h"
 #include "base/clock.h"
+#include "pin.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -66,11 +67,7 @@ static uint64_t *pop(struct ring *ring)
 
 static void pin(unsigned int cpu)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
+	if (bench_pin(cpu))
 		run_fail("handoff: cannot have CPU 0 and CPU 1");
 }
 

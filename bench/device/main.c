@@ -5,13 +5,13 @@
  * The client prints "median NS minimum NS", of one round trip.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "device/exchange.h"
+#include "pin.h"
 
 #define BATCH 200u /* round trips between two looks at the clock */
 #define BATCHES_MAX 100000u
@@ -41,15 +41,6 @@ static const struct exchange *find(const char *name)
 			return exchanges[i];
 	}
 	return NULL;
-}
-
-static int pin(const char *cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET((size_t)atoi(cpu), &cpus);
-	return sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
 static int meet(const struct exchange *exchange)
@@ -128,7 +119,8 @@ int main(int argc, char **argv)
 		.peer_ip = argv[5],
 		.device = argv[6],
 	};
-	if (options.bytes == 0 || options.bytes > EXCHANGE_BYTES_MAX || pin(argv[3]) < 0)
+	if (options.bytes == 0 || options.bytes > EXCHANGE_BYTES_MAX ||
+	    bench_pin((unsigned int)atoi(argv[3])) < 0)
 		return 2;
 	error = exchange->start(&options);
 	if (error)

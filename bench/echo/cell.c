@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "pin.h"
 
 #define CELL_TIMEOUT_S 20
 

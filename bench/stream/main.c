@@ -9,12 +9,12 @@
  */
 #include <errno.h>
 #include <malloc.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "pin.h"
 #include "stream/stack.h"
 
 #define BATCH_NS 60000.0 /* between two looks at the clock, about */
@@ -287,15 +287,6 @@ static const struct stack *find(const char *name)
 	return NULL;
 }
 
-static int pin(const char *cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET((size_t)atoi(cpu), &cpus);
-	return sched_setaffinity(0, sizeof(cpus), &cpus);
-}
-
 static uint32_t number(const char *text)
 {
 	return (uint32_t)strtoul(text, NULL, 10);
@@ -320,7 +311,8 @@ static bool parse(char **argv)
 	       options.response_bytes - 1 < STREAM_MESSAGE_MAX &&
 	       options.depth - 1 < STREAM_DEPTH_MAX &&
 	       options.common.connections - 1 < STREAM_CONNECTIONS_MAX &&
-	       options.active - 1 < options.common.connections && pin(argv[3]) == 0;
+	       options.active - 1 < options.common.connections &&
+	       bench_pin((unsigned int)atoi(argv[3])) == 0;
 }
 
 int main(int argc, char **argv)

@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 
+from tap import finish, outcome
+
 TOP, DEMI_ECHO = pathlib.Path(sys.argv[1]), sys.argv[2]
 
 # How a kind's source names its keys.
@@ -40,17 +42,6 @@ VALUES = {
 # Without the interface; whoever opens it has parsed the keys.
 START = {"afxdp": "afxdp:nonesuch0,", "sim": "sim:", "null": "null:"}
 REFUSES = re.compile(r"net\.dev: |is not understood")
-
-number = failures = 0
-
-
-def outcome(name, wrong):
-    global number, failures
-    number += 1
-    failures += bool(wrong)
-    print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
-    for line in wrong:
-        print(f"# {line}")
 
 
 def sections():
@@ -97,5 +88,4 @@ for kind in PARSERS:
     outcome(f"{kind}: so has the parser", parsed(kind) ^ set(VALUES[kind]))
     if kind in kinds:
         outcome(f"{kind}: values", try_values(kind))
-print(f"1..{number}")
-sys.exit(failures != 0)
+finish()

@@ -10,6 +10,8 @@ import pathlib
 import re
 import sys
 
+from tap import finish, outcome
+
 TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
 PAGE = (TOP / "man/demi_stats.3.scd").read_text()
 COUNTERS = (TOP / "src/net/counters.h").read_text()
@@ -28,12 +30,12 @@ def terms(heading):
     return [word.strip("_") for line in re.findall(r"^_.*", part, re.M) for word in line.split(", ")]
 
 
-def outcome(number, name, expected, found):
-    good = expected == found and expected
-    print(f"{'ok' if good else 'not ok'} {number} - {name}")
-    for word in sorted(set(expected) ^ set(found)):
-        print(f"# {'missing' if word in expected else 'is not there'}: {word}")
-    return good
+def check(name, expected, found):
+    wrong = [f"{'missing' if word in expected else 'is not there'}: {word}"
+             for word in sorted(set(expected) ^ set(found))]
+    if not wrong and expected != found:
+        wrong = [f"in another order: {' '.join(found)}"]
+    outcome(name, wrong if expected else ["nothing was found in the code"])
 
 
 reasons = [name.lower() for name, _ in entries((TOP / "src/wire/error.h").read_text(), "WIRE_ERRORS")]
@@ -43,13 +45,10 @@ device = sorted(f"device.{name}" for name in re.findall(r'tell\(context, "device
 
 explained = terms("The layers")
 said_layers = re.search(r"^For each of (.*?):$", PAGE, re.M | re.S)[1]
-good = [
-    outcome(1, "reasons of drops", reasons, [word for word in explained if "." not in word]),
-    outcome(2, "layers", layers, sorted(re.findall(r"_(\w+?)_", said_layers))),
-    outcome(3, "figures of the device", device, sorted(terms("The device"))),
-    outcome(4, "figures of a layer", ["LAYER.drops.REASON", "LAYER.rx_bytes", "LAYER.rx_packets",
-                                      "LAYER.tx_bytes", "LAYER.tx_packets"],
-            sorted(word for word in explained if "." in word)),
-]
-print(f"1..{len(good)}")
-sys.exit(not all(good))
+check("reasons of drops", reasons, [word for word in explained if "." not in word])
+check("layers", layers, sorted(re.findall(r"_(\w+?)_", said_layers)))
+check("figures of the device", device, sorted(terms("The device")))
+check("figures of a layer", ["LAYER.drops.REASON", "LAYER.rx_bytes", "LAYER.rx_packets",
+                             "LAYER.tx_bytes", "LAYER.tx_packets"],
+      sorted(word for word in explained if "." in word))
+finish()

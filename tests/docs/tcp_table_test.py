@@ -13,24 +13,14 @@ import pathlib
 import re
 import sys
 
+from tap import finish, outcome
+
 TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
 LABELS = [f"MUST-{i}" for i in range(1, 70)] + [f"SHLD-{i}" for i in range(1, 32)] + ["REC-1"]
 LEVEL = re.compile(r"MUST|SHOULD|RECOMMENDED|MAY|rule")
 REFERENCE = re.compile(r"`([\w./]+\.[ch]):(\w+)`")
 TEST = re.compile(r"`([a-z0-9_]+__[a-z0-9_]+)`")
 FILE = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:c|h|py|sh|md|scd))`")
-
-number = 0
-failures = 0
-
-
-def outcome(name, wrong):
-    global number, failures
-    number += 1
-    failures += bool(wrong)
-    print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
-    for line in wrong:
-        print(f"# {line}")
 
 
 def registered_tests():
@@ -101,9 +91,8 @@ def main():
     outcome("requirements of RFC 9293", [f"{label}: {labels.count(label)} rows" for label in LABELS
                                          if labels.count(label) != 1])
     outcome(f"{len(rows)} rows", wrong_rows(rows) or ([] if rows else ["there is no table"]))
-    print(f"1..{number}")
-    return 1 if failures else 0
+    finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,16 +12,10 @@ import lab
 LAYERS = ("eth", "ipv4", "ipv6", "icmp", "icmp6", "udp", "tcp")
 
 
-class Count(unittest.TestCase):
-    version = 4
-
+class Count(lab.FramesTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = lab.server(cls.version)
-        cls.server.__enter__()
-        cls.frames = lab.packet_socket()
-        cls.sock = lab.udp_socket(cls.version, (lab.DEMI_IP[cls.version], lab.PORT))
-        cls.port = cls.sock.getsockname()[1]
+        super().setUpClass()
         # From here on each knows where the other is.
         lab.know_demi()
         assert lab.echo_works(cls.version)
@@ -29,9 +23,7 @@ class Count(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         lab.know_demi(False)
-        cls.frames.close()
-        cls.sock.close()
-        cls.server.__exit__(None, None, None)
+        super().tearDownClass()
 
     # The names of this version.
 

@@ -520,6 +520,25 @@ def packet_socket(name=None):
     return result
 
 
+class FramesTest(unittest.TestCase):
+    """Sends frames made by hand to a server, `server`, beside datagrams from an honest socket, `sock`."""
+    version = 4
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = server(cls.version)
+        cls.server.__enter__()
+        cls.frames = packet_socket()
+        cls.sock = udp_socket(cls.version, (DEMI_IP[cls.version], PORT))
+        cls.port = cls.sock.getsockname()[1]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.frames.close()
+        cls.sock.close()
+        cls.server.__exit__(None, None, None)
+
+
 # ---- captures ----
 
 class Capture:

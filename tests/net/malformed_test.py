@@ -15,23 +15,8 @@ import unittest
 import lab
 
 
-class Malformed(unittest.TestCase):
-    version = 4
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = lab.server(cls.version)
-        cls.server.__enter__()
-        cls.frames = lab.packet_socket()
-        cls.sock = lab.udp_socket(cls.version, (lab.DEMI_IP[cls.version], lab.PORT))
-        cls.port = cls.sock.getsockname()[1]
-        cls.serial = 0
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.frames.close()
-        cls.sock.close()
-        cls.server.__exit__(None, None, None)
+class Malformed(lab.FramesTest):
+    serial = 0
 
     def setUp(self):
         self.settle()
