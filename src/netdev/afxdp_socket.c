@@ -106,7 +106,8 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 	case EPERM:
 	case EACCES:
 		log_error(
-			"%s: no permission for AF_XDP; it needs root or the capabilities CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN",
+			"%s: no permission for AF_XDP; it needs root or the capabilities "
+			"CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN",
 			name);
 		break;
 	case EAFNOSUPPORT:

@@ -2,8 +2,9 @@
 /*
  * Steering: the XDP program (steer.bpf.c) on an interface that the kernel goes on using, and the
  * maps that tell it which frames are ours. A group's are the kernel's too, so they stay with it, and
- * the filter of a packet socket (afxdp_overhear.h) picks out what we read beside it. The program is attached by a link, which exists as long
- * as somebody has its descriptor: it vanishes with the process, however that ends.
+ * the filter of a packet socket (afxdp_overhear.h) picks out what we read beside it. The program is
+ * attached by a link, which exists as long as somebody has its descriptor: it vanishes with the
+ * process, however that ends.
  */
 #ifndef DEMI_NETDEV_AFXDP_STEER_H
 #define DEMI_NETDEV_AFXDP_STEER_H

@@ -93,7 +93,7 @@ bool cookie_check(const struct tcp_table *table, const struct tcp_in *in,
 	unsigned int size = cookie & ((1u << MSS_BITS) - 1);
 	uint64_t period = table->net->now_ns / PERIOD_NS;
 
-	/* Nobody can acknowledge what was never sent, or so long ago: most guesses are not even compared. */
+	/* Nobody acknowledges what was never sent, or so long ago: most guesses are not compared. */
 	if (!table->counts.cookies_sent ||
 	    table->net->now_ns - table->cookie_ns >= PERIODS * PERIOD_NS)
 		return false;

@@ -179,7 +179,8 @@ int tcp_shutdown(struct tcp_conn *conn, int how);
  *
  * Received bytes that nobody has taken, or a linger time of 0, reset the connection (RFC 9293,
  * 3.10.4; RFC 2525, 2.17); so do bytes that come later, and without @tell more than
- * net_options.tcp.max_buffer of pushed bytes that were not sent. A listener resets what waits to be accepted.
+ * net_options.tcp.max_buffer of pushed bytes that were not sent. A listener resets what waits to be
+ * accepted.
  * With @tell pushes are told as ever; without it they are not, and the socket is gone for the caller
  * at the return.
  */
