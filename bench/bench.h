@@ -40,6 +40,7 @@ extern const struct bench_group allocator_group;
 extern const struct bench_group device_group;
 extern const struct bench_group stream_group;
 extern const struct bench_group path_group;
+extern const struct bench_group lossy_group;
 extern const struct bench_group instructions_group;
 
 /** bench_wants - whether @name is to be measured: it, or what it lies in, was asked for */

@@ -188,6 +188,7 @@ init() {
 		for folder in proc sys dev; do
 			mount --move "/$folder" "/root/$folder"
 		done
+		ln -s /proc/self/fd /root/dev/fd # bash's <(...)
 		mount -t tmpfs tmpfs /root/run
 		mkdir -p /root/dev/pts /root/dev/shm /root/dev/hugepages
 		mount -t devpts devpts /root/dev/pts
