@@ -310,7 +310,7 @@ const struct bench_group lossy_group = {
 	.name = "lossy",
 	.title = "TCP on a path that loses packets, simulated: 1 Gbit/s",
 	.help = "  In simulated time, so that it is the same every time and on every machine; a round is\n"
-		"  a seed. bench/lossy/guest.py measures Linux and Catnip on such a path of netem's.",
+		"  a seed. bench/lossy/path.py measures Linux and Catnip on such a path.",
 	.run = run,
 	.list = list,
 };
