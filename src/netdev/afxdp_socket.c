@@ -105,10 +105,9 @@ static int refuse(const struct afxdp *afxdp, const struct afxdp_settings *settin
 	switch (-error) {
 	case EPERM:
 	case EACCES:
-		log_error(
-			"%s: no permission for AF_XDP; it needs root or the capabilities "
-			"CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN",
-			name);
+		log_error("%s: no permission for AF_XDP; it needs root or the capabilities "
+			  "CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN",
+			  name);
 		break;
 	case EAFNOSUPPORT:
 		log_error("%s: this kernel has no AF_XDP; use one with CONFIG_XDP_SOCKETS, or tap:",
