@@ -19,6 +19,7 @@
 #define _Out_opt_
 #define _Out_writes_(count)
 #define _Out_writes_to_(size, count)
+#define _Out_writes_bytes_(bytes)
 #define _Out_writes_to_opt_(size, count)
 #define _Deref_pre_z_
 #endif

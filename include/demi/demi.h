@@ -8,6 +8,7 @@
 #include <demi/heap.h>
 #include <demi/libos.h>
 #include <demi/queue.h>
+#include <demi/runtime.h>
 #include <demi/sga.h>
 #include <demi/stats.h>
 #include <demi/types.h>

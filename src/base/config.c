@@ -571,8 +571,8 @@ static int variable_unknown(struct loader *loader, struct span name)
 		lowered[i] = lower(name.text[i]);
 	section.text = lowered + strlen(PREFIX);
 	section.length = strcspn(section.text, "_");
-	if (!config_section_find(section))
-		return 0;
+	if (!config_section_find(section) || span_equal(name, span_of("DEMI_SHIM")))
+		return 0; /* the latter: where `demi run` finds the shim */
 	asked = span_of(section.text + section.length);
 	if (asked.length)
 		asked = (struct span){asked.text + 1, asked.length - 1};

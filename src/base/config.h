@@ -100,6 +100,11 @@ struct config {
 		uint32_t queue;              /* afxdp.queue: of the interface; 0 */
 		uint32_t busy_poll_us;       /* afxdp.busy_poll_us: 0, off */
 	} afxdp;
+	/* Of unmodified programs; the shim reads it, through demi_config. */
+	struct {
+		char rules[1024]; /* shim.rules: "kernel tcp *:22,demi *" */
+		uint32_t trace;   /* shim.trace: 0 */
+	} shim;
 	struct {
 		enum config_log_level level; /* log.level: warning */
 	} log;

@@ -2,6 +2,7 @@
 #include "base/config_key.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* The table of keys. */
 
@@ -109,6 +110,8 @@ const struct config_key config_keys[] = {
 	INTEGER(afxdp.queue, "0", "0", "1023", "first queue of the interface that is served"),
 	INTEGER(afxdp.busy_poll_us, "0", "0", "1000000",
 		"microseconds that the kernel polls the interface for us; 0: it does not"),
+	LIST(shim.rules, "1023", "which sockets of an unmodified program are ours"),
+	INTEGER(shim.trace, "0", "0", "1", "1: the shim tells each decision"),
 	CHOICE(log.level, "warning", "error, warning, info, debug",
 	       "the least urgent message that is written"),
 };
@@ -291,4 +294,33 @@ const char *config_key_set(struct config *config, const struct config_key *key, 
 	else
 		memcpy(field, &narrow, sizeof(narrow));
 	return NULL;
+}
+
+static struct span choice_name(const struct config_key *key, uint32_t value)
+{
+	const char *choice = key->choices;
+
+	for (; value; value--)
+		choice += strcspn(choice, ",") + strlen(", ");
+	return (struct span){choice, strcspn(choice, ",")};
+}
+
+size_t config_key_get(const struct config *config, const struct config_key *key, char *text,
+		      size_t size)
+{
+	const char *field = (const char *)config + key->offset;
+	struct span name = {field, 0};
+	uint64_t value = 0;
+	uint32_t narrow;
+
+	if (key->kind == KIND_NAME || may_be_empty(key))
+		return (size_t)snprintf(text, size, "%s", field);
+	memcpy(&narrow, field, sizeof(narrow));
+	value = narrow;
+	if (key->size == sizeof(value))
+		memcpy(&value, field, sizeof(value));
+	if (key->kind != KIND_CHOICE)
+		return (size_t)snprintf(text, size, "%llu", (unsigned long long)value);
+	name = choice_name(key, narrow);
+	return (size_t)snprintf(text, size, "%.*s", (int)name.length, name.text);
 }

@@ -69,4 +69,12 @@ const struct config_key *config_section_find(struct span name);
 /** config_key_set - NULL, or what is wrong with @text; only a value that is right is stored */
 const char *config_key_set(struct config *config, const struct config_key *key, struct span text);
 
+/**
+ * config_key_get - the value of a key as text, which config_key_set would understand
+ *
+ * Return: its length, which is @size or more when it was cut.
+ */
+size_t config_key_get(const struct config *config, const struct config_key *key, char *text,
+		      size_t size);
+
 #endif /* DEMI_BASE_CONFIG_KEY_H */

@@ -6,6 +6,7 @@
 #ifndef DEMI_LIBOS_LIBOS_H
 #define DEMI_LIBOS_LIBOS_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,8 @@
 #include "queue/queue.h"
 
 struct libos;
+
+#define LIBOS_WAKES_MAX 4
 
 struct libos_ops {
 	const char *name; /* as in LIBOS and the configuration */
@@ -54,6 +57,16 @@ struct libos_ops {
 	 * Return: 0, -EINTR when a handler ran.
 	 */
 	int (*sleep)(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals);
+
+	/*
+	 * For somebody who sleeps instead: what to wait for, and how long at most. It holds until
+	 * the next poll. @wakes: room for LIBOS_WAKES_MAX. Required.
+	 * Return: how many descriptors, or -EAGAIN when there is work and no reason to sleep.
+	 */
+	int (*idle)(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns);
+
+	/* Whether only the thread that started it may call it. Optional: it does not matter. */
+	bool (*stays_in_thread)(const struct libos *libos);
 };
 
 struct libos {

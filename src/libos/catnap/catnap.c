@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "libos/catnap/batch.h"
@@ -14,6 +15,8 @@
 
 /* From so many streams with input on, one io_uring call beats as many recvs. */
 #define BATCH_RECEIVES_MIN 3u
+/* How long another may sleep before the sockets are looked at again. */
+#define NAP_NS (50 * NS_PER_US)
 
 static bool has_stream_input(const struct socket *socket)
 {
@@ -170,6 +173,22 @@ static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t
 	return outcome;
 }
 
+/* Which sockets are waited for changes with every pop: nobody can sleep on them for us. */
+static int catnap_idle(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns)
+{
+	(void)libos;
+	(void)wakes;
+	if (*timeout_ns > NAP_NS)
+		*timeout_ns = NAP_NS;
+	return 0;
+}
+
+/* The kernel binds a ring to the thread that made it. */
+static bool catnap_stays_in_thread(const struct libos *libos)
+{
+	return ((const struct catnap *)libos)->batch != NULL;
+}
+
 static bool catnap_kernel_works(const struct libos *libos)
 {
 	const struct catnap *catnap = (const struct catnap *)libos;
@@ -186,4 +205,6 @@ const struct libos_ops catnap_ops = {
 	.open = catnap_open,
 	.kernel_works = catnap_kernel_works,
 	.sleep = catnap_sleep,
+	.idle = catnap_idle,
+	.stays_in_thread = catnap_stays_in_thread,
 };

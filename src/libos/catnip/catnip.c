@@ -225,28 +225,38 @@ static uint64_t limit_for_link(const struct catnip *catnip, uint64_t timeout_ns)
 	return next_ns - now_ns < timeout_ns ? next_ns - now_ns : timeout_ns;
 }
 
-static int catnip_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
+static int catnip_idle(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns)
 {
 	struct catnip *catnip = catnip_of(libos);
 	struct netdev *device = catnip->device;
-	struct pollfd wakes = {.fd = -1, .events = POLLIN};
-	struct timespec timeout;
 	bool sleeps = true;
 
 	/* Timers have sent since the last poll of the device. */
 	net_flush(catnip->net);
 	if (catnip->net->loopback_count || catnip->starved)
-		return 0;
+		return -EAGAIN;
+	*wakes = (struct pollfd){.fd = -1, .events = POLLIN};
 	if (device->ops->idle_fd)
-		wakes.fd = device->ops->idle_fd(device, &sleeps);
+		wakes->fd = device->ops->idle_fd(device, &sleeps);
 	if (!sleeps)
+		return -EAGAIN;
+	if (wakes->fd < 0 && *timeout_ns > NAP_NS)
+		*timeout_ns = NAP_NS;
+	*timeout_ns = limit_for_link(catnip, limit_for_device(catnip, *timeout_ns));
+	return wakes->fd >= 0;
+}
+
+static int catnip_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
+{
+	struct timespec timeout;
+	struct pollfd wakes;
+	int count = catnip_idle(libos, &wakes, &timeout_ns);
+
+	if (count < 0)
 		return 0;
-	if (wakes.fd < 0 && timeout_ns > NAP_NS)
-		timeout_ns = NAP_NS;
-	timeout_ns = limit_for_link(catnip, limit_for_device(catnip, timeout_ns));
 	timeout = (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
 				    .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-	if (ppoll(&wakes, wakes.fd >= 0, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
+	if (ppoll(&wakes, (nfds_t)count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
 		return errno == EINTR ? -EINTR : 0;
 	return 0;
 }
@@ -259,4 +269,5 @@ const struct libos_ops catnip_ops = {
 	.socket = catnip_socket,
 	.tell_figures = catnip_tell_figures,
 	.sleep = catnip_sleep,
+	.idle = catnip_idle,
 };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* A runtime apart from its thread, and what somebody else needs to know to sleep for it. */
+#include <demi/runtime.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/heap.h"
+#include "base/clock.h"
+#include "base/config_key.h"
+#include "base/log.h"
+#include "heap/heaps.h"
+
+_Static_assert(DEMI_IDLE_MAX == LIBOS_WAKES_MAX, "a libOS fills the caller's array");
+
+int demi_detach(demi_runtime_t **runtime_out)
+{
+	struct runtime *runtime = api_runtime;
+	const struct libos *libos;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!API_POINTER_OK(runtime_out))
+		return EFAULT;
+	libos = runtime->libos;
+	if (libos->ops->stays_in_thread && libos->ops->stays_in_thread(libos))
+		return EOPNOTSUPP;
+	api_runtime = NULL;
+	api_heap = &heaps_none;
+	*runtime_out = (demi_runtime_t *)runtime;
+	return 0;
+}
+
+int demi_attach(demi_runtime_t *runtime)
+{
+	struct runtime *attached = (struct runtime *)runtime;
+
+	if (!attached)
+		return EFAULT;
+	if (api_runtime)
+		return EEXIST;
+	api_runtime = attached;
+	api_heap = attached->context.heap;
+	return 0;
+}
+
+static uint64_t time_to_timer(struct runtime *runtime)
+{
+	uint64_t timer_ns = timer_wheel_next_ns(&runtime->context.sched.timers);
+	uint64_t now_ns = runtime->context.now_ns;
+
+	if (timer_ns == UINT64_MAX)
+		return UINT64_MAX;
+	return timer_ns > now_ns ? timer_ns - now_ns : 0;
+}
+
+int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
+	      struct timespec *timeout_out)
+{
+	API_KEEP_ERRNO;
+	struct runtime *runtime = api_runtime;
+	uint64_t timeout_ns;
+	int count;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!API_POINTER_OK(wakes) || !API_POINTER_OK(num_wakes_out) ||
+	    !API_POINTER_OK(timeout_out))
+		return EFAULT;
+	if (num_wakes < DEMI_IDLE_MAX)
+		return EINVAL;
+	if (sched_has_ready(&runtime->context.sched) || runtime->context.ops.fresh.head ||
+	    heap_has_remote(runtime->context.heap))
+		return EAGAIN;
+	timeout_ns = time_to_timer(runtime);
+	count = runtime->libos->ops->idle(runtime->libos, wakes, &timeout_ns);
+	if (count < 0)
+		return -count;
+	*num_wakes_out = count;
+	*timeout_out = timeout_ns == UINT64_MAX
+			       ? (struct timespec){.tv_sec = -1}
+			       : (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+						   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+	return 0;
+}
+
+/* The key of a name with a dot, or without one. */
+static const struct config_key *find_key(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	struct span section = {name, dot ? (size_t)(dot - name) : 0};
+
+	return config_key_find(section, span_of(dot ? dot + 1 : name));
+}
+
+int demi_config(const char *key, char *value, size_t size)
+{
+	API_KEEP_ERRNO;
+	const struct config_key *found;
+	struct config config;
+	char message[512];
+	int error;
+
+	if (!key || !value)
+		return EFAULT;
+	found = find_key(key);
+	if (!found)
+		return ENOENT;
+	error = config_load(&config, getenv("CONFIG_PATH"), environ, message, sizeof(message));
+	if (error) {
+		log_error("%s", message);
+		return -error;
+	}
+	return config_key_get(&config, found, value, size) < size ? 0 : ENOSPC;
+}
