@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls that read and write. */
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "engine.h"
+#include "guard.h"
+#include "real.h"
+#include "trace.h"
+#include "transfer.h"
+
+#define PIECES_FEW 16u
+
+/* ---- Whose it is ---- */
+
+static int port_of_any(struct socket *socket, int fd)
+{
+	struct address any = {.length = 0};
+
+	/* A port of the kernel's choice, so that both halves have the same. */
+	any.length = socket->domain == AF_INET ? sizeof(struct sockaddr_in)
+					       : sizeof(struct sockaddr_in6);
+	memset(&any.storage, 0, sizeof(any.storage));
+	any.storage.ss_family = (sa_family_t)socket->domain;
+	if (real()->bind(fd, (struct sockaddr *)&any.storage, any.length) != 0)
+		return -errno;
+	socket->bound.length = sizeof(socket->bound.storage);
+	return real()->getsockname(fd, (struct sockaddr *)&socket->bound.storage,
+				   &socket->bound.length) == 0
+		       ? 0
+		       : -errno;
+}
+
+/* Datagrams that go to our side from a socket that is not bound to it alone. */
+static int decide_datagram(struct socket *socket, int fd)
+{
+	int error = socket->bound.length ? 0 : port_of_any(socket, fd);
+
+	if (!error)
+		socket_decide(socket, fd, SIDE_BOTH, "it sends to a peer of the stack's");
+	return error;
+}
+
+/*
+ * Whether this call is for our half. Return: 1 with the queue made; 0: the kernel's; -errno.
+ * @to: where it sends to; NULL: it receives, or sends to its peer.
+ */
+static int is_for_us(struct socket *socket, int fd, const struct address *to)
+{
+	int error = 0;
+
+	if (to && to->length && socket->type == SOCK_DGRAM && socket->side != SIDE_DEMI) {
+		const struct sockaddr *name = (const struct sockaddr *)&to->storage;
+
+		if (rules_connect(&engine.rules, SOCK_DGRAM, name) != SIDE_DEMI)
+			return 0;
+		if (socket->side == SIDE_UNDECIDED)
+			error = decide_datagram(socket, fd);
+	} else if (socket->side == SIDE_UNDECIDED && socket->type == SOCK_DGRAM && !to &&
+		   socket->bound.length && !socket->peer.length) {
+		/* Bound to every address, and it receives. */
+		socket_decide(socket, fd, SIDE_BOTH, "it receives on every address");
+	}
+	if (socket->side == SIDE_UNDECIDED)
+		return 0;
+	if (socket->side == SIDE_BOTH && to && !to->length && !socket->peer.length)
+		return 0;
+	if (!error)
+		error = socket_make(socket);
+	return error ? error : 1;
+}
+
+/* ---- Sending and receiving ---- */
+
+struct call {
+	const struct iovec *pieces;
+	size_t count;
+	int flags;
+	bool sends;
+	bool is_quiet; /* a write: SIGPIPE is raised; with MSG_NOSIGNAL it is not */
+	struct address *address;
+	int flags_out;
+};
+
+/* Return: -ENOTSOCK stands for: the kernel's call is to be made. */
+#define KERNELS (-ENOTSOCK)
+
+static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
+{
+	struct transfer transfer = {.flags = call->flags, .fd = fd, .address = call->address};
+	static const struct address none;
+	ssize_t outcome;
+	int ours = is_for_us(socket, fd,
+			     call->sends ? (call->address ? call->address : &none) : NULL);
+
+	if (ours < 0)
+		return ours;
+	if (!ours)
+		return KERNELS;
+	if (!cursor_init(&transfer.cursor, call->pieces, call->count))
+		return -EINVAL;
+	outcome = call->sends ? transfer_send(socket, &transfer)
+			      : transfer_receive(socket, &transfer);
+	call->flags_out = transfer.flags_out;
+	return outcome;
+}
+
+/*
+ * A whole call. false: the kernel's is to be made instead; true: *@outcome is what it returns, errno
+ * set.
+ */
+static bool call_make(int fd, struct call *call, ssize_t *outcome)
+{
+	struct socket *socket;
+	ssize_t got;
+
+	if (!file_is_ours(fd))
+		return false;
+	socket = call_enter(fd);
+	if (!socket)
+		return false;
+	got = call_ours(socket, fd, call);
+	file_leave(&socket->file);
+	if (got == KERNELS)
+		return false;
+	if (got == -EPIPE && call->sends && !(call->flags & MSG_NOSIGNAL))
+		raise(SIGPIPE);
+	*outcome = call_return(got);
+	return true;
+}
+
+/* ---- read, write, send, recv ---- */
+
+EXPORT ssize_t read(int fd, void *to, size_t bytes)
+{
+	struct iovec piece = {.iov_base = to, .iov_len = bytes};
+	struct call call = {.pieces = &piece, .count = 1};
+	ssize_t outcome;
+
+	return call_make(fd, &call, &outcome) ? outcome : real()->read(fd, to, bytes);
+}
+
+EXPORT ssize_t write(int fd, const void *from, size_t bytes)
+{
+	struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
+	struct call call = {.pieces = &piece, .count = 1, .sends = true};
+	ssize_t outcome;
+
+	return call_make(fd, &call, &outcome) ? outcome : real()->write(fd, from, bytes);
+}
+
+EXPORT ssize_t recv(int fd, void *to, size_t bytes, int flags)
+{
+	struct iovec piece = {.iov_base = to, .iov_len = bytes};
+	struct call call = {.pieces = &piece, .count = 1, .flags = flags};
+	ssize_t outcome;
+
+	return call_make(fd, &call, &outcome) ? outcome : real()->recv(fd, to, bytes, flags);
+}
+
+EXPORT ssize_t send(int fd, const void *from, size_t bytes, int flags)
+{
+	struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
+	struct call call = {.pieces = &piece, .count = 1, .flags = flags, .sends = true};
+	ssize_t outcome;
+
+	return call_make(fd, &call, &outcome) ? outcome : real()->send(fd, from, bytes, flags);
+}
+
+/* ---- With addresses ---- */
+
+static int take_address(struct address *address, const void *from, socklen_t length)
+{
+	address->length = 0;
+	if (!from || !length)
+		return 0;
+	if (length > sizeof(address->storage))
+		return -EINVAL;
+	memset(&address->storage, 0, sizeof(address->storage));
+	if (!guard_copy(&address->storage, from, length))
+		return -EFAULT;
+	address->length = length;
+	return length < sizeof(sa_family_t) ? -EINVAL : 0;
+}
+
+static int give_address(const struct address *address, void *to, socklen_t *length)
+{
+	socklen_t room;
+
+	if (!to)
+		return 0;
+	if (!guard_copy(&room, length, sizeof(room)))
+		return -EFAULT;
+	if (room > INT_MAX)
+		return -EINVAL;
+	if (room > address->length)
+		room = address->length;
+	return guard_copy(to, &address->storage, room) &&
+			       guard_copy(length, &address->length, sizeof(room))
+		       ? 0
+		       : -EFAULT;
+}
+
+EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
+		      const struct sockaddr *address, socklen_t length)
+{
+	struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
+	struct address to;
+	struct call call = {
+		.pieces = &piece, .count = 1, .flags = flags, .sends = true, .address = &to};
+	ssize_t outcome;
+	int error;
+
+	if (!file_is_ours(fd))
+		return real()->sendto(fd, from, bytes, flags, address, length);
+	error = take_address(&to, address, length);
+	if (error)
+		return call_return(error);
+	return call_make(fd, &call, &outcome)
+		       ? outcome
+		       : real()->sendto(fd, from, bytes, flags, address, length);
+}
+
+EXPORT ssize_t recvfrom(int fd, void *to, size_t bytes, int flags, struct sockaddr *address,
+			socklen_t *length)
+{
+	struct iovec piece = {.iov_base = to, .iov_len = bytes};
+	struct address from = {.length = 0};
+	struct call call = {.pieces = &piece,
+			    .count = 1,
+			    .flags = flags,
+			    .address = address ? &from : NULL};
+	ssize_t outcome;
+
+	if (!call_make(fd, &call, &outcome))
+		return real()->recvfrom(fd, to, bytes, flags, address, length);
+	if (outcome >= 0 && address) {
+		int error = give_address(&from, address, length);
+
+		if (error)
+			return call_return(error);
+	}
+	return outcome;
+}
+
+/* ---- With pieces ---- */
+
+/* A copy of the program's list of pieces; *@pieces is @few, or to be freed. */
+static int take_pieces(struct iovec **pieces, struct iovec few[PIECES_FEW],
+		       const struct iovec *from, size_t count)
+{
+	*pieces = few;
+	if (count > IOV_MAX)
+		return -EINVAL;
+	if (count > PIECES_FEW)
+		*pieces = malloc(count * sizeof(**pieces));
+	if (!*pieces)
+		return -ENOMEM;
+	if (guard_copy(*pieces, from, count * sizeof(**pieces)))
+		return 0;
+	if (*pieces != few)
+		free(*pieces);
+	*pieces = few;
+	return -EFAULT;
+}
+
+static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
+{
+	if (pieces != few)
+		free(pieces);
+}
+
+static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
+{
+	struct iovec few[PIECES_FEW], *pieces;
+	struct call call = {.sends = sends};
+	bool is_ours;
+	int error;
+
+	if (!file_is_ours(fd))
+		return false;
+	error = count < 0 ? -EINVAL : take_pieces(&pieces, few, from, (size_t)count);
+	if (error) {
+		*outcome = call_return(error);
+		return true;
+	}
+	call.pieces = pieces;
+	call.count = (size_t)count;
+	is_ours = call_make(fd, &call, outcome);
+	free_pieces(pieces, few);
+	return is_ours;
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
+{
+	ssize_t outcome;
+
+	return vector_make(fd, pieces, count, false, &outcome) ? outcome
+							       : real()->readv(fd, pieces, count);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
+{
+	ssize_t outcome;
+
+	return vector_make(fd, pieces, count, true, &outcome) ? outcome
+							      : real()->writev(fd, pieces, count);
+}
+
+/* ---- With messages ---- */
+
+/* @message is a copy; what is returned in it is stored in it. */
+static bool message_make(int fd, struct msghdr *message, int flags, bool sends, ssize_t *outcome)
+{
+	struct iovec few[PIECES_FEW], *pieces;
+	struct address address = {.length = 0};
+	struct call call = {.flags = flags, .sends = sends, .address = &address};
+	bool is_ours;
+	int error;
+
+	error = take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
+	if (!error && sends) {
+		error = take_address(&address, message->msg_name, message->msg_namelen);
+		if (error)
+			free_pieces(pieces, few);
+	}
+	if (error) {
+		*outcome = call_return(error);
+		return true;
+	}
+	call.pieces = pieces;
+	call.count = message->msg_iovlen;
+	is_ours = call_make(fd, &call, outcome);
+	free_pieces(pieces, few);
+	if (!is_ours || sends || *outcome < 0)
+		return is_ours;
+	error = message->msg_name ? give_address(&address, message->msg_name, &message->msg_namelen)
+				  : 0;
+	message->msg_controllen = 0;
+	message->msg_flags = call.flags_out;
+	if (error)
+		*outcome = call_return(error);
+	return true;
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct msghdr copy;
+	ssize_t outcome;
+
+	if (!file_is_ours(fd))
+		return real()->sendmsg(fd, message, flags);
+	if (!guard_copy(&copy, message, sizeof(copy)))
+		return call_return(-EFAULT);
+	return message_make(fd, &copy, flags, true, &outcome) ? outcome
+							      : real()->sendmsg(fd, message, flags);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	struct msghdr copy;
+	ssize_t outcome;
+
+	if (!file_is_ours(fd))
+		return real()->recvmsg(fd, message, flags);
+	if (!guard_copy(&copy, message, sizeof(copy)))
+		return call_return(-EFAULT);
+	if (!message_make(fd, &copy, flags, false, &outcome))
+		return real()->recvmsg(fd, message, flags);
+	if (outcome >= 0 && !guard_copy(message, &copy, sizeof(copy)))
+		return call_return(-EFAULT);
+	return outcome;
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+	unsigned int sent = 0;
+
+	if (!file_is_ours(fd))
+		return real()->sendmmsg(fd, messages, count, flags);
+	for (; sent < count && sent < IOV_MAX; sent++) {
+		ssize_t outcome = sendmsg(fd, &messages[sent].msg_hdr, flags);
+		unsigned int bytes = (unsigned int)outcome;
+
+		if (outcome < 0)
+			return sent ? (int)sent : -1;
+		if (!guard_copy(&messages[sent].msg_len, &bytes, sizeof(bytes)))
+			return (int)call_return(-EFAULT);
+	}
+	return (int)sent;
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+		    struct timespec *timeout)
+{
+	unsigned int received = 0;
+	uint64_t deadline_ns = NEVER_NS;
+
+	if (!file_is_ours(fd))
+		return real()->recvmmsg(fd, messages, count, flags, timeout);
+	if (timeout)
+		deadline_ns = clock_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
+			      (uint64_t)timeout->tv_nsec;
+	for (; received < count && received < IOV_MAX; received++) {
+		int wait = received && (flags & MSG_WAITFORONE) ? MSG_DONTWAIT : 0;
+		ssize_t outcome = recvmsg(fd, &messages[received].msg_hdr,
+					  (flags & ~MSG_WAITFORONE) | wait);
+		unsigned int bytes = (unsigned int)outcome;
+
+		if (outcome < 0)
+			return received ? (int)received : -1;
+		if (!guard_copy(&messages[received].msg_len, &bytes, sizeof(bytes)))
+			return (int)call_return(-EFAULT);
+		/* As the kernel: looked at after each. */
+		if (timeout && clock_ns() >= deadline_ns)
+			return (int)received + 1;
+	}
+	return (int)received;
+}
+
+/* ---- sendfile ---- */
+
+EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
+{
+	struct socket *socket;
+	off_t position = 0;
+	ssize_t outcome;
+	int ours;
+
+	if (!file_is_ours(out_fd) || !(socket = call_enter(out_fd)))
+		return real()->sendfile(out_fd, in_fd, offset, bytes);
+	ours = is_for_us(socket, out_fd, NULL);
+	if (ours == 0) {
+		file_leave(&socket->file);
+		return real()->sendfile(out_fd, in_fd, offset, bytes);
+	}
+	if (ours < 0)
+		return call_leave(socket, ours);
+	if (file_of(in_fd) || socket->type != SOCK_STREAM)
+		return call_leave(socket, -EINVAL);
+	if (offset && !guard_copy(&position, offset, sizeof(position)))
+		return call_leave(socket, -EFAULT);
+	outcome = stream_send_file(socket, in_fd, offset ? &position : NULL, bytes);
+	if (outcome >= 0 && offset && !guard_copy(offset, &position, sizeof(position)))
+		outcome = -EFAULT;
+	file_leave(&socket->file);
+	if (outcome == -EPIPE)
+		raise(SIGPIPE);
+	return call_return(outcome);
+}
+
+EXPORT ssize_t sendfile64(int out_fd, int in_fd, off64_t *offset, size_t bytes)
+{
+	return sendfile(out_fd, in_fd, offset, bytes);
+}
+
+_Static_assert(sizeof(off_t) == sizeof(off64_t), "one sendfile is both");
+
+/* ---- What fortified programs call ---- */
+
+void __chk_fail(void) __attribute__((noreturn));
+EXPORT ssize_t __read_chk(int fd, void *to, size_t bytes, size_t room);
+EXPORT ssize_t __recv_chk(int fd, void *to, size_t bytes, size_t room, int flags);
+EXPORT ssize_t __recvfrom_chk(int fd, void *to, size_t bytes, size_t room, int flags,
+			      struct sockaddr *address, socklen_t *length);
+
+ssize_t __read_chk(int fd, void *to, size_t bytes, size_t room)
+{
+	if (bytes > room)
+		__chk_fail();
+	return read(fd, to, bytes);
+}
+
+ssize_t __recv_chk(int fd, void *to, size_t bytes, size_t room, int flags)
+{
+	if (bytes > room)
+		__chk_fail();
+	return recv(fd, to, bytes, flags);
+}
+
+ssize_t __recvfrom_chk(int fd, void *to, size_t bytes, size_t room, int flags,
+		       struct sockaddr *address, socklen_t *length)
+{
+	if (bytes > room)
+		__chk_fail();
+	return recvfrom(fd, to, bytes, flags, address, length);
+}

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "cork.h"
+#include "file.h"
+#include "guard.h"
+#include "keeper.h"
+#include "process.h"
+#include "real.h"
+#include "socket.h"
+#include "trace.h"
+
+/* A start that failed is tried again so much later: another process may have the device. */
+#define RETRY_NS NS_PER_S
+/* A wait that spins asks the kernel about the kernel's descriptors so often. */
+#define KERNEL_LOOK_NS (20 * NS_PER_US)
+/* After so much idle time a wait holds signals back, so as to notice them. */
+#define SIGNALS_AFTER_NS (20 * NS_PER_US)
+#define SIGNALS_EVERY_NS (10 * NS_PER_MS)
+#define RESULTS_MAX 16
+/* Bytes that a cork holds back go so late at the most, after their time. */
+#define CORK_LOOK_NS (20 * NS_PER_MS)
+
+struct engine engine;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned int contenders; /* threads that want the lock */
+static demi_runtime_t *runtime; /* while nobody has the lock */
+static uint64_t retry_ns;
+static struct waiter *sleepers; /* threads of the program */
+static struct waiter *leader;   /* sleeps on the device; may be the keeper */
+static bool leader_is_program;
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* ---- The lock ---- */
+
+void engine_lock(void)
+{
+	if (pthread_mutex_trylock(&lock) != 0) {
+		__atomic_fetch_add(&contenders, 1, __ATOMIC_RELAXED);
+		pthread_mutex_lock(&lock);
+		__atomic_fetch_sub(&contenders, 1, __ATOMIC_RELAXED);
+	}
+	shim_is_inside = true;
+	if (engine.state == ENGINE_RUNS)
+		demi_attach(runtime);
+}
+
+void engine_unlock(void)
+{
+	if (engine.state == ENGINE_RUNS)
+		demi_detach(&runtime);
+	shim_is_inside = false;
+	pthread_mutex_unlock(&lock);
+}
+
+/* Let others have the lock, if there are any. */
+static void give_way(void)
+{
+	if (__atomic_load_n(&contenders, __ATOMIC_RELAXED) == 0) {
+		__builtin_ia32_pause();
+		return;
+	}
+	engine_unlock();
+	sched_yield();
+	engine_lock();
+}
+
+void engine_fork_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void engine_fork_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- Configuration ---- */
+
+static __attribute__((noreturn)) void give_up(const char *message)
+{
+	fprintf(stderr, "demi: %s\n", message);
+	real()->_exit(125);
+	__builtin_unreachable();
+}
+
+static void read_key(const char *key, char *value, size_t size)
+{
+	/* demi_config has said what is wrong with the others. */
+	if (demi_config(key, value, size) != 0)
+		give_up("the program does not start, since its network would not be the one that "
+			"was asked for");
+}
+
+static void read_kernel_addresses(void)
+{
+	struct ifaddrs *addresses;
+
+	if (getifaddrs(&addresses) != 0)
+		return;
+	for (struct ifaddrs *one = addresses; one; one = one->ifa_next)
+		if (one->ifa_addr)
+			rules_add_kernel(&engine.rules, one->ifa_addr);
+	freeifaddrs(addresses);
+}
+
+static void configure(void)
+{
+	char rules[1024], own[1024], value[32], message[256];
+
+	shim_is_inside = true;
+	read_key("shim.rules", rules, sizeof(rules));
+	read_key("net.ip", own, sizeof(own));
+	if (rules_parse(&engine.rules, rules, own, message, sizeof(message)) != 0)
+		give_up(message);
+	read_key("shim.trace", value, sizeof(value));
+	trace_on = value[0] == '1';
+	read_key("runtime.idle", value, sizeof(value));
+	engine.spins = strcmp(value, "spin") == 0;
+	read_key("runtime.idle_after_us", value, sizeof(value));
+	engine.idle_after_ns = strtoull(value, NULL, 10) * NS_PER_US;
+	if (engine.rules.own_count || engine.rules.count) {
+		read_kernel_addresses();
+		guard_start();
+		process_watch_forks();
+	}
+	shim_is_inside = false;
+}
+
+bool engine_is_configured(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, configure);
+	return engine.rules.own_count != 0 && engine.state != ENGINE_ENDED;
+}
+
+/* ---- Start and end ---- */
+
+/* Without the lock: the library takes its own, which a fork takes before ours. */
+static int start_runtime(demi_runtime_t **started)
+{
+	int error = EALREADY;
+
+	pthread_mutex_lock(&start_lock);
+	shim_is_inside = true;
+	if (engine.state == ENGINE_OFF) {
+		error = demi_init(NULL);
+		if (!error)
+			error = demi_detach(started);
+		if (error == EOPNOTSUPP)
+			fprintf(stderr, "demi: set DEMI_CATNAP_ENGINE=epoll; over io_uring a "
+					"runtime stays in its thread\n");
+		if (error)
+			demi_fini();
+	}
+	shim_is_inside = false;
+	pthread_mutex_unlock(&start_lock);
+	return error;
+}
+
+int engine_start(void)
+{
+	demi_runtime_t *started = NULL;
+	uint64_t now_ns;
+	int error;
+
+	if (engine.state == ENGINE_RUNS)
+		return 0;
+	now_ns = clock_ns();
+	if (engine.state == ENGINE_ENDED || now_ns < retry_ns)
+		return -ENETDOWN;
+	retry_ns = now_ns + RETRY_NS;
+	engine_unlock();
+	error = start_runtime(&started);
+	/* Not engine_lock: there is nothing to attach yet, or somebody else made it. */
+	engine_lock();
+	if (engine.state == ENGINE_RUNS)
+		return 0;
+	if (error) {
+		trace_count(COUNT_NO_RUNTIME);
+		TRACE("the stack does not start: %s", strerror(error));
+		return -ENETDOWN;
+	}
+	runtime = started;
+	engine.state = ENGINE_RUNS;
+	demi_attach(runtime);
+	TRACE("the stack runs");
+	sockets_start();
+	keeper_start();
+	return 0;
+}
+
+void engine_forget(void)
+{
+	const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+	memcpy(&lock, &fresh, sizeof(lock));
+	memcpy(&start_lock, &fresh, sizeof(start_lock));
+	contenders = 0;
+	runtime = NULL;
+	sleepers = NULL;
+	leader = NULL;
+	retry_ns = 0;
+	keeper_forget();
+	if (engine.state != ENGINE_RUNS)
+		return;
+	engine.state = ENGINE_OFF;
+	shim_is_inside = true;
+	sockets_forget();
+	shim_is_inside = false;
+}
+
+/* As from a kernel, what was written still goes out; a peer that takes nothing is not waited for. */
+#define END_NS (2 * NS_PER_S)
+
+void engine_end(void)
+{
+	struct timespec limit;
+	uint64_t end_ns;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec++;
+	if (engine.state != ENGINE_RUNS || shim_is_inside ||
+	    pthread_mutex_timedlock(&lock, &limit) != 0)
+		return;
+	shim_is_inside = true;
+	demi_attach(runtime);
+	end_ns = clock_ns() + END_NS;
+	sockets_close_all();
+	while (sockets_closing() && clock_ns() < end_ns) {
+		engine_poll();
+		sched_yield();
+	}
+	demi_fini();
+	engine.state = ENGINE_ENDED;
+	engine_unlock();
+}
+
+void engine_poll(void)
+{
+	static const struct timespec at_once;
+	demi_qresult_t results[RESULTS_MAX];
+	int count = 0;
+
+	engine.now_ns = clock_ns();
+	if (engine.state != ENGINE_RUNS)
+		return;
+	corks_flush_old();
+	do {
+		demi_wait_next_n(results, RESULTS_MAX, &count, &at_once);
+		for (int i = 0; i < count; i++)
+			sockets_complete(&results[i]);
+	} while (count == RESULTS_MAX);
+}
+
+/* ---- Waiters ---- */
+
+static pthread_key_t waiter_key;
+static _Thread_local struct waiter self_waiter = {.event_fd = -1};
+
+static void waiter_end(void *waiter)
+{
+	real()->close(((struct waiter *)waiter)->event_fd);
+	((struct waiter *)waiter)->event_fd = -1;
+}
+
+static void waiter_key_make(void)
+{
+	pthread_key_create(&waiter_key, waiter_end);
+}
+
+void waiter_forget(void)
+{
+	if (self_waiter.event_fd >= 0)
+		real()->close(self_waiter.event_fd);
+	self_waiter = (struct waiter){.event_fd = -1};
+}
+
+struct waiter *waiter_self(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct waiter *self = &self_waiter;
+
+	if (self->event_fd >= 0)
+		return self;
+	pthread_once(&once, waiter_key_make);
+	self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (self->event_fd < 0)
+		return NULL;
+	pthread_setspecific(waiter_key, self);
+	return self;
+}
+
+void waiter_wake(struct waiter *waiter)
+{
+	const uint64_t one = 1;
+
+	if (!waiter->sleeps || waiter->is_woken)
+		return;
+	waiter->is_woken = true;
+	/* Its count cannot overflow: it is read before the next. */
+	if (real()->write(waiter->event_fd, &one, sizeof(one)) < 0)
+		waiter->is_woken = false;
+}
+
+static void sleeper_add(struct waiter *self)
+{
+	self->next = sleepers;
+	self->link = &sleepers;
+	if (self->next)
+		self->next->link = &self->next;
+	sleepers = self;
+}
+
+static void sleeper_remove(struct waiter *self)
+{
+	*self->link = self->next;
+	if (self->next)
+		self->next->link = self->link;
+}
+
+bool engine_led(void)
+{
+	return leader && leader_is_program;
+}
+
+bool engine_pass_lead(void)
+{
+	if (sleepers)
+		waiter_wake(sleepers);
+	return sleepers != NULL;
+}
+
+/* ---- Sleeping ---- */
+
+static uint64_t timespec_ns(const struct timespec *time)
+{
+	return time->tv_sec < 0 ? NEVER_NS
+				: (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
+}
+
+/* Lead, if nobody of the program's threads does. Return: descriptors to sleep on, or -EAGAIN. */
+static int lead(struct waiter *self, bool is_program, struct pollfd *wakes, uint64_t *timeout_ns)
+{
+	struct timespec timeout;
+	uint64_t limit_ns;
+	int count = 0;
+
+	if (engine.state != ENGINE_RUNS || (leader && (leader_is_program || !is_program)))
+		return 0;
+	if (demi_idle(wakes, DEMI_IDLE_MAX, &count, &timeout) != 0)
+		return -EAGAIN;
+	limit_ns = timespec_ns(&timeout);
+	if (limit_ns < *timeout_ns)
+		*timeout_ns = limit_ns;
+	if (corks_flush_old() && *timeout_ns > CORK_LOOK_NS)
+		*timeout_ns = CORK_LOOK_NS;
+	if (leader)
+		waiter_wake(leader);
+	leader = self;
+	leader_is_program = is_program;
+	return count;
+}
+
+/* Let the lock go, and sleep. Return: what ppoll returned, with errno. */
+static int sleep_unlocked(struct waiter *self, struct pollfd *fds, nfds_t count,
+			  uint64_t timeout_ns, const sigset_t *signals)
+{
+	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+				   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+	uint64_t events;
+	int outcome;
+
+	self->sleeps = true;
+	self->is_woken = false;
+	engine_unlock();
+	outcome = real()->ppoll(fds, count, timeout_ns == NEVER_NS ? NULL : &timeout, signals);
+	engine_lock();
+	self->sleeps = false;
+	if (self->is_woken && real()->read(self->event_fd, &events, sizeof(events)) < 0)
+		self->is_woken = false;
+	if (leader == self)
+		leader = NULL;
+	return outcome;
+}
+
+void engine_rest(struct waiter *self, uint64_t timeout_ns)
+{
+	struct pollfd fds[WAIT_EXTRA] = {{.fd = self->event_fd, .events = POLLIN}};
+	int count = lead(self, false, fds + 1, &timeout_ns);
+
+	if (count < 0)
+		return;
+	sleep_unlocked(self, fds, (nfds_t)(1 + count), timeout_ns, NULL);
+}
+
+static bool any_ready(const struct wait *wait)
+{
+	for (nfds_t i = 0; i < wait->kernel_count; i++)
+		if (wait->kernel[i].revents)
+			return true;
+	return false;
+}
+
+/* Return: 0 to look again, 1 when a descriptor of the kernel's is ready, -EINTR. */
+static int sleep_once(struct wait *wait, const sigset_t *signals)
+{
+	struct pollfd own[WAIT_EXTRA];
+	struct pollfd *fds = wait->kernel ? wait->kernel : own;
+	nfds_t count = wait->kernel ? wait->kernel_count : 0;
+	struct waiter *self = waiter_self();
+	uint64_t timeout_ns = wait->deadline_ns;
+	int wakes, outcome;
+
+	if (!self) {
+		give_way();
+		return 0;
+	}
+	if (timeout_ns != NEVER_NS)
+		timeout_ns = timeout_ns > engine.now_ns ? timeout_ns - engine.now_ns : 0;
+	wakes = lead(self, true, fds + count + 1, &timeout_ns);
+	if (wakes < 0)
+		return 0;
+	fds[count] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
+	sleeper_add(self);
+	outcome = sleep_unlocked(self, fds, count + 1 + (nfds_t)wakes, timeout_ns, signals);
+	sleeper_remove(self);
+	keeper_leader_left();
+	if (outcome < 0)
+		return errno == EINTR ? -EINTR : 0;
+	return outcome > 0 && wait->kernel && any_ready(wait);
+}
+
+/* ---- Waiting ---- */
+
+/* Signals are held back while a wait is idle, so that it notices them. */
+struct hold {
+	bool is_held;
+	sigset_t original;
+	uint64_t look_ns;
+};
+
+static void hold_signals(struct hold *hold)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGTRAP);
+	sigdelset(&all, SIGPROF);
+	pthread_sigmask(SIG_SETMASK, &all, &hold->original);
+	hold->is_held = true;
+	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
+}
+
+/* A wait that spins: let in what has come. */
+static bool signals_came(struct hold *hold)
+{
+	static const struct timespec at_once;
+
+	if (!hold->is_held || engine.now_ns < hold->look_ns)
+		return false;
+	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
+	return real()->ppoll(NULL, 0, &at_once, &hold->original) < 0 && errno == EINTR;
+}
+
+static bool kernel_is_ready(struct wait *wait, uint64_t *look_ns)
+{
+	if (!wait->kernel_count || engine.now_ns < *look_ns)
+		return false;
+	*look_ns = engine.now_ns + KERNEL_LOOK_NS;
+	return real()->poll(wait->kernel, wait->kernel_count, 0) > 0;
+}
+
+/* Nothing is ready. As sleep_once. */
+static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns)
+{
+	uint64_t idle_ns;
+	int outcome;
+
+	if (!*since_ns)
+		*since_ns = engine.now_ns;
+	idle_ns = engine.now_ns - *since_ns;
+	if (idle_ns >= SIGNALS_AFTER_NS && !hold->is_held && !wait->signals)
+		hold_signals(hold);
+	if (engine.state == ENGINE_RUNS && (engine.spins || idle_ns < engine.idle_after_ns)) {
+		if (signals_came(hold))
+			return -EINTR;
+		give_way();
+		return 0;
+	}
+	outcome = sleep_once(wait, hold->is_held ? &hold->original : wait->signals);
+	*since_ns = 0;
+	return outcome;
+}
+
+int engine_wait(struct wait *wait)
+{
+	struct hold hold = {.is_held = false};
+	uint64_t since_ns = 0, look_ns = 0;
+	int outcome;
+
+	for (;;) {
+		engine_poll();
+		outcome = 1;
+		if (wait->is_ready(wait->context) || kernel_is_ready(wait, &look_ns))
+			break;
+		outcome = -ETIMEDOUT;
+		if (engine.now_ns >= wait->deadline_ns)
+			break;
+		outcome = idle_once(wait, &hold, &since_ns);
+		if (outcome)
+			break;
+	}
+	if (hold.is_held)
+		pthread_sigmask(SIG_SETMASK, &hold.original, NULL);
+	return outcome < 0 ? outcome : 0;
+}
+
+bool engine_restarts(void)
+{
+	struct sigaction action;
+
+	for (int number = 1; number < NSIG; number++) {
+		if (guard_owns(number) || real()->sigaction(number, NULL, &action) != 0)
+			continue;
+		if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
+		    !(action.sa_flags & SA_RESTART))
+			return false;
+	}
+	return true;
+}

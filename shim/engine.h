@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one runtime of the process, its lock, and how threads wait for it.
+ *
+ * The runtime starts when a socket of ours has to do something for the first time, not before: a
+ * master that only listens and forks leaves the device to its worker. Whoever holds the lock has
+ * the runtime attached. Of the threads that sleep one, the leader, also sleeps on the device's
+ * descriptors; what it finds it hands out, and the others are woken through descriptors of their
+ * own. A thread of ours, the keeper, looks after the stack while none of the program's does.
+ */
+#ifndef SHIM_ENGINE_H
+#define SHIM_ENGINE_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <demi/demi.h>
+
+#include "rule.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_US UINT64_C(1000)
+#define NEVER_NS UINT64_MAX
+
+enum engine_state {
+	ENGINE_OFF,
+	ENGINE_RUNS,
+	ENGINE_ENDED, /* the process exits: everything is the kernel's */
+};
+
+struct engine {
+	enum engine_state state;
+	bool spins;             /* runtime.idle: a wait never sleeps */
+	uint64_t idle_after_ns; /* runtime.idle_after_us */
+	uint64_t now_ns;        /* of the last poll */
+	struct rules rules;
+};
+
+extern struct engine engine;
+
+/** engine_is_configured - whether the program runs with a stack; reads the configuration once */
+bool engine_is_configured(void);
+
+/** engine_lock, engine_unlock - errno stays */
+void engine_lock(void);
+void engine_unlock(void);
+
+/**
+ * engine_start - start the runtime, if it does not run; the lock is let go meanwhile
+ *
+ * Return: 0, or -ENETDOWN: it could not start; the reason has been logged, and the next attempt
+ * is made a second later at the earliest.
+ */
+int engine_start(void);
+
+/** engine_poll - let the stack work, and hand out what completed */
+void engine_poll(void);
+
+/** clock_ns - CLOCK_MONOTONIC */
+uint64_t clock_ns(void);
+
+/** A thread that waits; each thread has one. */
+struct waiter {
+	struct waiter *next, **link; /* in the list of those that sleep */
+	int event_fd;                /* -1: not made yet */
+	bool sleeps;
+	bool is_woken;
+};
+
+/** waiter_self - the calling thread's; NULL: no descriptor was free for it */
+struct waiter *waiter_self(void);
+
+/** waiter_forget - in the child of a fork: the descriptor is shared with the parent */
+void waiter_forget(void);
+
+/** waiter_wake - something happened that it watches */
+void waiter_wake(struct waiter *waiter);
+
+struct wait {
+	bool (*is_ready)(void *context);
+	void *context;
+	uint64_t deadline_ns; /* 0: do not wait; NEVER_NS */
+	/* The kernel's descriptors that end it too; revents are filled when one did. There is room
+	 * for WAIT_EXTRA more behind them. NULL: none. */
+	struct pollfd *kernel;
+	nfds_t kernel_count;
+	const sigset_t *signals; /* the mask meanwhile; NULL: the thread's */
+};
+
+/**
+ * engine_wait - wait until is_ready, or a descriptor of the kernel's is
+ *
+ * The lock is let go meanwhile. What it waits for must be watched with waiter_self.
+ * Return: 0, -ETIMEDOUT, or -EINTR when a handler ran.
+ */
+int engine_wait(struct wait *wait);
+
+/** engine_restarts - whether a call that a handler interrupted goes on: SA_RESTART of signal(7) */
+bool engine_restarts(void);
+
+/* What engine_wait needs in wait.kernel behind kernel_count. */
+#define WAIT_EXTRA (1 + DEMI_IDLE_MAX)
+
+/**
+ * engine_rest - for the keeper: sleep on the device, as the leader unless another thread is, until
+ * woken or for @timeout_ns
+ */
+void engine_rest(struct waiter *self, uint64_t timeout_ns);
+
+/** engine_led - whether a thread of the program sleeps on the device's descriptors */
+bool engine_led(void);
+
+/** engine_pass_lead - wake a thread of the program that sleeps, to lead; false: none sleeps */
+bool engine_pass_lead(void);
+
+/** engine_forget - in the child of a fork: the runtime and the other threads are the parent's */
+void engine_forget(void);
+
+/** engine_fork_lock, engine_fork_unlock - nobody is in the middle of anything at a fork */
+void engine_fork_lock(void);
+void engine_fork_unlock(void);
+
+/** engine_end - the process exits: close all, send what is left for a while, give the device back */
+void engine_end(void);
+
+#endif /* SHIM_ENGINE_H */

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+#include "epoll.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "guard.h"
+#include "process.h"
+#include "real.h"
+#include "socket.h"
+#include "trace.h"
+
+#define EVENTS_ALWAYS (EPOLLERR | EPOLLHUP)
+/* While ours are busy, the kernel's are asked so often all the same. */
+#define KERNEL_LOOK_NS (50 * NS_PER_US)
+#define EVENTS_MAX (INT32_MAX / (int)sizeof(struct epoll_event))
+
+_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
+		       EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
+	       "events of epoll are those of poll");
+
+/* ---- The list of those that may be ready ---- */
+
+static void ready_add(struct item *item)
+{
+	struct epoll *epoll = item->epoll;
+
+	if (item->ready_link)
+		return;
+	item->ready_next = NULL;
+	item->ready_link = epoll->ready_tail;
+	*epoll->ready_tail = item;
+	epoll->ready_tail = &item->ready_next;
+}
+
+static void ready_remove(struct item *item)
+{
+	struct epoll *epoll = item->epoll;
+
+	if (!item->ready_link)
+		return;
+	*item->ready_link = item->ready_next;
+	if (item->ready_next)
+		item->ready_next->ready_link = item->ready_link;
+	else
+		epoll->ready_tail = item->ready_link;
+	item->ready_link = NULL;
+}
+
+void epoll_item_ready(struct item *item, uint32_t events)
+{
+	if (item->is_spent || !(events & (item->event.events | EVENTS_ALWAYS)))
+		return;
+	ready_add(item);
+	file_notify(&item->epoll->file, EPOLLIN);
+}
+
+/* Which of its events are so. */
+static uint32_t item_events(const struct item *item)
+{
+	if (item->is_spent)
+		return 0;
+	return file_events(item->watch.file) & (item->event.events | EVENTS_ALWAYS);
+}
+
+uint32_t epoll_events(struct epoll *epoll)
+{
+	struct item *next;
+
+	for (struct item *item = epoll->ready; item; item = next) {
+		next = item->ready_next;
+		if (item_events(item))
+			return EPOLLIN | EPOLLRDNORM;
+		ready_remove(item);
+	}
+	return 0;
+}
+
+/* ---- Sets ---- */
+
+struct epoll *epoll_new(void)
+{
+	struct epoll *epoll = calloc(1, sizeof(*epoll));
+
+	if (!epoll)
+		return NULL;
+	epoll->file.kind = FILE_EPOLL;
+	epoll->ready_tail = &epoll->ready;
+	return epoll;
+}
+
+void epoll_end(struct epoll *epoll)
+{
+	while (epoll->items)
+		epoll_forget(epoll->items);
+	free(epoll);
+}
+
+void epoll_forget(struct item *item)
+{
+	ready_remove(item);
+	file_unwatch(&item->watch);
+	*item->link = item->next;
+	if (item->next)
+		item->next->link = item->link;
+	item->epoll->count--;
+	free(item);
+}
+
+static struct item *item_find(const struct epoll *epoll, const struct file *file, int fd)
+{
+	for (struct watch *watch = file->watches; watch; watch = watch->next)
+		if (watch->item && watch->item->epoll == epoll && watch->item->fd == fd)
+			return watch->item;
+	return NULL;
+}
+
+static void leave_kernel(struct item *item, int epoll_fd)
+{
+	if (item->in_kernel)
+		real()->epoll_ctl(epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
+	item->in_kernel = false;
+}
+
+static struct epoll *sought;
+static int sought_fd;
+
+static void is_sought(int fd, struct file *file)
+{
+	if (file == &sought->file)
+		sought_fd = fd;
+}
+
+/* A set does not know its descriptors, which dup may have made several. */
+static int descriptor_of(struct epoll *epoll)
+{
+	sought = epoll;
+	sought_fd = -1;
+	file_for_each(is_sought);
+	return sought_fd;
+}
+
+void epoll_leave_kernel(struct file *file)
+{
+	for (struct watch *watch = file->watches; watch; watch = watch->next)
+		if (watch->item && watch->item->in_kernel)
+			leave_kernel(watch->item, descriptor_of(watch->item->epoll));
+}
+
+/* ---- Adding and removing ---- */
+
+/* Whether the kernel's half has to know of it too. */
+static bool is_of_both(const struct file *file)
+{
+	return file->kind == FILE_EPOLL || socket_of((struct file *)file)->side != SIDE_DEMI;
+}
+
+static int item_add(struct epoll *epoll, int epoll_fd, struct file *file, int fd,
+		    const struct epoll_event *event)
+{
+	struct item *item;
+
+	if (item_find(epoll, file, fd))
+		return -EEXIST;
+	item = calloc(1, sizeof(*item));
+	if (!item)
+		return -ENOMEM;
+	if (is_of_both(file)) {
+		if (real()->epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, (struct epoll_event *)event)) {
+			free(item);
+			return -errno;
+		}
+		item->in_kernel = true;
+		epoll->has_kernel = true;
+	}
+	item->epoll = epoll;
+	item->fd = fd;
+	item->event = *event;
+	item->watch.item = item;
+	item->next = epoll->items;
+	item->link = &epoll->items;
+	if (item->next)
+		item->next->link = &item->next;
+	epoll->items = item;
+	epoll->count++;
+	file_watch(&item->watch, file);
+	ready_add(item);
+	file_notify(&epoll->file, EPOLLIN);
+	return 0;
+}
+
+static int item_change(struct epoll *epoll, int epoll_fd, struct file *file, int fd,
+		       const struct epoll_event *event)
+{
+	struct item *item = item_find(epoll, file, fd);
+
+	if (!item)
+		return -ENOENT;
+	if (item->in_kernel &&
+	    real()->epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, (struct epoll_event *)event) != 0)
+		return -errno;
+	item->event = *event;
+	item->is_spent = false;
+	ready_add(item);
+	file_notify(&epoll->file, EPOLLIN);
+	return 0;
+}
+
+static int item_delete(struct epoll *epoll, int epoll_fd, struct file *file, int fd)
+{
+	struct item *item = item_find(epoll, file, fd);
+
+	if (!item)
+		return -ENOENT;
+	leave_kernel(item, epoll_fd);
+	epoll_forget(item);
+	return 0;
+}
+
+/* Both halves of the call are under the lock: nobody reports an item that is half added. */
+static int control(struct epoll *epoll, int epoll_fd, int operation, int fd,
+		   const struct epoll_event *given)
+{
+	struct file *file = file_of(fd);
+	struct epoll_event event = {.events = 0};
+
+	if (operation != EPOLL_CTL_DEL && !guard_copy(&event, given, sizeof(event)))
+		return -EFAULT;
+	if (!file) {
+		if (operation == EPOLL_CTL_ADD)
+			epoll->has_kernel = true;
+		return real()->epoll_ctl(epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
+	}
+	if (file == &epoll->file)
+		return -EINVAL;
+	switch (operation) {
+	case EPOLL_CTL_ADD:
+		return item_add(epoll, epoll_fd, file, fd, &event);
+	case EPOLL_CTL_MOD:
+		return item_change(epoll, epoll_fd, file, fd, &event);
+	case EPOLL_CTL_DEL:
+		return item_delete(epoll, epoll_fd, file, fd);
+	default:
+		return -EINVAL;
+	}
+}
+
+EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+	struct file *file = file_enter(epoll_fd);
+	int outcome;
+
+	if (!file)
+		return real()->epoll_ctl(epoll_fd, operation, fd, event);
+	outcome = file->kind == FILE_EPOLL
+			  ? control(epoll_of(file), epoll_fd, operation, fd, event)
+			  : -EINVAL;
+	file_leave(file);
+	if (outcome < 0) {
+		errno = -outcome;
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- Waiting ---- */
+
+struct epoll_call {
+	struct epoll *epoll;
+	int fd;
+	struct epoll_event *events; /* of the program */
+	int room, count;
+	bool has_fault;
+};
+
+static bool report(struct epoll_call *call, struct item *item, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data = item->event.data};
+
+	if (!guard_copy(&call->events[call->count], &event, sizeof(event))) {
+		call->has_fault = true;
+		return false;
+	}
+	call->count++;
+	if (item->event.events & EPOLLONESHOT) {
+		item->is_spent = true;
+		/* So that the kernel's half does not report it either. */
+		if (item->in_kernel) {
+			struct epoll_event none = {.data = item->event.data,
+						   .events = EPOLLONESHOT};
+			real()->epoll_ctl(call->fd, EPOLL_CTL_MOD, item->fd, &none);
+		}
+	} else if (!(item->event.events & EPOLLET)) {
+		ready_add(item);
+	}
+	return true;
+}
+
+/* As the kernel: what is level-triggered goes to the end of the list, to be looked at again. */
+static void collect_ours(struct epoll_call *call)
+{
+	struct epoll *epoll = call->epoll;
+	struct item *last = NULL, *item;
+
+	if (!epoll->ready)
+		return;
+	last = (struct item *)((char *)epoll->ready_tail - offsetof(struct item, ready_next));
+	do {
+		uint32_t events;
+
+		item = epoll->ready;
+		events = item_events(item);
+		ready_remove(item);
+		/* An inner set is edge-triggered by what happens in it, or looked at each time. */
+		if (events && !report(call, item, events)) {
+			ready_add(item);
+			return;
+		}
+	} while (item != last && call->count < call->room && epoll->ready);
+}
+
+/* An item in both halves may have been reported by ours already. */
+static bool was_reported(const struct epoll_call *call, int ours, uint64_t data)
+{
+	for (int i = 0; i < ours; i++)
+		if (call->events[i].data.u64 == data)
+			return true;
+	return false;
+}
+
+static bool has_both(const struct epoll *epoll)
+{
+	for (const struct item *item = epoll->items; item; item = item->next)
+		if (item->in_kernel)
+			return true;
+	return false;
+}
+
+static void merge(struct epoll_call *call, int ours, int got)
+{
+	int kept = 0;
+
+	for (int i = 0; i < got; i++) {
+		struct epoll_event event = call->events[ours + i];
+
+		if (!was_reported(call, ours, event.data.u64))
+			call->events[ours + kept++] = event;
+	}
+	call->count = ours + kept;
+}
+
+static void collect_kernels(struct epoll_call *call)
+{
+	struct epoll *epoll = call->epoll;
+	int ours = call->count;
+	int got;
+
+	if (!epoll->has_kernel || ours == call->room ||
+	    (ours && engine.now_ns - epoll->look_ns < KERNEL_LOOK_NS))
+		return;
+	epoll->look_ns = engine.now_ns;
+	got = real()->epoll_wait(call->fd, call->events + ours, call->room - ours, 0);
+	if (got < 0 && errno == EFAULT)
+		call->has_fault = true;
+	if (got <= 0)
+		return;
+	if (ours && has_both(epoll))
+		merge(call, ours, got);
+	else
+		call->count = ours + got;
+}
+
+static bool has_any(void *context)
+{
+	struct epoll_call *call = context;
+
+	collect_ours(call);
+	return call->count > 0 || call->has_fault;
+}
+
+/* The runtime starts with the first wait for a socket of ours. */
+static void start_for(struct epoll *epoll)
+{
+	const struct item *item;
+
+	if (engine.state != ENGINE_OFF)
+		return;
+	for (item = epoll->items; item; item = item->next)
+		if (item->watch.file->kind == FILE_SOCKET &&
+		    socket_of(item->watch.file)->side >= SIDE_DEMI)
+			break;
+	if (item)
+		engine_start();
+}
+
+static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_t *signals)
+{
+	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = call->fd, .events = POLLIN}};
+	struct watch watch = {.waiter = NULL};
+	struct wait wait = {.is_ready = has_any,
+			    .context = call,
+			    .deadline_ns = deadline_ns,
+			    .kernel = kernel,
+			    .kernel_count = call->epoll->has_kernel,
+			    .signals = signals};
+	int outcome;
+
+	start_for(call->epoll);
+	engine_poll();
+	has_any(call);
+	collect_kernels(call);
+	if (call->count || call->has_fault || deadline_ns == 0)
+		return 0;
+	watch.waiter = waiter_self();
+	if (watch.waiter)
+		file_watch(&watch, &call->epoll->file);
+	do {
+		/* One of the kernel's may have been added by another thread. */
+		wait.kernel_count = call->epoll->has_kernel;
+		outcome = engine_wait(&wait);
+		call->epoll->look_ns = 0;
+		collect_kernels(call);
+		/* Another thread may have taken what woke us. */
+	} while (outcome == 0 && !call->count && !call->has_fault &&
+		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));
+	file_unwatch(&watch);
+	return outcome == -EINTR && !call->count ? -EINTR : 0;
+}
+
+static int epoll_wait_until(int fd, struct epoll_event *events, int room, uint64_t deadline_ns,
+			    const sigset_t *signals, struct file *file)
+{
+	struct epoll_call call = {.epoll = epoll_of(file), .fd = fd, .events = events, .room = room};
+	int error = 0;
+
+	if (file->kind != FILE_EPOLL || room <= 0 || room > EVENTS_MAX)
+		error = -EINVAL;
+	else
+		error = wait_for(&call, deadline_ns, signals);
+	if (!error && !call.count && call.has_fault)
+		error = -EFAULT;
+	file_leave(file);
+	if (error) {
+		errno = -error;
+		return -1;
+	}
+	return call.count;
+}
+
+static uint64_t deadline_ms(int timeout_ms)
+{
+	if (timeout_ms < 0)
+		return NEVER_NS;
+	return timeout_ms ? clock_ns() + (uint64_t)timeout_ms * NS_PER_MS : 0;
+}
+
+EXPORT int epoll_wait(int fd, struct epoll_event *events, int room, int timeout_ms)
+{
+	struct file *file = file_enter(fd);
+
+	if (!file)
+		return real()->epoll_wait(fd, events, room, timeout_ms);
+	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), NULL, file);
+}
+
+EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout_ms,
+		       const sigset_t *signals)
+{
+	struct file *file = file_enter(fd);
+
+	if (!file)
+		return real()->epoll_pwait(fd, events, room, timeout_ms, signals);
+	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), signals, file);
+}
+
+EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int room,
+			const struct timespec *timeout, const sigset_t *signals)
+{
+	struct file *file = file_enter(fd);
+	uint64_t deadline_ns = NEVER_NS;
+	struct timespec copy;
+
+	if (!file)
+		return real()->epoll_pwait2(fd, events, room, timeout, signals);
+	if (timeout) {
+		if (!guard_copy(&copy, timeout, sizeof(copy)) || copy.tv_sec < 0 ||
+		    copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S) {
+			file_leave(file);
+			errno = EINVAL;
+			return -1;
+		}
+		deadline_ns = copy.tv_sec || copy.tv_nsec
+				      ? clock_ns() + (uint64_t)copy.tv_sec * NS_PER_S +
+						(uint64_t)copy.tv_nsec
+				      : 0;
+	}
+	return epoll_wait_until(fd, events, room, deadline_ns, signals, file);
+}
+
+/* ---- Making one ---- */
+
+static int enter_set(int fd)
+{
+	struct epoll *epoll;
+	int error = -ENOMEM;
+
+	if (fd < 0 || shim_is_inside || !engine_is_configured())
+		return fd;
+	engine_lock();
+	epoll = epoll_new();
+	if (epoll)
+		error = file_add(fd, &epoll->file);
+	if (epoll && error)
+		epoll_end(epoll);
+	engine_unlock();
+	if (error) {
+		real()->close(fd);
+		errno = -error;
+		return -1;
+	}
+	return fd;
+}
+
+EXPORT int epoll_create1(int flags)
+{
+	return enter_set(real()->epoll_create1(flags));
+}
+
+EXPORT int epoll_create(int size)
+{
+	return enter_set(real()->epoll_create(size));
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "keeper.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "engine.h"
+#include "trace.h"
+
+/* The stack is never left alone for longer, give or take the kernel's scheduler. */
+#define TICK_NS NS_PER_MS
+/* Looks that find a thread of the program in charge before the keeper sleeps until it leaves. */
+#define QUIET_TICKS 4u
+
+/* Under the engine's lock. */
+static struct waiter *keeper;
+static bool is_asleep;
+
+static void tick(void)
+{
+	const struct timespec nap = {.tv_nsec = TICK_NS};
+
+	engine_unlock();
+	nanosleep(&nap, NULL);
+	engine_lock();
+}
+
+static void look_after(struct waiter *self)
+{
+	if (clock_ns() - engine.now_ns < TICK_NS || engine_pass_lead())
+		return;
+	engine_poll();
+	engine_rest(self, NEVER_NS);
+}
+
+static void *keep(void *argument)
+{
+	struct waiter *self = waiter_self();
+	unsigned int quiet = 0;
+
+	(void)argument;
+	engine_lock();
+	keeper = self;
+	while (self && engine.state == ENGINE_RUNS) {
+		quiet = engine_led() ? quiet + 1 : 0;
+		if (quiet < QUIET_TICKS) {
+			if (!quiet)
+				look_after(self);
+			tick();
+			continue;
+		}
+		is_asleep = true;
+		engine_rest(self, NEVER_NS);
+		is_asleep = false;
+		quiet = 0;
+	}
+	keeper = NULL;
+	engine_unlock();
+	return NULL;
+}
+
+void keeper_start(void)
+{
+	pthread_attr_t attributes;
+	sigset_t all, mask;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	/* Signals are for the program's threads. */
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	if (pthread_create(&thread, &attributes, keep, NULL) != 0)
+		TRACE("no thread to look after the stack while the program computes");
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	pthread_attr_destroy(&attributes);
+}
+
+void keeper_leader_left(void)
+{
+	if (keeper && is_asleep)
+		waiter_wake(keeper);
+}
+
+void keeper_forget(void)
+{
+	keeper = NULL;
+	is_asleep = false;
+}

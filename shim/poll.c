@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/* poll and select over descriptors of both sides. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "engine.h"
+#include "file.h"
+#include "guard.h"
+#include "real.h"
+#include "socket.h"
+
+#define FEW 32u
+
+/* A call, its descriptors copied. Those of ours are watched, the kernel's are in an array for it. */
+struct poll_call {
+	struct pollfd *fds; /* [count] */
+	struct pollfd *kernel; /* [count + WAIT_EXTRA]; fd -1 for what is ours alone */
+	struct watch *watches; /* [count]; file NULL for what is the kernel's alone */
+	nfds_t count;
+	bool in_kernel; /* something of the kernel's is among them */
+	void *memory;
+	struct pollfd few_fds[FEW], few_kernel[FEW + WAIT_EXTRA];
+	struct watch few_watches[FEW];
+};
+
+static bool call_make(struct poll_call *call, nfds_t count)
+{
+	size_t fds_bytes = count * sizeof(struct pollfd);
+	size_t kernel_bytes = (count + WAIT_EXTRA) * sizeof(struct pollfd);
+
+	call->count = count;
+	call->in_kernel = false;
+	call->memory = NULL;
+	call->fds = call->few_fds;
+	call->kernel = call->few_kernel;
+	call->watches = call->few_watches;
+	if (count <= FEW)
+		return true;
+	call->memory = malloc(fds_bytes + kernel_bytes + count * sizeof(struct watch));
+	if (!call->memory)
+		return false;
+	/* Watches first: they need the most alignment. */
+	call->watches = call->memory;
+	call->fds = (struct pollfd *)(call->watches + count);
+	call->kernel = call->fds + count;
+	return true;
+}
+
+/* Under the lock: who is whose. */
+static void sort(struct poll_call *call)
+{
+	for (nfds_t i = 0; i < call->count; i++) {
+		struct file *file = call->fds[i].fd >= 0 ? file_of(call->fds[i].fd) : NULL;
+		bool ours_alone = file && file->kind == FILE_SOCKET &&
+				  socket_of(file)->side == SIDE_DEMI;
+
+		call->kernel[i] = call->fds[i];
+		call->kernel[i].revents = 0;
+		if (ours_alone)
+			call->kernel[i].fd = -1;
+		else if (call->fds[i].fd >= 0)
+			call->in_kernel = true;
+		call->watches[i] = (struct watch){.file = file};
+		if (!file)
+			continue;
+		file_hold(file);
+		if (file->kind == FILE_SOCKET && socket_of(file)->side >= SIDE_DEMI)
+			engine_start();
+	}
+}
+
+static bool ours_ready(void *context)
+{
+	struct poll_call *call = context;
+
+	for (nfds_t i = 0; i < call->count; i++) {
+		struct file *file = call->watches[i].file;
+		uint32_t wanted = (uint32_t)(uint16_t)call->fds[i].events | POLLERR | POLLHUP;
+
+		if (file && (file_events(file) & wanted))
+			return true;
+	}
+	return false;
+}
+
+static int fill_events(struct poll_call *call)
+{
+	int ready = 0;
+
+	for (nfds_t i = 0; i < call->count; i++) {
+		struct file *file = call->watches[i].file;
+		uint32_t wanted = (uint32_t)(uint16_t)call->fds[i].events | POLLERR | POLLHUP;
+
+		call->fds[i].revents = call->kernel[i].fd >= 0 ? call->kernel[i].revents : 0;
+		if (file)
+			call->fds[i].revents |= (short)(file_events(file) & wanted);
+		ready += call->fds[i].revents != 0;
+	}
+	return ready;
+}
+
+static void watch_all(struct poll_call *call)
+{
+	struct waiter *self = waiter_self();
+
+	for (nfds_t i = 0; i < call->count && self; i++) {
+		struct watch *watch = &call->watches[i];
+
+		watch->waiter = self;
+		if (watch->file)
+			file_watch(watch, watch->file);
+	}
+}
+
+static void let_go(struct poll_call *call)
+{
+	for (nfds_t i = 0; i < call->count; i++) {
+		file_unwatch(&call->watches[i]);
+		if (call->watches[i].file)
+			file_drop(call->watches[i].file);
+	}
+}
+
+/* Fill revents. Return: how many have some, or -errno. */
+static int poll_until(struct poll_call *call, uint64_t deadline_ns, const sigset_t *signals)
+{
+	struct wait wait = {.is_ready = ours_ready,
+			    .context = call,
+			    .deadline_ns = deadline_ns,
+			    .kernel = call->kernel,
+			    .signals = signals};
+	int outcome = 0;
+
+	engine_lock();
+	sort(call);
+	wait.kernel_count = call->in_kernel ? call->count : 0;
+	engine_poll();
+	if (call->in_kernel)
+		real()->poll(call->kernel, call->count, 0);
+	if (fill_events(call) == 0 && deadline_ns) {
+		watch_all(call);
+		outcome = engine_wait(&wait);
+		/* Ours may have been ready first, and the kernel's too by now. */
+		if (outcome == 0 && call->in_kernel)
+			real()->poll(call->kernel, call->count, 0);
+	}
+	if (outcome != -EINTR)
+		outcome = fill_events(call);
+	let_go(call);
+	engine_unlock();
+	return outcome;
+}
+
+static int finish(int outcome)
+{
+	if (outcome >= 0)
+		return outcome;
+	errno = -outcome;
+	return -1;
+}
+
+/* ---- poll ---- */
+
+static bool any_ours(const struct pollfd *fds, nfds_t count)
+{
+	for (nfds_t i = 0; i < count; i++)
+		if (fds[i].fd >= 0 && file_is_ours(fds[i].fd))
+			return true;
+	return false;
+}
+
+static bool has_limit(nfds_t count)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || count <= limit.rlim_cur;
+}
+
+/* Return: 1: it is the kernel's; 0: it was ours, with what it returns. */
+static int poll_ours(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		     const sigset_t *signals, int *outcome)
+{
+	struct poll_call call;
+	uint64_t deadline_ns = NEVER_NS;
+
+	if (!file_table || shim_is_inside || count == 0 || !has_limit(count))
+		return 1;
+	if (!call_make(&call, count)) {
+		*outcome = -ENOMEM;
+		return 0;
+	}
+	if (!guard_copy(call.fds, fds, count * sizeof(*fds)) || !any_ours(call.fds, count)) {
+		free(call.memory);
+		return 1;
+	}
+	if (timeout)
+		deadline_ns = timeout->tv_sec || timeout->tv_nsec
+				      ? clock_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
+						(uint64_t)timeout->tv_nsec
+				      : 0;
+	*outcome = poll_until(&call, deadline_ns, signals);
+	if (*outcome >= 0 && !guard_copy(fds, call.fds, count * sizeof(*fds)))
+		*outcome = -EFAULT;
+	free(call.memory);
+	return 0;
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	struct timespec timeout = {.tv_sec = timeout_ms / 1000,
+				   .tv_nsec = timeout_ms % 1000 * 1000000L};
+	int outcome;
+
+	if (poll_ours(fds, count, timeout_ms < 0 ? NULL : &timeout, NULL, &outcome))
+		return real()->poll(fds, count, timeout_ms);
+	return finish(outcome);
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		 const sigset_t *signals)
+{
+	struct timespec copy = {.tv_sec = 0};
+	int outcome;
+
+	if ((timeout && (!guard_copy(&copy, timeout, sizeof(copy)) || copy.tv_sec < 0 ||
+			 copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S)) ||
+	    poll_ours(fds, count, timeout ? &copy : NULL, signals, &outcome))
+		return real()->ppoll(fds, count, timeout, signals);
+	return finish(outcome);
+}
+
+void __chk_fail(void) __attribute__((noreturn));
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t room);
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t room)
+{
+	if (room / sizeof(*fds) < count)
+		__chk_fail();
+	return poll(fds, count, timeout_ms);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		       const sigset_t *signals, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		const sigset_t *signals, size_t room)
+{
+	if (room / sizeof(*fds) < count)
+		__chk_fail();
+	return ppoll(fds, count, timeout, signals);
+}
+
+/* ---- select ---- */
+
+#define READ_EVENTS (POLLIN | POLLRDNORM | POLLRDBAND)
+#define WRITE_EVENTS (POLLOUT | POLLWRNORM | POLLWRBAND)
+#define BITS (8 * sizeof(unsigned long))
+
+/* The sets, as words, since programs make larger ones than fd_set is. */
+static bool bit_of(const fd_set *set, int fd)
+{
+	return set && (((const unsigned long *)set)[(size_t)fd / BITS] >> ((size_t)fd % BITS) & 1);
+}
+
+static void bit_clear(fd_set *set, int fd)
+{
+	if (set)
+		((unsigned long *)set)[(size_t)fd / BITS] &= ~(1ul << ((size_t)fd % BITS));
+}
+
+static int select_count(int limit, const fd_set *in, const fd_set *out, const fd_set *except,
+			bool *is_ours)
+{
+	int count = 0;
+
+	*is_ours = false;
+	for (int fd = 0; fd < limit; fd++) {
+		if (!bit_of(in, fd) && !bit_of(out, fd) && !bit_of(except, fd))
+			continue;
+		count++;
+		*is_ours |= file_is_ours(fd);
+	}
+	return count;
+}
+
+static void select_to_poll(struct poll_call *call, int limit, const fd_set *in, const fd_set *out,
+			   const fd_set *except)
+{
+	nfds_t at = 0;
+
+	for (int fd = 0; fd < limit && at < call->count; fd++) {
+		int events = (bit_of(in, fd) ? READ_EVENTS : 0) |
+			     (bit_of(out, fd) ? WRITE_EVENTS : 0) |
+			     (bit_of(except, fd) ? POLLPRI : 0);
+
+		if (events)
+			call->fds[at++] = (struct pollfd){.fd = fd, .events = (short)events};
+	}
+}
+
+/* Return: how many bits are left, or -EBADF. */
+static int poll_to_select(const struct poll_call *call, fd_set *in, fd_set *out, fd_set *except)
+{
+	int bits = 0;
+
+	for (nfds_t i = 0; i < call->count; i++)
+		if (call->fds[i].revents & POLLNVAL)
+			return -EBADF;
+	for (nfds_t i = 0; i < call->count; i++) {
+		int fd = call->fds[i].fd;
+		int events = call->fds[i].revents;
+
+		if (bit_of(in, fd) && (events & (READ_EVENTS | POLLHUP | POLLERR)))
+			bits++;
+		else
+			bit_clear(in, fd);
+		if (bit_of(out, fd) && (events & (WRITE_EVENTS | POLLERR)))
+			bits++;
+		else
+			bit_clear(out, fd);
+		if (bit_of(except, fd) && (events & POLLPRI))
+			bits++;
+		else
+			bit_clear(except, fd);
+	}
+	return bits;
+}
+
+static int select_until(int limit, fd_set *in, fd_set *out, fd_set *except, uint64_t deadline_ns,
+			const sigset_t *signals, int count)
+{
+	struct poll_call call;
+	int outcome;
+
+	if (!call_make(&call, (nfds_t)count))
+		return -ENOMEM;
+	select_to_poll(&call, limit, in, out, except);
+	outcome = poll_until(&call, deadline_ns, signals);
+	if (outcome >= 0)
+		outcome = poll_to_select(&call, in, out, except);
+	free(call.memory);
+	return outcome;
+}
+
+/* The kernel says EFAULT and EINVAL by itself, and does all that has nothing of ours. */
+static bool select_is_ours(int limit, const fd_set *in, const fd_set *out, const fd_set *except,
+			   int *count)
+{
+	unsigned long word;
+	size_t last = limit > 0 ? (size_t)(limit - 1) / BITS : 0;
+	const fd_set *sets[] = {in, out, except};
+	bool is_ours;
+
+	if (!file_table || shim_is_inside || limit <= 0 || limit > (int)FILES_MAX)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		if (sets[i] && (!guard_copy(&word, sets[i], sizeof(word)) ||
+				!guard_copy(&word, (const unsigned long *)sets[i] + last,
+					    sizeof(word))))
+			return false;
+	*count = select_count(limit, in, out, except, &is_ours);
+	return is_ours;
+}
+
+EXPORT int select(int limit, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+{
+	uint64_t now_ns, deadline_ns = NEVER_NS, left_ns;
+	int count, outcome;
+
+	if (!select_is_ours(limit, in, out, except, &count))
+		return real()->select(limit, in, out, except, timeout);
+	now_ns = clock_ns();
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0))
+		return finish(-EINVAL);
+	if (timeout)
+		deadline_ns = timeout->tv_sec || timeout->tv_usec
+				      ? now_ns + (uint64_t)timeout->tv_sec * NS_PER_S +
+						(uint64_t)timeout->tv_usec * NS_PER_US
+				      : 0;
+	outcome = select_until(limit, in, out, except, deadline_ns, NULL, count);
+	if (timeout && deadline_ns) {
+		/* Linux tells what is left of it. */
+		now_ns = clock_ns();
+		left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+		timeout->tv_sec = (time_t)(left_ns / NS_PER_S);
+		timeout->tv_usec = (suseconds_t)(left_ns % NS_PER_S / NS_PER_US);
+	}
+	return finish(outcome);
+}
+
+EXPORT int pselect(int limit, fd_set *in, fd_set *out, fd_set *except,
+		   const struct timespec *timeout, const sigset_t *signals)
+{
+	uint64_t deadline_ns = NEVER_NS;
+	int count;
+
+	if (!select_is_ours(limit, in, out, except, &count))
+		return real()->pselect(limit, in, out, except, timeout, signals);
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
+			timeout->tv_nsec >= (long)NS_PER_S))
+		return finish(-EINVAL);
+	if (timeout)
+		deadline_ns = timeout->tv_sec || timeout->tv_nsec
+				      ? clock_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
+						(uint64_t)timeout->tv_nsec
+				      : 0;
+	return finish(select_until(limit, in, out, except, deadline_ns, signals, count));
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "file.h"
+#include "guard.h"
+#include "real.h"
+#include "trace.h"
+
+static pid_t own_pid;
+
+static void in_child(void)
+{
+	own_pid = getpid();
+	waiter_forget();
+	engine_forget();
+}
+
+void process_watch_forks(void)
+{
+	own_pid = getpid();
+	pthread_atfork(engine_fork_lock, engine_fork_unlock, in_child);
+}
+
+bool process_is_vfork_child(void)
+{
+	return own_pid != getpid();
+}
+
+static __attribute__((destructor)) void at_exit(void)
+{
+	if (own_pid != getpid())
+		return;
+	engine_end();
+	trace_end();
+}
+
+EXPORT void _exit(int status)
+{
+	if (own_pid == getpid())
+		engine_end();
+	real()->_exit(status);
+	__builtin_unreachable();
+}
+
+EXPORT void _Exit(int status)
+{
+	_exit(status);
+}
+
+/*
+ * Programs give up root before they serve, and then could open no device. So the last moment is now;
+ * when another process of theirs has it, that is as well.
+ */
+static void last_chance(void)
+{
+	if (shim_is_inside || geteuid() != 0 || !engine_is_configured())
+		return;
+	engine_lock();
+	engine_start();
+	engine_unlock();
+}
+
+EXPORT int setuid(uid_t uid)
+{
+	last_chance();
+	return real()->setuid(uid);
+}
+
+EXPORT int seteuid(uid_t uid)
+{
+	last_chance();
+	return real()->seteuid(uid);
+}
+
+EXPORT int setreuid(uid_t uid, uid_t euid)
+{
+	last_chance();
+	return real()->setreuid(uid, euid);
+}
+
+EXPORT int setresuid(uid_t uid, uid_t euid, uid_t saved)
+{
+	last_chance();
+	return real()->setresuid(uid, euid, saved);
+}
+
+/* ---- Handlers of faults ---- */
+
+EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	if (guard_owns(number) && !shim_is_inside)
+		return guard_action(number, action, old);
+	return real()->sigaction(number, action, old);
+}
+
+EXPORT sighandler_t signal(int number, sighandler_t handler)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
+
+	if (handler == SIG_ERR) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, number);
+	return sigaction(number, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes in and out of a connection. */
+#include <errno.h>
+#include <poll.h>
+
+#include "cork.h"
+#include "engine.h"
+#include "real.h"
+#include "transfer.h"
+
+/* One push: more would only make the copy colder. */
+#define PUSH_BYTES_MAX 65536u
+
+/* ---- Out ---- */
+
+/* Whether bytes can be taken now. Return: 0, -EAGAIN, or why never. */
+static int can_send(struct socket *socket)
+{
+	if (socket->state == SOCKET_CONNECTING)
+		return -EAGAIN;
+	if (socket->error)
+		return -socket_take_error(socket);
+	if (socket->state != SOCKET_CONNECTED || socket->write_is_shut)
+		return -EPIPE;
+	return socket->out_bytes < socket->out_room && !socket->is_full ? 0 : -EAGAIN;
+}
+
+static int wait_for_room(struct socket *socket, uint64_t deadline_ns)
+{
+	int error = can_send(socket);
+
+	while (error == -EAGAIN) {
+		socket->wants_room = true;
+		if (!deadline_ns) {
+			engine_poll();
+			return can_send(socket);
+		}
+		error = socket_wait(socket, POLLOUT, deadline_ns, -1);
+		if (error)
+			return error;
+		error = can_send(socket);
+	}
+	return error;
+}
+
+static int push(struct socket *socket, demi_sgarray_t *sga, size_t bytes)
+{
+	demi_qtoken_t qt;
+	int error = pushes_reserve(&socket->pushes) ? demi_push(&qt, socket->qd, sga) : ENOMEM;
+
+	demi_sgafree(sga);
+	if (error == ENOBUFS || error == EAGAIN || error == ENOMEM) {
+		socket->is_full = socket->pushes.count > 0;
+		return socket->is_full ? -EAGAIN : -ENOBUFS;
+	}
+	if (error)
+		return -error;
+	pushes_add(&socket->pushes, qt, (uint32_t)bytes);
+	socket->out_bytes += bytes;
+	return 0;
+}
+
+/* Where bytes go: the segments of an array, in their order. */
+typedef ssize_t fill_fn(void *source, void *to, size_t bytes);
+
+/* Return: bytes filled in, less than wanted at the source's end; or -errno. */
+static ssize_t fill_segments(demi_sgarray_t *sga, fill_fn *fill, void *source)
+{
+	size_t filled = 0;
+
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++) {
+		size_t room = sga->sga_segs[i].sgaseg_len;
+		ssize_t got = fill(source, sga->sga_segs[i].sgaseg_buf, room);
+
+		if (got < 0)
+			return filled ? (ssize_t)filled : got;
+		filled += (size_t)got;
+		if ((size_t)got < room) {
+			sga->sga_segs[i].sgaseg_len = (uint32_t)got;
+			sga->sga_numsegs = got ? i + 1 : i;
+			break;
+		}
+	}
+	return (ssize_t)filled;
+}
+
+/* A push of up to @bytes. Return: how many, 0 at the source's end, or -errno. */
+static ssize_t send_piece(struct socket *socket, fill_fn *fill, void *source, size_t bytes)
+{
+	demi_sgarray_t sga;
+	ssize_t filled;
+	int error;
+
+	if (socket->cork && cork_flush(socket) != 0)
+		return -EAGAIN;
+	if (bytes > PUSH_BYTES_MAX)
+		bytes = PUSH_BYTES_MAX;
+	sga = demi_sgaalloc(bytes);
+	if (!sga.sga_numsegs)
+		return -ENOBUFS;
+	filled = fill_segments(&sga, fill, source);
+	if (filled <= 0) {
+		sga.sga_numsegs = sga.sga_numsegs ? sga.sga_numsegs : 1;
+		demi_sgafree(&sga);
+		return filled;
+	}
+	error = push(socket, &sga, (size_t)filled);
+	return error ? error : filled;
+}
+
+/* Bytes that wait for more. As send_piece. */
+static ssize_t cork_piece(struct socket *socket, fill_fn *fill, void *source, size_t bytes)
+{
+	size_t room = cork_room(socket);
+	ssize_t filled;
+
+	if (room == 0 && (cork_flush(socket) != 0 || (room = cork_room(socket)) == 0))
+		return -EAGAIN;
+	filled = fill(source, cork_end(socket), bytes < room ? bytes : room);
+	if (filled > 0)
+		cork_add(socket, (size_t)filled);
+	return filled;
+}
+
+static ssize_t send_all(struct socket *socket, fill_fn *fill, void *source, size_t bytes,
+			uint64_t deadline_ns, bool waits_for_more)
+{
+	size_t sent = 0;
+
+	while (sent < bytes) {
+		ssize_t got = wait_for_room(socket, deadline_ns);
+
+		if (!got && (waits_for_more || socket->cork) && bytes - sent < PUSH_BYTES_MAX / 4)
+			got = cork_piece(socket, fill, source, bytes - sent);
+		else if (!got)
+			got = send_piece(socket, fill, source, bytes - sent);
+		if (got == -EAGAIN && deadline_ns && engine.now_ns < deadline_ns)
+			continue;
+		if (got < 0 && !sent)
+			return got;
+		if (got <= 0)
+			break;
+		sent += (size_t)got;
+	}
+	/* What waited and this together are enough. */
+	if (socket->cork && !waits_for_more)
+		cork_flush(socket);
+	return (ssize_t)sent;
+}
+
+static ssize_t fill_from_memory(void *source, void *to, size_t bytes)
+{
+	return cursor_read(source, to, bytes) ? (ssize_t)bytes : -EFAULT;
+}
+
+ssize_t stream_send(struct socket *socket, struct transfer *transfer)
+{
+	uint64_t deadline_ns = socket_deadline(socket, transfer->flags, socket->send_ns);
+	int error;
+
+	if (transfer->cursor.left == 0) {
+		error = can_send(socket);
+		return error == -EAGAIN ? 0 : error;
+	}
+	return send_all(socket, fill_from_memory, &transfer->cursor, transfer->cursor.left,
+			deadline_ns, socket->is_corked || (transfer->flags & MSG_MORE));
+}
+
+/* ---- Files ---- */
+
+struct file_source {
+	int fd;
+	bool has_offset;
+	off_t offset;
+};
+
+static ssize_t fill_from_file(void *source, void *to, size_t bytes)
+{
+	struct file_source *file = source;
+	ssize_t got = file->has_offset ? pread(file->fd, to, bytes, file->offset)
+				       : real()->read(file->fd, to, bytes);
+
+	if (got < 0)
+		return -errno;
+	file->offset += got;
+	return got;
+}
+
+ssize_t stream_send_file(struct socket *socket, int in_fd, off_t *offset, size_t bytes)
+{
+	struct file_source source = {
+		.fd = in_fd, .has_offset = offset != NULL, .offset = offset ? *offset : 0};
+	uint64_t deadline_ns = socket_deadline(socket, 0, socket->send_ns);
+	ssize_t sent = send_all(socket, fill_from_file, &source, bytes, deadline_ns,
+				socket->is_corked);
+
+	if (offset && sent >= 0)
+		*offset = source.offset;
+	return sent;
+}
+
+/* ---- In ---- */
+
+/* Copy out of one array what fits, without taking it. Return: bytes, or -EFAULT. */
+static ssize_t copy_chunk(struct chunk *chunk, struct cursor *cursor, bool discards)
+{
+	uint32_t offset = chunk->offset;
+	size_t copied = 0;
+
+	for (uint32_t i = chunk->segment; i < chunk->sga.sga_numsegs && cursor->left; i++) {
+		const demi_sgaseg_t *segment = &chunk->sga.sga_segs[i];
+		size_t run = segment->sgaseg_len - offset;
+
+		if (run > cursor->left)
+			run = cursor->left;
+		if (discards)
+			cursor->left -= run;
+		else if (!cursor_write(cursor, (char *)segment->sgaseg_buf + offset, run))
+			return copied ? (ssize_t)copied : -EFAULT;
+		copied += run;
+		offset = 0;
+	}
+	return (ssize_t)copied;
+}
+
+/* @bytes at the front of the inbox have been read. */
+static void consume(struct socket *socket, size_t bytes)
+{
+	struct chunk *chunk = socket->inbox.head;
+
+	socket->inbox.bytes -= bytes;
+	while (bytes) {
+		uint32_t run = chunk->sga.sga_segs[chunk->segment].sgaseg_len - chunk->offset;
+
+		if (run > bytes) {
+			chunk->offset += (uint32_t)bytes;
+			return;
+		}
+		bytes -= run;
+		chunk->offset = 0;
+		chunk->segment++;
+		if (chunk->segment == chunk->sga.sga_numsegs) {
+			inbox_take(&socket->inbox);
+			chunk = socket->inbox.head;
+		}
+	}
+}
+
+/* Return: bytes, 0 when there are none, -EFAULT. */
+static ssize_t copy_inbox(struct socket *socket, struct transfer *transfer)
+{
+	bool peeks = transfer->flags & MSG_PEEK;
+	size_t copied = 0;
+
+	for (struct chunk *chunk = socket->inbox.head; chunk && transfer->cursor.left;) {
+		struct chunk *next = chunk->next;
+		ssize_t got = copy_chunk(chunk, &transfer->cursor, transfer->flags & MSG_TRUNC);
+
+		if (got < 0)
+			return copied ? (ssize_t)copied : got;
+		copied += (size_t)got;
+		if (!peeks)
+			consume(socket, (size_t)got);
+		chunk = next;
+	}
+	if (copied && !peeks)
+		socket_receive_more(socket);
+	return (ssize_t)copied;
+}
+
+/* Nothing is in the inbox. Return: 0: it is the end; -EAGAIN, or an error. */
+static int why_nothing(struct socket *socket)
+{
+	if (socket->error)
+		return -socket_take_error(socket);
+	if (socket->has_end || socket->read_is_shut)
+		return 0;
+	if (socket->state == SOCKET_OPEN || socket->state == SOCKET_LISTENING)
+		return -ENOTCONN;
+	return -EAGAIN;
+}
+
+ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
+{
+	uint64_t deadline_ns = socket_deadline(socket, transfer->flags, socket->receive_ns);
+	bool wants_all = (transfer->flags & MSG_WAITALL) && deadline_ns;
+	size_t received = 0;
+
+	if (transfer->cursor.left == 0)
+		return 0;
+	for (;;) {
+		ssize_t got = copy_inbox(socket, transfer);
+		int error = 0;
+
+		if (got < 0)
+			return received ? (ssize_t)received : got;
+		received += (size_t)got;
+		if (transfer->cursor.left == 0 || (received && !wants_all))
+			return (ssize_t)received;
+		if (wants_all && (transfer->flags & MSG_PEEK) && received)
+			return (ssize_t)received;
+		if (!got)
+			error = why_nothing(socket);
+		if (!got && error != -EAGAIN)
+			return received ? (ssize_t)received : error;
+		error = socket_wait(socket, POLLIN, deadline_ns, -1);
+		if (error && !socket->inbox.head)
+			return received ? (ssize_t)received : error;
+	}
+}
