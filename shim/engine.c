@@ -96,6 +96,23 @@ void engine_fork_unlock(void)
 
 /* ---- Configuration ---- */
 
+/*
+ * The environment as the program got it: nginx, for one, empties its own before its workers serve,
+ * and the runtime must start as the rules were read.
+ */
+static char **environment;
+
+static __attribute__((constructor)) void keep_environment(void)
+{
+	size_t count = 0;
+
+	while (environ && environ[count])
+		count++;
+	environment = calloc(count + 1, sizeof(*environment));
+	for (size_t i = 0; environment && i < count; i++)
+		environment[i] = strdup(environ[i]);
+}
+
 static __attribute__((noreturn)) void give_up(const char *message)
 {
 	fprintf(stderr, "demi: %s\n", message);
@@ -127,7 +144,11 @@ static void configure(void)
 {
 	char rules[1024], own[1024], value[32], message[256];
 
+	char **programs = environ;
+
 	shim_is_inside = true;
+	if (environment)
+		environ = environment;
 	read_key("shim.rules", rules, sizeof(rules));
 	read_key("net.ip", own, sizeof(own));
 	if (rules_parse(&engine.rules, rules, own, message, sizeof(message)) != 0)
@@ -138,7 +159,8 @@ static void configure(void)
 	engine.spins = strcmp(value, "spin") == 0;
 	read_key("runtime.idle_after_us", value, sizeof(value));
 	engine.idle_after_ns = strtoull(value, NULL, 10) * NS_PER_US;
-	if (engine.rules.own_count || engine.rules.count) {
+	environ = programs;
+	if (engine.rules.own_count) {
 		read_kernel_addresses();
 		guard_start();
 		process_watch_forks();
@@ -164,7 +186,12 @@ static int start_runtime(demi_runtime_t **started)
 	pthread_mutex_lock(&start_lock);
 	shim_is_inside = true;
 	if (engine.state == ENGINE_OFF) {
+		char **programs = environ;
+
+		if (environment)
+			environ = environment;
 		error = demi_init(NULL);
+		environ = programs;
 		if (!error)
 			error = demi_detach(started);
 		if (error == EOPNOTSUPP)
@@ -426,8 +453,8 @@ static bool any_ready(const struct wait *wait)
 static int sleep_once(struct wait *wait, const sigset_t *signals)
 {
 	struct pollfd own[WAIT_EXTRA];
-	struct pollfd *fds = wait->kernel ? wait->kernel : own;
-	nfds_t count = wait->kernel ? wait->kernel_count : 0;
+	struct pollfd *fds = wait->kernel_count ? wait->kernel : own;
+	nfds_t count = wait->kernel_count;
 	struct waiter *self = waiter_self();
 	uint64_t timeout_ns = wait->deadline_ns;
 	int wakes, outcome;
@@ -448,7 +475,7 @@ static int sleep_once(struct wait *wait, const sigset_t *signals)
 	keeper_leader_left();
 	if (outcome < 0)
 		return errno == EINTR ? -EINTR : 0;
-	return outcome > 0 && wait->kernel && any_ready(wait);
+	return outcome > 0 && any_ready(wait);
 }
 
 /* ---- Waiting ---- */

@@ -83,8 +83,8 @@ struct wait {
 	bool (*is_ready)(void *context);
 	void *context;
 	uint64_t deadline_ns; /* 0: do not wait; NEVER_NS */
-	/* The kernel's descriptors that end it too; revents are filled when one did. There is room
-	 * for WAIT_EXTRA more behind them. NULL: none. */
+	/* The kernel's descriptors that end it too; revents are filled when one did. Room for
+	 * WAIT_EXTRA more behind them, which is written to. */
 	struct pollfd *kernel;
 	nfds_t kernel_count;
 	const sigset_t *signals; /* the mask meanwhile; NULL: the thread's */

@@ -131,13 +131,15 @@ static int poll_until(struct poll_call *call, uint64_t deadline_ns, const sigset
 	struct wait wait = {.is_ready = ours_ready,
 			    .context = call,
 			    .deadline_ns = deadline_ns,
-			    .kernel = call->kernel,
 			    .signals = signals};
 	int outcome = 0;
 
 	engine_lock();
 	sort(call);
-	wait.kernel_count = call->in_kernel ? call->count : 0;
+	if (call->in_kernel) {
+		wait.kernel = call->kernel;
+		wait.kernel_count = call->count;
+	}
 	engine_poll();
 	if (call->in_kernel)
 		real()->poll(call->kernel, call->count, 0);
