@@ -230,10 +230,8 @@ EXPORT ssize_t recvfrom(int fd, void *to, size_t bytes, int flags, struct sockad
 {
 	struct iovec piece = {.iov_base = to, .iov_len = bytes};
 	struct address from = {.length = 0};
-	struct call call = {.pieces = &piece,
-			    .count = 1,
-			    .flags = flags,
-			    .address = address ? &from : NULL};
+	struct call call = {
+		.pieces = &piece, .count = 1, .flags = flags, .address = address ? &from : NULL};
 	ssize_t outcome;
 
 	if (!call_make(fd, &call, &outcome))

@@ -133,6 +133,9 @@ static int bind_both(struct socket *socket, int fd, struct address *address)
 	    real()->getsockname(fd, name_of(&bound), &bound.length) == 0)
 		set_port(address, address_port(name_of(&bound)));
 	socket->bound = *address;
+	/* A stream may still be connected to whom the kernel knows; datagrams may come at once. */
+	if (socket->type == SOCK_DGRAM)
+		socket_decide(socket, fd, SIDE_BOTH, "bound to every address");
 	return 0;
 }
 
@@ -442,9 +445,8 @@ static int connect_state(struct socket *socket)
 		return -EISCONN;
 	default:
 		/* The outcome of one that did not wait is told once. */
-		return socket->state == SOCKET_FAILED && socket->error
-			       ? -socket_take_error(socket)
-			       : 0;
+		return socket->state == SOCKET_FAILED && socket->error ? -socket_take_error(socket)
+								       : 0;
 	}
 }
 
@@ -470,7 +472,8 @@ static int connect_socket(struct socket *socket, int fd, struct address *address
 	if (side == SIDE_DEMI)
 		return connect_ours(socket, fd, address);
 	if (socket->side == SIDE_UNDECIDED)
-		socket_decide(socket, fd, SIDE_KERNEL, "connected to a peer that is not the stack's");
+		socket_decide(socket, fd, SIDE_KERNEL,
+			      "connected to a peer that is not the stack's");
 	error = real()->connect(fd, name_of(address), address->length);
 	return error == 0 ? 0 : -errno;
 }
@@ -489,7 +492,8 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	/* One of the kernel's may wait for its peer, without our lock. */
 	if (socket->side == SIDE_UNDECIDED && address_fits(socket, &copy) == 0 &&
 	    rules_connect(&engine.rules, socket->type, name_of(&copy)) == SIDE_KERNEL) {
-		socket_decide(socket, fd, SIDE_KERNEL, "connected to a peer that is not the stack's");
+		socket_decide(socket, fd, SIDE_KERNEL,
+			      "connected to a peer that is not the stack's");
 		file_leave(&socket->file);
 		return real()->connect(fd, address, length);
 	}
@@ -510,6 +514,9 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 		return (int)call_leave(socket, error);
 	}
+	/* Which port it has been given is known only with a queue. */
+	if (socket->qd < 0 && socket->bound.length && !address_port(name_of(&socket->bound)))
+		socket_make(socket);
 	if (socket->qd < 0 || demi_getsockname(socket->qd, name_of(&name), &name.length) != 0)
 		name = socket->bound;
 	if (!name.length) {

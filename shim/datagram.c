@@ -56,8 +56,7 @@ ssize_t datagram_send(struct socket *socket, struct transfer *transfer)
 		return -EPIPE;
 	if (bytes > DATAGRAM_BYTES_MAX)
 		return -EMSGSIZE;
-	error = wait_for_room(socket,
-			      socket_deadline(socket, transfer->flags, socket->send_ns));
+	error = wait_for_room(socket, socket_deadline(socket, transfer->flags, socket->send_ns));
 	if (error)
 		return error;
 	sga = demi_sgaalloc(bytes ? bytes : 1);

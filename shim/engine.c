@@ -257,13 +257,31 @@ void engine_forget(void)
 	shim_is_inside = false;
 }
 
-/* As from a kernel, what was written still goes out; a peer that takes nothing is not waited for. */
-#define END_NS (2 * NS_PER_S)
+/* As from a kernel, what was written still goes out; for a peer that is silent it is given up. */
+#define END_QUIET_NS (2 * NS_PER_S)
+#define END_NS (60 * NS_PER_S)
+
+static void send_the_rest(void)
+{
+	const struct timespec nap = {.tv_nsec = 20 * NS_PER_US};
+	uint64_t start_ns = clock_ns(), heard_ns = start_ns, heard = 0, packets;
+
+	while (sockets_closing()) {
+		engine_poll();
+		if (demi_stat(&packets, "tcp.rx_packets") == 0 && packets != heard) {
+			heard = packets;
+			heard_ns = engine.now_ns;
+		} else {
+			nanosleep(&nap, NULL);
+		}
+		if (engine.now_ns - heard_ns > END_QUIET_NS || engine.now_ns - start_ns > END_NS)
+			break;
+	}
+}
 
 void engine_end(void)
 {
 	struct timespec limit;
-	uint64_t end_ns;
 
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec++;
@@ -272,12 +290,8 @@ void engine_end(void)
 		return;
 	shim_is_inside = true;
 	demi_attach(runtime);
-	end_ns = clock_ns() + END_NS;
 	sockets_close_all();
-	while (sockets_closing() && clock_ns() < end_ns) {
-		engine_poll();
-		sched_yield();
-	}
+	send_the_rest();
 	demi_fini();
 	engine.state = ENGINE_ENDED;
 	engine_unlock();
@@ -547,7 +561,8 @@ static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns)
 int engine_wait(struct wait *wait)
 {
 	struct hold hold = {.is_held = false};
-	uint64_t since_ns = 0, look_ns = 0;
+	/* The caller has just asked the kernel. */
+	uint64_t since_ns = 0, look_ns = engine.now_ns + KERNEL_LOOK_NS;
 	int outcome;
 
 	for (;;) {

@@ -254,9 +254,8 @@ EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *ev
 
 	if (!file)
 		return real()->epoll_ctl(epoll_fd, operation, fd, event);
-	outcome = file->kind == FILE_EPOLL
-			  ? control(epoll_of(file), epoll_fd, operation, fd, event)
-			  : -EINVAL;
+	outcome = file->kind == FILE_EPOLL ? control(epoll_of(file), epoll_fd, operation, fd, event)
+					   : -EINVAL;
 	file_leave(file);
 	if (outcome < 0) {
 		errno = -outcome;
@@ -351,14 +350,14 @@ static void merge(struct epoll_call *call, int ours, int got)
 	call->count = ours + kept;
 }
 
-static void collect_kernels(struct epoll_call *call)
+static void collect_kernels(struct epoll_call *call, bool at_once)
 {
 	struct epoll *epoll = call->epoll;
 	int ours = call->count;
 	int got;
 
 	if (!epoll->has_kernel || ours == call->room ||
-	    (ours && engine.now_ns - epoll->look_ns < KERNEL_LOOK_NS))
+	    (!at_once && engine.now_ns - epoll->look_ns < KERNEL_LOOK_NS))
 		return;
 	epoll->look_ns = engine.now_ns;
 	got = real()->epoll_wait(call->fd, call->events + ours, call->room - ours, 0);
@@ -410,7 +409,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 	start_for(call->epoll);
 	engine_poll();
 	has_any(call);
-	collect_kernels(call);
+	collect_kernels(call, deadline_ns == 0 && !call->count);
 	if (call->count || call->has_fault || deadline_ns == 0)
 		return 0;
 	watch.waiter = waiter_self();
@@ -420,8 +419,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 		/* One of the kernel's may have been added by another thread. */
 		wait.kernel_count = call->epoll->has_kernel;
 		outcome = engine_wait(&wait);
-		call->epoll->look_ns = 0;
-		collect_kernels(call);
+		collect_kernels(call, !call->count);
 		/* Another thread may have taken what woke us. */
 	} while (outcome == 0 && !call->count && !call->has_fault &&
 		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));
@@ -432,7 +430,8 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 static int epoll_wait_until(int fd, struct epoll_event *events, int room, uint64_t deadline_ns,
 			    const sigset_t *signals, struct file *file)
 {
-	struct epoll_call call = {.epoll = epoll_of(file), .fd = fd, .events = events, .room = room};
+	struct epoll_call call = {
+		.epoll = epoll_of(file), .fd = fd, .events = events, .room = room};
 	int error = 0;
 
 	if (file->kind != FILE_EPOLL || room <= 0 || room > EVENTS_MAX)

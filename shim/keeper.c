@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "engine.h"
@@ -17,18 +18,26 @@
 static struct waiter *keeper;
 static bool is_asleep;
 
+/* Whether a thread of the program has just polled; may be asked without the lock. */
+static bool is_looked_after(void)
+{
+	return clock_ns() - __atomic_load_n(&engine.now_ns, __ATOMIC_RELAXED) < TICK_NS;
+}
+
 static void tick(void)
 {
 	const struct timespec nap = {.tv_nsec = TICK_NS};
 
 	engine_unlock();
-	nanosleep(&nap, NULL);
+	do
+		nanosleep(&nap, NULL);
+	while (is_looked_after());
 	engine_lock();
 }
 
 static void look_after(struct waiter *self)
 {
-	if (clock_ns() - engine.now_ns < TICK_NS || engine_pass_lead())
+	if (is_looked_after() || engine_pass_lead())
 		return;
 	engine_poll();
 	engine_rest(self, NEVER_NS);

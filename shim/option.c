@@ -30,16 +30,26 @@ struct name {
 
 /* Hints and kernel matters: a stack without them serves the program as well. */
 static const struct name mild[] = {
-	{SOL_SOCKET, SO_PRIORITY},      {SOL_SOCKET, SO_BUSY_POLL},
-	{SOL_SOCKET, SO_INCOMING_CPU},  {SOL_SOCKET, SO_RCVLOWAT},
-	{SOL_SOCKET, SO_DONTROUTE},     {SOL_SOCKET, SO_OOBINLINE},
-	{SOL_SOCKET, SO_RCVBUFFORCE},   {SOL_SOCKET, SO_SNDBUFFORCE},
-	{SOL_SOCKET, SO_MAX_PACING_RATE}, {SOL_SOCKET, SO_ZEROCOPY},
-	{IPPROTO_TCP, TCP_DEFER_ACCEPT}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
-	{IPPROTO_TCP, TCP_WINDOW_CLAMP}, {IPPROTO_TCP, TCP_LINGER2},
-	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS}, {IPPROTO_IP, IP_MTU_DISCOVER},
-	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
-	{IPPROTO_IP, IP_RECVERR},       {IPPROTO_IPV6, IPV6_RECVERR},
+	{SOL_SOCKET, SO_PRIORITY},
+	{SOL_SOCKET, SO_BUSY_POLL},
+	{SOL_SOCKET, SO_INCOMING_CPU},
+	{SOL_SOCKET, SO_RCVLOWAT},
+	{SOL_SOCKET, SO_DONTROUTE},
+	{SOL_SOCKET, SO_OOBINLINE},
+	{SOL_SOCKET, SO_RCVBUFFORCE},
+	{SOL_SOCKET, SO_SNDBUFFORCE},
+	{SOL_SOCKET, SO_MAX_PACING_RATE},
+	{SOL_SOCKET, SO_ZEROCOPY},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP},
+	{IPPROTO_TCP, TCP_LINGER2},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
+	{IPPROTO_IP, IP_MTU_DISCOVER},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	{IPPROTO_IP, IP_RECVERR},
+	{IPPROTO_IPV6, IPV6_RECVERR},
 };
 
 static bool is_mild(int level, int name)
@@ -102,9 +112,9 @@ static int set_time(uint64_t *ns, const void *value, socklen_t length)
 	memcpy(&time, value, sizeof(time));
 	if (time.tv_usec < 0 || time.tv_usec >= 1000000)
 		return -EDOM;
-	*ns = time.tv_sec < 0 ? 0
-			      : (uint64_t)time.tv_sec * NS_PER_S +
-					(uint64_t)time.tv_usec * NS_PER_US;
+	*ns = time.tv_sec < 0
+		      ? 0
+		      : (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_usec * NS_PER_US;
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 
 /* A call, its descriptors copied. Those of ours are watched, the kernel's are in an array for it. */
 struct poll_call {
-	struct pollfd *fds; /* [count] */
+	struct pollfd *fds;    /* [count] */
 	struct pollfd *kernel; /* [count + WAIT_EXTRA]; fd -1 for what is ours alone */
 	struct watch *watches; /* [count]; file NULL for what is the kernel's alone */
 	nfds_t count;
@@ -359,9 +359,9 @@ static bool select_is_ours(int limit, const fd_set *in, const fd_set *out, const
 	if (!file_table || shim_is_inside || limit <= 0 || limit > (int)FILES_MAX)
 		return false;
 	for (size_t i = 0; i < 3; i++)
-		if (sets[i] && (!guard_copy(&word, sets[i], sizeof(word)) ||
-				!guard_copy(&word, (const unsigned long *)sets[i] + last,
-					    sizeof(word))))
+		if (sets[i] &&
+		    (!guard_copy(&word, sets[i], sizeof(word)) ||
+		     !guard_copy(&word, (const unsigned long *)sets[i] + last, sizeof(word))))
 			return false;
 	*count = select_count(limit, in, out, except, &is_ours);
 	return is_ours;
@@ -401,8 +401,8 @@ EXPORT int pselect(int limit, fd_set *in, fd_set *out, fd_set *except,
 
 	if (!select_is_ours(limit, in, out, except, &count))
 		return real()->pselect(limit, in, out, except, timeout, signals);
-	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
-			timeout->tv_nsec >= (long)NS_PER_S))
+	if (timeout &&
+	    (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NS_PER_S))
 		return finish(-EINVAL);
 	if (timeout)
 		deadline_ns = timeout->tv_sec || timeout->tv_nsec

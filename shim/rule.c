@@ -205,7 +205,8 @@ static bool rule_parse(struct rule *rule, struct text text)
 	return target_parse(rule, text_trim(text));
 }
 
-static int refuse(char *message, size_t size, const char *key, struct text text, const char *allowed)
+static int refuse(char *message, size_t size, const char *key, struct text text,
+		  const char *allowed)
 {
 	snprintf(message, size, "%s: \"%.*s\"; allowed: %s", key, (int)text.length, text.start,
 		 allowed);

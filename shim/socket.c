@@ -20,8 +20,8 @@
 #define DATAGRAMS_AHEAD 8u
 #define LISTEN_AHEAD 64u
 
-static struct socket *all;      /* with side SIDE_DEMI or SIDE_BOTH */
-static struct socket **by_qd;   /* [by_qd_count] */
+static struct socket *all;    /* with side SIDE_DEMI or SIDE_BOTH */
+static struct socket **by_qd; /* [by_qd_count] */
 static uint32_t by_qd_count;
 static demi_qtoken_t *closings; /* acloses under way: [closing], of [closings_max] */
 static uint32_t closing, closings_max;
@@ -453,6 +453,8 @@ void socket_receive_more(struct socket *socket)
 
 static void fail(struct socket *socket, int error)
 {
+	if (socket->state == SOCKET_FAILED)
+		return;
 	socket->error = error;
 	socket->state = SOCKET_FAILED;
 	socket->has_end = true;
@@ -732,7 +734,8 @@ static void forget_fd(int fd, struct file *file)
 {
 	struct socket *socket = socket_of(file);
 
-	if (file->kind != FILE_SOCKET || socket->side == SIDE_UNDECIDED || can_be_made_again(socket))
+	if (file->kind != FILE_SOCKET || socket->side == SIDE_UNDECIDED ||
+	    can_be_made_again(socket))
 		return;
 	trace_count(COUNT_FORKED);
 	file_remove(fd);

@@ -48,7 +48,7 @@ struct pushes {
 	struct push_record {
 		demi_qtoken_t qt;
 		uint32_t bytes;
-	} *ring;
+	} * ring;
 	uint32_t capacity, head, count;
 };
 
@@ -74,7 +74,7 @@ struct socket {
 	int qd; /* -1: none, since the runtime does not run, or is the parent's */
 	struct address bound, peer; /* as the program gave them */
 	int backlog;
-	int error; /* SO_ERROR */
+	int error;     /* SO_ERROR */
 	bool is_bound; /* the queue is */
 	bool has_end, read_is_shut, write_is_shut;
 	bool wants_room; /* somebody found no room to send */
@@ -83,8 +83,8 @@ struct socket {
 	bool pops, accepts, connects; /* one is under way */
 	struct inbox inbox;
 	struct pushes pushes;
-	size_t out_bytes, out_room; /* pushed and not acknowledged; SO_SNDBUF */
-	size_t in_room;             /* SO_RCVBUF: no pop is made beyond */
+	size_t out_bytes, out_room;   /* pushed and not acknowledged; SO_SNDBUF */
+	size_t in_room;               /* SO_RCVBUF: no pop is made beyond */
 	uint64_t receive_ns, send_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct option_record *options;
 	bool is_corked;
