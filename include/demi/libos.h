@@ -129,7 +129,8 @@ extern int demi_shutdown(_In_ int qd, _In_ int how);
 
 /**
  * demi_push - start writing a scatter-gather array to a queue
- * @sga: 1..DEMI_SGARRAY_MAXSIZE segments, none empty; the array itself is copied
+ * @sga: 1..DEMI_SGARRAY_MAXSIZE segments, none empty, but one alone of an empty datagram; the array
+ *       itself is copied
  *
  * Segments in this runtime's heap belong to the library until the operation completes: do not write
  * to them; they may be freed. Other memory may be reused when the call returns: what cannot be sent

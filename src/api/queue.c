@@ -41,7 +41,8 @@ static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
 	if (!queue->ops->push)
 		return EOPNOTSUPP;
 	error = sga_check(runtime->context.heap, sga,
-			  runtime->config.heap.foreign == CONFIG_FOREIGN_REFUSE);
+			  runtime->config.heap.foreign == CONFIG_FOREIGN_REFUSE,
+			  queue->takes_empty);
 	if (error)
 		return -error;
 	op = op_alloc(&runtime->context.ops, DEMI_OPC_PUSH, queue, qd);

@@ -378,7 +378,7 @@ int udp_tx(struct udp_socket *socket, const demi_sgarray_t *sga, const struct ip
 		if (!port)
 			return -EDESTADDRREQ;
 	}
-	if (port == 0 || length == 0)
+	if (port == 0)
 		return -EINVAL;
 	if (unlikely(ip_address_is_unspecified(peer))) {
 		to = ip_address_is_v4(peer) ? ip_address_v4(INADDR_LOOPBACK)

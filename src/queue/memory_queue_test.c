@@ -67,7 +67,7 @@ static struct op *push_sga(struct queue *queue, const demi_sgarray_t *sga)
 {
 	struct op *op = start(queue, DEMI_OPC_PUSH);
 
-	assert_int_equal(sga_check(context.heap, sga, false), 0);
+	assert_int_equal(sga_check(context.heap, sga, false, false), 0);
 	assert_int_equal(queue->ops->push(queue, op, sga, NULL, 0), 0);
 	return op;
 }

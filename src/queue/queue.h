@@ -65,7 +65,8 @@ struct queue_ops {
 
 struct queue {
 	const struct queue_ops *ops;
-	int32_t qd; /* -1: has no descriptor any more */
+	int32_t qd;       /* -1: has no descriptor any more */
+	bool takes_empty; /* a push of no bytes is a message: of datagrams */
 };
 
 struct queue_table {

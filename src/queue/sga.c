@@ -40,7 +40,8 @@ static bool segment_in_object(const struct heap *heap, const demi_sgaseg_t *segm
 	return offset < size && segment->sgaseg_len <= size - offset;
 }
 
-int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign)
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign,
+	      bool allow_empty)
 {
 	const struct buf *chain = NULL;
 
@@ -56,7 +57,7 @@ int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_fo
 
 		if (!segment->sgaseg_buf)
 			return -EFAULT;
-		if (segment->sgaseg_len == 0)
+		if (segment->sgaseg_len == 0 && !(allow_empty && sga->sga_numsegs == 1))
 			return -EINVAL;
 		if (refuse_foreign && !heap_owns(heap, segment->sgaseg_buf))
 			return -EFAULT;

@@ -12,13 +12,15 @@
 /**
  * sga_check - check an array that an application wants to push
  * @refuse_foreign: memory that is not our heap's is an error
+ * @allow_empty: one segment of length 0 is an array
  *
  * With sga_buf set, every segment must lie inside one of its buffers; without, a segment that
  * starts in our heap must lie inside one live object, and one outside is the application's.
  * Return: 0; -EINVAL (number of segments, an empty one, one that reaches out of its buffer or
  * object); -EFAULT (sga_buf is not ours, NULL segment, a segment that is refused).
  */
-int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign);
+int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign,
+	      bool allow_empty);
 
 /** sga_has_foreign - whether a part of a checked array lies outside of our heap */
 bool sga_has_foreign(const struct heap *heap, const demi_sgarray_t *sga);

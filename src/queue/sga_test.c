@@ -96,15 +96,15 @@ static void sga_check__bounds_the_number_of_segments(void **state)
 	char bytes[DEMI_SGARRAY_MAXSIZE] = "";
 	demi_sgarray_t sga = {0};
 
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	for (uint32_t i = 0; i < DEMI_SGARRAY_MAXSIZE; i++) {
 		sga_add(&sga, &bytes[i], 1);
-		assert_int_equal(sga_check(*state, &sga, false), 0);
+		assert_int_equal(sga_check(*state, &sga, false, false), 0);
 	}
 	sga.sga_numsegs = DEMI_SGARRAY_MAXSIZE + 1;
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	sga.sga_numsegs = UINT32_MAX;
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 }
 
 static void sga_check__every_segment_has_bytes(void **state)
@@ -113,15 +113,29 @@ static void sga_check__every_segment_has_bytes(void **state)
 	demi_sgarray_t sga = sga_over(bytes, 4);
 
 	sga_add(&sga, bytes, 0);
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	sga.sga_segs[1].sgaseg_len = 1;
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
 	sga.sga_segs[1].sgaseg_buf = NULL;
-	assert_int_equal(sga_check(*state, &sga, false), -EFAULT);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 	sga.sga_segs[1].sgaseg_len = 0;
-	assert_int_equal(sga_check(*state, &sga, false), -EFAULT);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 	sga.sga_numsegs = 1;
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
+}
+
+static void sga_check__an_empty_one_may_be_alone(void **state)
+{
+	char bytes[4] = "";
+	demi_sgarray_t sga = sga_over(bytes, 0);
+
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, true), 0);
+	assert_int_equal(sga_check(*state, &sga, true, true), -EFAULT);
+	sga_add(&sga, bytes, 1);
+	assert_int_equal(sga_check(*state, &sga, false, true), -EINVAL);
+	sga.sga_numsegs = 0;
+	assert_int_equal(sga_check(*state, &sga, false, true), -EINVAL);
 }
 
 static void sga_check__refuses_a_sga_buf_that_is_not_ours(void **state)
@@ -132,9 +146,9 @@ static void sga_check__refuses_a_sga_buf_that_is_not_ours(void **state)
 
 	memset(object, 0, 200);
 	sga.sga_buf = bytes;
-	assert_int_equal(sga_check(*state, &sga, false), -EFAULT);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 	sga.sga_buf = object; /* ours, but no buf */
-	assert_int_equal(sga_check(*state, &sga, false), -EFAULT);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 	heap_free(*state, object);
 }
 
@@ -143,7 +157,7 @@ static void sga_check__refuses_a_freed_array(void **state)
 	demi_sgarray_t sga = sga_allocate(*state, 100);
 
 	assert_int_equal(buf_free(*state, sga.sga_buf), 0);
-	assert_int_equal(sga_check(*state, &sga, false), -EFAULT);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 }
 
 static void sga_check__segments_stay_inside_their_buffer(void **state)
@@ -172,7 +186,7 @@ static void sga_check__segments_stay_inside_their_buffer(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		sga.sga_segs[0].sgaseg_buf = data + cases[i].start;
 		sga.sga_segs[0].sgaseg_len = cases[i].length;
-		assert_int_equal(sga_check(*state, &sga, false), cases[i].outcome);
+		assert_int_equal(sga_check(*state, &sga, false, false), cases[i].outcome);
 	}
 	assert_int_equal(buf_free(*state, sga.sga_buf), 0);
 }
@@ -184,13 +198,13 @@ static void sga_check__with_sga_buf_every_segment_is_in_its_chain(void **state)
 	char foreign[4] = "";
 
 	sga_add(&sga, other.sga_segs[0].sgaseg_buf, 10);
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	((struct buf *)sga.sga_buf)->next = other.sga_buf;
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
 	sga.sga_segs[1].sgaseg_len = 101;
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	sga.sga_segs[1] = (demi_sgaseg_t){foreign, 4};
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	assert_int_equal(buf_free(*state, sga.sga_buf), 0);
 }
 
@@ -201,13 +215,13 @@ static void sga_check__a_buf_by_reference_bounds_its_run(void **state)
 	demi_sgarray_t sga = {0};
 
 	sga_from_bufs(&sga, buf);
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
 	sga.sga_segs[0] = (demi_sgaseg_t){object + 99, 2};
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	sga.sga_segs[0] = (demi_sgaseg_t){object + 299, 2};
-	assert_int_equal(sga_check(*state, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(*state, &sga, false, false), -EINVAL);
 	sga.sga_segs[0] = (demi_sgaseg_t){object + 299, 1};
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
 	assert_int_equal(buf_free(*state, buf), 0);
 	assert_int_equal(heap_free(*state, object), 0);
 }
@@ -220,18 +234,18 @@ static void sga_check__segments_stay_inside_one_live_object(void **state)
 	uint32_t usable = (uint32_t)heap_usable_size(heap, object);
 	demi_sgarray_t sga = sga_over(object, 100);
 
-	assert_int_equal(sga_check(heap, &sga, false), 0);
+	assert_int_equal(sga_check(heap, &sga, false, false), 0);
 	sga.sga_segs[0].sgaseg_len = usable;
-	assert_int_equal(sga_check(heap, &sga, false), 0);
+	assert_int_equal(sga_check(heap, &sga, false, false), 0);
 	sga.sga_segs[0].sgaseg_len = usable + 1;
-	assert_int_equal(sga_check(heap, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(heap, &sga, false, false), -EINVAL);
 	sga = sga_over(object + 10, usable - 10);
-	assert_int_equal(sga_check(heap, &sga, false), 0);
+	assert_int_equal(sga_check(heap, &sga, false, false), 0);
 	sga.sga_segs[0].sgaseg_len++;
-	assert_int_equal(sga_check(heap, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(heap, &sga, false, false), -EINVAL);
 	assert_int_equal(heap_free(heap, neighbour), 0);
 	sga = sga_over(neighbour, 1);
-	assert_int_equal(sga_check(heap, &sga, false), -EINVAL);
+	assert_int_equal(sga_check(heap, &sga, false, false), -EINVAL);
 	assert_int_equal(heap_free(heap, object), 0);
 }
 
@@ -240,7 +254,7 @@ static void sga_check__takes_foreign_memory_as_it_is(void **state)
 	static char bytes[100];
 	demi_sgarray_t sga = sga_over(bytes, sizeof(bytes));
 
-	assert_int_equal(sga_check(*state, &sga, false), 0);
+	assert_int_equal(sga_check(*state, &sga, false, false), 0);
 }
 
 /* ---- sga_length ---- */
@@ -314,7 +328,7 @@ static void sga_to_bufs__keeps_the_order_of_mixed_segments(void **state)
 	assert_memory_equal(back.sga_segs[1].sgaseg_buf, "foreign", 7);
 	assert_ptr_equal(back.sga_segs[2].sgaseg_buf, object);
 	assert_ptr_equal(back.sga_segs[3].sgaseg_buf, object);
-	assert_int_equal(sga_check(heap, &back, false), 0);
+	assert_int_equal(sga_check(heap, &back, false, false), 0);
 	assert_int_equal(heap_free(heap, object), 0);
 	assert_int_equal(buf_free(heap, chain), 0);
 	assert_int_equal(live_objects(heap), 0);
@@ -452,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		heap_test(sga_check__bounds_the_number_of_segments),
+		heap_test(sga_check__an_empty_one_may_be_alone),
 		heap_test(sga_check__every_segment_has_bytes),
 		heap_test(sga_check__refuses_a_sga_buf_that_is_not_ours),
 		heap_test(sga_check__refuses_a_freed_array),

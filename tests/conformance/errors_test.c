@@ -415,7 +415,7 @@ static void errors__pushto(void **state)
 								       : &transport_ipv4;
 	struct address address, other;
 	uint8_t byte = 1;
-	demi_sgarray_t sga = sga_of(&byte, 1), empty = sga_of(&byte, 0);
+	demi_sgarray_t sga = sga_of(&byte, 1), empties = sga;
 	demi_qtoken_t qt = 0;
 	struct pair pair;
 	int qd;
@@ -427,7 +427,12 @@ static void errors__pushto(void **state)
 	check_call(demi_pushto(&qt, qd, &sga, &address.any, (socklen_t)-1), EINVAL);
 	address_wildcard(strange, &other);
 	check_call(demi_pushto(&qt, qd, &sga, &other.any, sizeof(other.in6)), EAFNOSUPPORT);
-	check_call(demi_pushto(&qt, qd, &empty, &address.any, address.size), EINVAL);
+	/* A datagram may be empty, a segment beside others may not. */
+	empties.sga_numsegs = 2;
+	empties.sga_segs[1] = (demi_sgaseg_t){&byte, 0};
+	check_call(demi_pushto(&qt, qd, &empties, &address.any, address.size), EINVAL);
+	empties.sga_numsegs = 0;
+	check_call(demi_pushto(&qt, qd, &empties, &address.any, address.size), EINVAL);
 	check_pending(pop(qd));
 	NEEDS_TCP();
 	pair_open(&pair, transport);
@@ -453,8 +458,6 @@ static void bad_arrays_are_refused(int qd)
 	sga.sga_numsegs = UINT32_MAX;
 	check_call(demi_push(&qt, qd, &sga), EINVAL);
 
-	sga = sga_of(foreign, 0);
-	check_call(demi_push(&qt, qd, &sga), EINVAL);
 	sga = sga_of(foreign, 10);
 	sga.sga_numsegs = 2;
 	sga.sga_segs[1] = (demi_sgaseg_t){.sgaseg_buf = foreign, .sgaseg_len = 0};
@@ -493,6 +496,20 @@ static void bad_arrays_are_refused(int qd)
 	check_call(demi_sgafree(&sga), 0);
 }
 
+/* But by datagram sockets, whose messages may be empty. */
+static void empty_array_is_refused(int qd)
+{
+	uint8_t foreign = 0;
+	demi_sgarray_t sga = sga_of(&foreign, 0);
+	demi_qtoken_t qt;
+
+	check_call(demi_push(&qt, qd, &sga), EINVAL);
+	sga = sga_pattern(10, 1, 0);
+	sga.sga_segs[0].sgaseg_len = 0;
+	check_call(demi_push(&qt, qd, &sga), EINVAL);
+	check_call(demi_sgafree(&sga), 0);
+}
+
 static void errors__arrays_pushed_to_a_stream(void **state)
 {
 	TRANSPORT(transport, state);
@@ -501,6 +518,7 @@ static void errors__arrays_pushed_to_a_stream(void **state)
 	NEEDS_TCP();
 	pair_open(&pair, transport);
 	bad_arrays_are_refused(pair.client);
+	empty_array_is_refused(pair.client);
 	await_opcode(push_pattern(pair.client, 10, 3, 0), DEMI_OPC_PUSH);
 	stream_expect(pair.server, 10, 3, 0);
 	check_pending(pop(pair.server));
@@ -534,6 +552,7 @@ static void errors__arrays_pushed_to_a_queue(void **state)
 	NEEDS_QUEUES();
 	qd = queue_open();
 	bad_arrays_are_refused(qd);
+	empty_array_is_refused(qd);
 	check_pending(pop(qd));
 }
 

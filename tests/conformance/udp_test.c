@@ -515,6 +515,70 @@ static void udp__source_is_cut_to_the_room_there_is(void **state)
 	check_call(demi_sgafree(&qr.qr_value.sga), 0);
 }
 
+/* An array of one empty segment, as a pop gives it. */
+static demi_sgarray_t empty_array(void *memory)
+{
+	return (demi_sgarray_t){.sga_numsegs = 1, .sga_segs = {{memory, 0}}};
+}
+
+/* From here and there: memory of the heap, of the program, an array that was popped. */
+static void udp__empty_datagram_arrives(void **state)
+{
+	TRANSPORT(transport, state);
+	struct address here, there;
+	int a = socket_datagram(transport, &here), b = socket_datagram(transport, &there);
+	demi_sgarray_t shrunk = demi_sgaalloc(10), popped;
+	uint8_t byte = 1;
+	demi_sgarray_t own = empty_array(&byte);
+	demi_qtoken_t qt = 0;
+
+	shrunk.sga_segs[0].sgaseg_len = 0;
+	await_opcode(pushto(a, &shrunk, &there), DEMI_OPC_PUSH);
+	check_call(demi_sgafree(&shrunk), 0);
+	await_opcode(pushto(a, &own, &there), DEMI_OPC_PUSH);
+	for (int i = 0; i < 2; i++) {
+		popped = await_opcode(pop(b), DEMI_OPC_POP).qr_value.sga;
+		source_check(&popped, &here);
+		assert_int_equal(popped.sga_numsegs, 1);
+		assert_int_equal(popped.sga_segs[0].sgaseg_len, 0);
+		/* And back. */
+		await_opcode(pushto(b, &popped, &here), DEMI_OPC_PUSH);
+		check_end(&popped);
+		popped = await_opcode(pop(a), DEMI_OPC_POP).qr_value.sga;
+		source_check(&popped, &there);
+		check_end(&popped);
+	}
+	/* To a connected peer; what follows is the next one. */
+	connect_datagram(a, &there);
+	check_call(demi_push(&qt, a, &own), 0);
+	await_opcode(qt, DEMI_OPC_PUSH);
+	send_pattern(a, 1, 7, &there);
+	popped = await_opcode(pop(b), DEMI_OPC_POP).qr_value.sga;
+	check_end(&popped);
+	receive_pattern(b, 1, 7, &here);
+}
+
+static void udp__empty_datagram_reaches_a_kernel_peer(void **state)
+{
+	TRANSPORT(transport, state);
+	skip_unless(profile_get()->kernel_peer, "no plain socket reaches this libOS");
+	struct address here, peer;
+	int a = socket_datagram(transport, &here);
+	int fd = socket(transport->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t byte = 1;
+	demi_sgarray_t own = empty_array(&byte);
+
+	assert_true(fd >= 0);
+	address_fresh(transport, &peer);
+	assert_int_equal(bind(fd, &peer.any, peer.size), 0);
+	assert_int_equal(getsockname(fd, &peer.any, &peer.size), 0);
+	await_opcode(pushto(a, &own, &peer), DEMI_OPC_PUSH);
+	send_pattern(a, 1, 7, &peer);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	assert_int_equal(recv(fd, &byte, 1, 0), 1);
+	close(fd);
+}
+
 static void udp__empty_datagram_of_a_kernel_peer_is_an_empty_segment(void **state)
 {
 	TRANSPORT(transport, state);
@@ -585,6 +649,8 @@ static void udp__options(void **state)
 	apply(udp__aclose_completes)                                                               \
 	apply(udp__cancelled_pop_leaves_the_datagram_to_the_next)                                  \
 	apply(udp__source_is_cut_to_the_room_there_is)                                             \
+	apply(udp__empty_datagram_arrives)                                                         \
+	apply(udp__empty_datagram_reaches_a_kernel_peer)                                           \
 	apply(udp__empty_datagram_of_a_kernel_peer_is_an_empty_segment)                            \
 	apply(udp__options)
 /* clang-format on */

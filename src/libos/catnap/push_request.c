@@ -14,7 +14,8 @@ static int reserve_room(struct heap *heap, demi_sgaseg_t *segment)
 
 	if (heap_owns(heap, segment->sgaseg_buf))
 		return 0;
-	room = heap_alloc_io(heap, segment->sgaseg_len);
+	/* Of an empty datagram too there is something to hold. */
+	room = heap_alloc_io(heap, segment->sgaseg_len ? segment->sgaseg_len : 1);
 	if (!room)
 		return -ENOMEM;
 	segment->sgaseg_buf = room;

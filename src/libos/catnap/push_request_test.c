@@ -61,6 +61,25 @@ static void push_request_init__holds_memory_of_the_heap(void **state)
 	assert_null(heap_object(heap, object));
 }
 
+/* That of an empty datagram, which has yet to be sent. */
+static void push_request__has_one_empty_segment(void **state)
+{
+	demi_sgarray_t sga = {.sga_numsegs = 1, .sga_segs = {{foreign, 0}}};
+	struct push_request request;
+	struct iovec iov[3];
+
+	(void)state;
+	assert_int_equal(push_request_init(&request, heap, &sga), 0);
+	assert_int_equal(push_request_copy(&request, &sga), 0);
+	assert_false(push_request_is_started(&request));
+	assert_false(push_request_is_done(&request));
+	assert_int_equal(push_request_gather(&request, iov, 3), 1);
+	assert_int_equal(iov[0].iov_len, 0);
+	assert_int_equal(push_request_advance(&request, 0), 0);
+	assert_true(push_request_is_done(&request));
+	push_request_fini(&request, heap);
+}
+
 static void push_request_gather__starts_where_the_last_send_ended(void **state)
 {
 	unsigned char *bytes = heap_alloc(heap, 60);
@@ -184,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(push_request_init__holds_memory_of_the_heap),
+		cmocka_unit_test(push_request__has_one_empty_segment),
 		cmocka_unit_test(push_request_gather__starts_where_the_last_send_ended),
 		cmocka_unit_test(push_request_advance__visits_every_byte_once),
 		cmocka_unit_test(push_request_advance__returns_what_belongs_to_the_next),

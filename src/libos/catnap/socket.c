@@ -75,7 +75,8 @@ static struct socket *socket_create(struct catnap *catnap, int fd, int domain, i
 		close(fd);
 		return NULL;
 	}
-	socket->queue = (struct queue){.ops = &socket_ops, .qd = -1};
+	socket->queue = (struct queue){
+		.ops = &socket_ops, .qd = -1, .takes_empty = type == SOCK_DGRAM};
 	socket->catnap = catnap;
 	socket->fd = fd;
 	socket->domain = domain;

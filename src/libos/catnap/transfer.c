@@ -494,6 +494,7 @@ int transfer_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
 		error = make_request(socket, sga, &request);
 	if (error)
 		return error;
-	push_request_advance(request, sent);
+	if (sent > 0)
+		push_request_advance(request, sent);
 	return push_later(socket, op, request, sga, address, length);
 }

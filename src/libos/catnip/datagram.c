@@ -330,7 +330,7 @@ int datagram_create(struct catnip *catnip, struct queue **queue_out, bool is_v6)
 
 	if (!datagram)
 		return -ENOMEM;
-	datagram->queue = (struct queue){.ops = &datagram_ops, .qd = -1};
+	datagram->queue = (struct queue){.ops = &datagram_ops, .qd = -1, .takes_empty = true};
 	datagram->catnip = catnip;
 	datagram->pushes.drained = finish_close;
 	datagram->send_buffer_bytes = SEND_BUFFER_BYTES;
