@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls about descriptors: they end, become more, and change their flags. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 
 #include "calls.h"
+#include "cork.h"
 #include "engine.h"
 #include "guard.h"
 #include "option.h"
@@ -14,6 +16,23 @@
 #include "trace.h"
 
 /* ---- Ends ---- */
+
+/* SO_LINGER: the last close waits until the peer has it all, or the time is over. */
+static void linger(struct file *file)
+{
+	struct socket *socket = socket_of(file);
+	uint64_t end_ns = clock_ns() + socket->linger_ns;
+
+	if (file->kind != FILE_SOCKET || !socket->linger_ns || file->descriptors != 1 ||
+	    file->is_nonblocking || socket->state != SOCKET_CONNECTED)
+		return;
+	cork_flush(socket);
+	while (socket->out_bytes && socket->state == SOCKET_CONNECTED) {
+		socket->wants_empty = true;
+		if (socket_wait(socket, POLLWRBAND, end_ns, -1) != 0)
+			break;
+	}
+}
 
 EXPORT int close(int fd)
 {
@@ -25,6 +44,7 @@ EXPORT int close(int fd)
 	file = file_enter(fd);
 	if (!file)
 		return real()->close(fd);
+	linger(file);
 	file_remove(fd);
 	/* Under the lock: the number may not be given away before it is out of the table. */
 	if (real()->close(fd) != 0 && errno == EBADF)
@@ -139,13 +159,17 @@ EXPORT int dup3(int fd, int onto, int flags)
 
 /* ---- fcntl ---- */
 
+/* Without a meaning for sockets, but what is set can be read. */
+#define FLAGS_KEPT (O_APPEND | O_ASYNC | O_NOATIME)
+
 static int get_flags(struct file *file, int fd)
 {
 	int flags = real()->fcntl(fd, F_GETFL);
 
 	if (flags < 0)
 		return -errno;
-	return (flags & ~O_NONBLOCK) | (file->is_nonblocking ? O_NONBLOCK : 0);
+	return (flags & ~(O_NONBLOCK | FLAGS_KEPT)) | (file->is_nonblocking ? O_NONBLOCK : 0) |
+	       file->status_flags;
 }
 
 static int set_flags(struct file *file, int fd, int flags)
@@ -153,6 +177,7 @@ static int set_flags(struct file *file, int fd, int flags)
 	bool of_both = file->kind == FILE_EPOLL || socket_of(file)->side == SIDE_UNDECIDED;
 
 	file->is_nonblocking = (flags & O_NONBLOCK) != 0;
+	file->status_flags = flags & FLAGS_KEPT;
 	if (of_both && real()->fcntl(fd, F_SETFL, flags) < 0)
 		return -errno;
 	return 0;

@@ -81,7 +81,7 @@ struct call {
 	size_t count;
 	int flags;
 	bool sends;
-	bool is_quiet; /* a write: SIGPIPE is raised; with MSG_NOSIGNAL it is not */
+	bool is_read; /* of no bytes it returns at once; recv waits */
 	struct address *address;
 	int flags_out;
 };
@@ -103,6 +103,8 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
 		return KERNELS;
 	if (!cursor_init(&transfer.cursor, call->pieces, call->count))
 		return -EINVAL;
+	if (call->is_read && !transfer.cursor.left)
+		return 0;
 	outcome = call->sends ? transfer_send(socket, &transfer)
 			      : transfer_receive(socket, &transfer);
 	call->flags_out = transfer.flags_out;
@@ -138,7 +140,7 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 EXPORT ssize_t read(int fd, void *to, size_t bytes)
 {
 	struct iovec piece = {.iov_base = to, .iov_len = bytes};
-	struct call call = {.pieces = &piece, .count = 1};
+	struct call call = {.pieces = &piece, .count = 1, .is_read = true};
 	ssize_t outcome;
 
 	return call_make(fd, &call, &outcome) ? outcome : real()->read(fd, to, bytes);
@@ -275,7 +277,7 @@ static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
 static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
-	struct call call = {.sends = sends};
+	struct call call = {.sends = sends, .is_read = !sends};
 	bool is_ours;
 	int error;
 
@@ -320,7 +322,9 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 	bool is_ours;
 	int error;
 
-	error = take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
+	error = message->msg_iovlen > IOV_MAX
+			? -EMSGSIZE
+			: take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
 	if (!error && sends) {
 		error = take_address(&address, message->msg_name, message->msg_namelen);
 		if (error)

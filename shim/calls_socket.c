@@ -2,8 +2,10 @@
 /* Calls that make, name and connect sockets. */
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "calls.h"
@@ -80,16 +82,20 @@ static int address_take(struct address *address, const struct sockaddr *from, so
 	return length < sizeof(sa_family_t) ? -EINVAL : 0;
 }
 
-static int address_fits(const struct socket *socket, const struct address *address)
+static int address_fits(const struct socket *socket, struct address *address)
 {
 	const struct sockaddr *name = (const struct sockaddr *)&address->storage;
 
 	if (name->sa_family != socket->domain)
 		return -EAFNOSUPPORT;
-	return address->length < (socket->domain == AF_INET ? sizeof(struct sockaddr_in)
-							    : sizeof(struct sockaddr_in6))
-		       ? -EINVAL
-		       : 0;
+	if (socket->domain == AF_INET)
+		return address->length < sizeof(struct sockaddr_in) ? -EINVAL : 0;
+	/* The scope was not always a part of it (RFC 2133). */
+	if (address->length < offsetof(struct sockaddr_in6, sin6_scope_id))
+		return -EINVAL;
+	if (address->length < sizeof(struct sockaddr_in6))
+		address->length = sizeof(struct sockaddr_in6);
+	return 0;
 }
 
 static int address_give(const struct address *address, struct sockaddr *to, socklen_t *length)
@@ -164,7 +170,7 @@ static int bind_socket(struct socket *socket, int fd, struct address *address)
 		return real()->bind(fd, name_of(address), address->length) == 0 ? 0 : -errno;
 	if (error)
 		return error;
-	if (socket->bound.length)
+	if (socket->bound.length || socket->state != SOCKET_OPEN || socket->peer.length)
 		return -EINVAL;
 	side = rules_bind(&engine.rules, socket->type, name_of(address));
 	if (side == SIDE_DEMI)
@@ -329,6 +335,8 @@ static int accept_socket(struct socket *listener, int fd, int flags, struct addr
 			return accept_ours(listener, flags, peer);
 		if (listener->error)
 			return -socket_take_error(listener);
+		if (listener->state != SOCKET_LISTENING)
+			return -EINVAL;
 		got = accept_kernels(listener, fd, flags, peer);
 		if (got != -EAGAIN || !deadline_ns)
 			return got;
@@ -346,10 +354,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 
 	if (!listener)
 		return real()->accept4(fd, address, length, flags);
-	if (listener->side == SIDE_UNDECIDED)
-		got = -EINVAL;
-	else
-		got = accept_socket(listener, fd, flags, &peer);
+	got = accept_socket(listener, fd, flags, &peer);
 	if (got >= 0 && address) {
 		error = address_give(&peer, address, length);
 		if (error) {
@@ -405,14 +410,17 @@ static int connect_stream(struct socket *socket, struct address *address)
 	socket->connects = true;
 	socket->peer = *address;
 	socket->state = SOCKET_CONNECTING;
+	socket->tells_connect = true;
 	engine_poll();
+	/* Even when it has been refused already: that is for SO_ERROR to say. */
+	if (!deadline_ns && socket->state != SOCKET_CONNECTED)
+		return -EINPROGRESS;
 	while (socket->state == SOCKET_CONNECTING) {
-		if (!deadline_ns)
-			return -EINPROGRESS;
 		error = socket_wait(socket, POLLOUT, deadline_ns, -1);
 		if (error)
 			return error == -EAGAIN ? -EINPROGRESS : error;
-	}
+		}
+	socket->tells_connect = false;
 	return connect_result(socket);
 }
 
@@ -435,19 +443,45 @@ static int connect_ours(struct socket *socket, int fd, struct address *address)
 					   : connect_datagram(socket, address);
 }
 
+/* A call for a connection that there is, or was. Return: 1: there is none; else what it returns. */
 static int connect_state(struct socket *socket)
 {
+	/* The outcome of one that did not wait is told once. */
+	bool tells = socket->tells_connect;
+
+	if (socket->state != SOCKET_CONNECTING)
+		socket->tells_connect = false;
 	switch (socket->state) {
 	case SOCKET_CONNECTING:
 		return -EALREADY;
 	case SOCKET_CONNECTED:
+		return tells ? 0 : -EISCONN;
 	case SOCKET_LISTENING:
 		return -EISCONN;
+	case SOCKET_FAILED:
+		return socket->error ? -socket_take_error(socket) : 1;
 	default:
-		/* The outcome of one that did not wait is told once. */
-		return socket->state == SOCKET_FAILED && socket->error ? -socket_take_error(socket)
-								       : 0;
+		return 1;
 	}
+}
+
+/* AF_UNSPEC: without a peer again. */
+static int disconnect(struct socket *socket)
+{
+	struct address name = {.length = sizeof(name.storage)};
+	bool resets = socket->resets;
+
+	if (socket->qd >= 0 && socket->type == SOCK_DGRAM && socket->peer.length &&
+	    demi_getsockname(socket->qd, name_of(&name), &name.length) == 0)
+		socket->bound = name;
+	socket->resets = socket->type == SOCK_STREAM;
+	socket_reset(socket);
+	socket->resets = resets;
+	socket->peer.length = 0;
+	socket->state = SOCKET_OPEN;
+	socket->has_end = socket->read_is_shut = socket->write_is_shut = false;
+	socket->error = 0;
+	return socket->type == SOCK_DGRAM ? socket_make(socket) : 0;
 }
 
 static int connect_socket(struct socket *socket, int fd, struct address *address)
@@ -455,18 +489,19 @@ static int connect_socket(struct socket *socket, int fd, struct address *address
 	enum side side = socket->side;
 	int error;
 
+	if (side == SIDE_DEMI && name_of(address)->sa_family == AF_UNSPEC &&
+	    socket->state != SOCKET_LISTENING)
+		return disconnect(socket);
 	if (socket->type == SOCK_STREAM && side != SIDE_UNDECIDED) {
 		error = connect_state(socket);
-		if (error)
+		if (error != 1)
 			return error;
 	}
 	error = address_fits(socket, address);
 	if (side == SIDE_UNDECIDED && error)
 		return real()->connect(fd, name_of(address), address->length) == 0 ? 0 : -errno;
 	if (error)
-		return name_of(address)->sa_family == AF_UNSPEC && socket->type == SOCK_DGRAM
-			       ? 0
-			       : error;
+		return error;
 	if (side == SIDE_UNDECIDED || side == SIDE_BOTH)
 		side = rules_connect(&engine.rules, socket->type, name_of(address));
 	if (side == SIDE_DEMI)
@@ -498,6 +533,22 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		return real()->connect(fd, address, length);
 	}
 	return (int)call_leave(socket, connect_socket(socket, fd, &copy));
+}
+
+/* Both have ended it, or one has reset it: as if there never had been one. */
+static bool has_gone(struct socket *socket)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+
+	if (socket->type != SOCK_STREAM)
+		return false;
+	if (socket->state != SOCKET_CONNECTED)
+		return true;
+	if (!socket->has_end || !socket->write_is_shut)
+		return false;
+	return demi_getsockopt(socket->qd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+	       info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_TIME_WAIT;
 }
 
 /* ---- Names ---- */
@@ -534,8 +585,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (!socket)
 		return real()->getpeername(fd, address, length);
-	if (socket->side == SIDE_UNDECIDED || !socket->peer.length ||
-	    (socket->type == SOCK_STREAM && socket->state != SOCKET_CONNECTED))
+	if (socket->side == SIDE_UNDECIDED || !socket->peer.length || has_gone(socket))
 		error = -ENOTCONN;
 	else
 		error = address_give(&socket->peer, address, length);
@@ -570,17 +620,14 @@ static int shut(struct socket *socket, int how)
 
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return -EINVAL;
-	if (socket->type == SOCK_STREAM && socket->state != SOCKET_CONNECTED &&
-	    socket->state != SOCKET_LISTENING && socket->state != SOCKET_FAILED)
-		return -ENOTCONN;
-	if (socket->type == SOCK_DGRAM && !socket->peer.length)
+	if (socket->type == SOCK_DGRAM ? !socket->peer.length
+				       : socket->state != SOCKET_LISTENING && has_gone(socket))
 		return -ENOTCONN;
 	if (socket->state == SOCKET_LISTENING) {
 		/* As Linux: a listener that is shut accepts no more, and a blocked accept returns. */
 		if (how != SHUT_WR) {
 			socket_reset(socket);
-			socket->state = SOCKET_FAILED;
-			socket->error = 0;
+			socket->state = SOCKET_OPEN;
 			file_notify(&socket->file, POLLIN | POLLHUP);
 		}
 		return 0;

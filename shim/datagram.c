@@ -110,7 +110,7 @@ static ssize_t take_datagram(struct socket *socket, struct transfer *transfer)
 	struct chunk *chunk = socket->inbox.head;
 	ssize_t got = chunk->error ? -chunk->error : copy_datagram(chunk, transfer);
 
-	if ((transfer->flags & MSG_PEEK) && got >= 0)
+	if ((transfer->flags & MSG_PEEK) && !chunk->error)
 		return got;
 	for (uint32_t i = 0; i < chunk->sga.sga_numsegs; i++)
 		socket->inbox.bytes -= chunk->sga.sga_segs[i].sgaseg_len;

@@ -219,6 +219,24 @@ static int item_delete(struct epoll *epoll, int epoll_fd, struct file *file, int
 	return 0;
 }
 
+/* EPOLLEXCLUSIVE: epoll_ctl(2) says with what, and when. We wake all the same. */
+static bool exclusive_is_right(const struct epoll *epoll, const struct file *file, int fd,
+			       int operation, const struct epoll_event *event)
+{
+	const uint32_t with = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |
+			      EPOLLEXCLUSIVE;
+	const struct item *item;
+
+	if (operation == EPOLL_CTL_ADD)
+		return !(event->events & EPOLLEXCLUSIVE) ||
+		       (!(event->events & ~with) && file->kind != FILE_EPOLL);
+	if (operation != EPOLL_CTL_MOD)
+		return true;
+	item = item_find(epoll, file, fd);
+	return !(event->events & EPOLLEXCLUSIVE) &&
+	       !(item && (item->event.events & EPOLLEXCLUSIVE));
+}
+
 /* Both halves of the call are under the lock: nobody reports an item that is half added. */
 static int control(struct epoll *epoll, int epoll_fd, int operation, int fd,
 		   const struct epoll_event *given)
@@ -233,7 +251,7 @@ static int control(struct epoll *epoll, int epoll_fd, int operation, int fd,
 			epoll->has_kernel = true;
 		return real()->epoll_ctl(epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
 	}
-	if (file == &epoll->file)
+	if (file == &epoll->file || !exclusive_is_right(epoll, file, fd, operation, &event))
 		return -EINVAL;
 	switch (operation) {
 	case EPOLL_CTL_ADD:
@@ -254,8 +272,10 @@ EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *ev
 
 	if (!file)
 		return real()->epoll_ctl(epoll_fd, operation, fd, event);
-	outcome = file->kind == FILE_EPOLL ? control(epoll_of(file), epoll_fd, operation, fd, event)
-					   : -EINVAL;
+	if (file->kind == FILE_EPOLL)
+		outcome = control(epoll_of(file), epoll_fd, operation, fd, event);
+	else /* a socket: what is wrong is the kernel's to say */
+		outcome = real()->epoll_ctl(epoll_fd, operation, fd, event) == 0 ? 0 : -errno;
 	file_leave(file);
 	if (outcome < 0) {
 		errno = -outcome;

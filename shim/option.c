@@ -42,7 +42,7 @@ static const struct name mild[] = {
 	{SOL_SOCKET, SO_ZEROCOPY},
 	{IPPROTO_TCP, TCP_DEFER_ACCEPT},
 	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
-	{IPPROTO_TCP, TCP_WINDOW_CLAMP},
+	{IPPROTO_TCP, TCP_FASTOPEN}, {IPPROTO_TCP, TCP_WINDOW_CLAMP},
 	{IPPROTO_TCP, TCP_LINGER2},
 	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
 	{IPPROTO_IP, IP_MTU_DISCOVER},
@@ -130,6 +130,32 @@ static int set_buffer(size_t *room, const void *value, socklen_t length)
 	return 0;
 }
 
+/* The stack's window has the same bound. */
+static int set_in_room(struct socket *socket, const void *value, socklen_t length)
+{
+	int error = set_buffer(&socket->in_room, value, length);
+	int bytes = (int)(socket->in_room / 2);
+
+	if (!error && socket->qd >= 0)
+		demi_setsockopt(socket->qd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	return error ? error : record_set(socket, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+/* It is of close, which is ours. */
+static int set_linger(struct socket *socket, const void *value, socklen_t length)
+{
+	struct linger linger;
+
+	if (length < sizeof(linger))
+		return -EINVAL;
+	memcpy(&linger, value, sizeof(linger));
+	socket->resets = linger.l_onoff && linger.l_linger == 0;
+	socket->linger_ns = linger.l_onoff && linger.l_linger > 0
+				    ? (uint64_t)linger.l_linger * NS_PER_S
+				    : 0;
+	return 0;
+}
+
 static int set_cork(struct socket *socket, const void *value, socklen_t length)
 {
 	int on;
@@ -153,7 +179,11 @@ static int set_here(struct socket *socket, int level, int name, const void *valu
 	if (level == IPPROTO_TCP && name == TCP_CORK && socket->type == SOCK_STREAM)
 		return set_cork(socket, value, length);
 	if (level == SOL_SOCKET && name == SO_SNDBUF)
-		set_buffer(&socket->out_room, value, length);
+		return set_buffer(&socket->out_room, value, length);
+	if (level == SOL_SOCKET && name == SO_RCVBUF)
+		return set_in_room(socket, value, length);
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		return set_linger(socket, value, length);
 	return 1;
 }
 
@@ -229,6 +259,14 @@ static int store_int(int number, void *value, socklen_t *length)
 	return store(&number, sizeof(number), value, length);
 }
 
+static int store_linger(const struct socket *socket, void *value, socklen_t *length)
+{
+	struct linger linger = {.l_onoff = socket->resets || socket->linger_ns,
+				.l_linger = (int)(socket->linger_ns / NS_PER_S)};
+
+	return store(&linger, sizeof(linger), value, length);
+}
+
 /* Return: 1: it is none of these. */
 static int get_here(struct socket *socket, int level, int name, void *value, socklen_t *length)
 {
@@ -244,6 +282,11 @@ static int get_here(struct socket *socket, int level, int name, void *value, soc
 	case SO_SNDBUF:
 		return store_int((int)(socket->out_room > INT_MAX ? INT_MAX : socket->out_room),
 				 value, length);
+	case SO_RCVBUF:
+		return store_int((int)(socket->in_room > INT_MAX ? INT_MAX : socket->in_room),
+				 value, length);
+	case SO_LINGER:
+		return store_linger(socket, value, length);
 	case SO_ERROR:
 		return store_int(socket_take_error(socket), value, length);
 	case SO_TYPE:

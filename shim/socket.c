@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,12 +230,13 @@ static void inbox_drop(struct inbox *inbox)
 
 void socket_reset(struct socket *socket)
 {
-	bool unread = socket->type == SOCK_STREAM && socket->inbox.bytes > 0;
+	bool resets = socket->type == SOCK_STREAM &&
+		      (socket->inbox.bytes > 0 || socket->resets);
 
 	cork_drop(socket);
 	inbox_drop(&socket->inbox);
 	if (socket->qd >= 0)
-		close_queue(socket->qd, unread);
+		close_queue(socket->qd, resets);
 	socket->qd = -1;
 	socket->is_bound = false;
 	socket->pops = socket->accepts = socket->connects = false;
@@ -314,8 +316,18 @@ void socket_decide(struct socket *socket, int fd, enum side side, const char *wh
 
 /* ---- The queue ---- */
 
+/* A push is a message to the library; to these programs a write is not, by default (RFC 1122). */
+static void delay_small(int qd)
+{
+	const int off = 0;
+
+	demi_setsockopt(qd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
+}
+
 static void apply_options(struct socket *socket)
 {
+	if (socket->type == SOCK_STREAM)
+		delay_small(socket->qd);
 	for (struct option_record *option = socket->options; option; option = option->next) {
 		int error = demi_setsockopt(socket->qd, option->level, option->name, option->value,
 					    option->length);
@@ -392,6 +404,10 @@ int socket_adopt(struct socket *socket, struct socket *listener)
 	socket->is_bound = true;
 	socket->out_room = listener->out_room;
 	socket->in_room = listener->in_room;
+	socket->receive_ns = listener->receive_ns;
+	socket->send_ns = listener->send_ns;
+	socket->resets = listener->resets;
+	socket->linger_ns = listener->linger_ns;
 	socket->qd = chunk->qd;
 	chunk->qd = -1;
 	inbox_take(&listener->inbox);
@@ -455,7 +471,8 @@ static void fail(struct socket *socket, int error)
 {
 	if (socket->state == SOCKET_FAILED)
 		return;
-	socket->error = error;
+	/* As Linux: who writes to a peer that has ended before is told of a broken pipe. */
+	socket->error = error == ECONNRESET && socket->has_end ? EPIPE : error;
 	socket->state = SOCKET_FAILED;
 	socket->has_end = true;
 	socket->write_is_shut = true;
@@ -479,11 +496,10 @@ static void received_stream(struct socket *socket, demi_qresult_t *result)
 		file_notify(&socket->file, POLLIN | POLLRDHUP);
 		return;
 	}
-	chunk = socket->read_is_shut ? NULL : chunk_new();
+	chunk = chunk_new();
 	if (!chunk) {
 		demi_sgafree(&result->qr_value.sga);
-		if (!socket->read_is_shut)
-			fail(socket, ENOMEM);
+		fail(socket, ENOMEM);
 		return;
 	}
 	chunk->sga = result->qr_value.sga;
@@ -569,6 +585,8 @@ static bool pushed(struct socket *socket, demi_qresult_t *result)
 			fail(socket, (int)result->qr_ret);
 		return true;
 	}
+	if (socket->wants_empty && !socket->out_bytes)
+		file_notify(&socket->file, POLLWRBAND);
 	if (socket->wants_room && socket_has_room(socket)) {
 		socket->wants_room = false;
 		file_notify(&socket->file, POLLOUT);
@@ -643,6 +661,8 @@ static uint32_t stream_events(struct socket *socket)
 		events |= POLLOUT;
 	else
 		socket->wants_room = true;
+	if (socket->wants_empty && !socket->out_bytes)
+		events |= POLLWRBAND;
 	return events;
 }
 

@@ -78,6 +78,7 @@ struct socket {
 	bool is_bound; /* the queue is */
 	bool has_end, read_is_shut, write_is_shut;
 	bool wants_room; /* somebody found no room to send */
+	bool wants_empty; /* a close waits until all has been acknowledged; then POLLWRBAND is so */
 	bool is_full;    /* the library takes no push before one completes */
 	demi_qtoken_t pop_qt, accept_qt, connect_qt;
 	bool pops, accepts, connects; /* one is under way */
@@ -87,6 +88,9 @@ struct socket {
 	size_t in_room;               /* SO_RCVBUF: no pop is made beyond */
 	uint64_t receive_ns, send_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct option_record *options;
+	bool tells_connect; /* a connect that did not wait has not been told of its end */
+	bool resets;        /* SO_LINGER of 0: closing it resets the connection */
+	uint64_t linger_ns; /* SO_LINGER of more: what close waits for; 0: nothing */
 	bool is_corked;
 	struct cork *cork; /* bytes that wait for more */
 };

@@ -286,8 +286,6 @@ ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 	bool wants_all = (transfer->flags & MSG_WAITALL) && deadline_ns;
 	size_t received = 0;
 
-	if (transfer->cursor.left == 0)
-		return 0;
 	for (;;) {
 		ssize_t got = copy_inbox(socket, transfer);
 		int error = 0;
@@ -295,7 +293,9 @@ ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 		if (got < 0)
 			return received ? (ssize_t)received : got;
 		received += (size_t)got;
-		if (transfer->cursor.left == 0 || (received && !wants_all))
+		if (socket->inbox.head && transfer->cursor.left == 0)
+			return (ssize_t)received;
+		if (received && (transfer->cursor.left == 0 || !wants_all))
 			return (ssize_t)received;
 		if (wants_all && (transfer->flags & MSG_PEEK) && received)
 			return (ssize_t)received;
