@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "option.h"
 #include "real.h"
+#include "starter.h"
 #include "trace.h"
 
 struct socket *call_enter(int fd)
@@ -140,9 +141,10 @@ static int bind_both(struct socket *socket, int fd, struct address *address)
 		set_port(address, address_port(name_of(&bound)));
 	socket->bound = *address;
 	/* A stream may still be connected to whom the kernel knows; datagrams may come at once. */
-	if (socket->type == SOCK_DGRAM)
-		socket_decide(socket, fd, SIDE_BOTH, "bound to every address");
-	return 0;
+	if (socket->type != SOCK_DGRAM)
+		return 0;
+	socket_decide(socket, fd, SIDE_BOTH, "bound to every address");
+	return engine.state == ENGINE_RUNS ? socket_make(socket) : 0;
 }
 
 /* What only the runtime can check is checked when it runs. */
@@ -203,6 +205,8 @@ static int listen_ours(struct socket *socket, int backlog)
 
 	socket->backlog = backlog;
 	socket->state = SOCKET_LISTENING;
+	if (engine.state == ENGINE_OFF)
+		starter_arm();
 	if (again || engine.state != ENGINE_RUNS)
 		return 0;
 	/* With a queue it is bound already. */
@@ -419,7 +423,7 @@ static int connect_stream(struct socket *socket, struct address *address)
 		error = socket_wait(socket, POLLOUT, deadline_ns, -1);
 		if (error)
 			return error == -EAGAIN ? -EINPROGRESS : error;
-		}
+	}
 	socket->tells_connect = false;
 	return connect_result(socket);
 }

@@ -18,6 +18,7 @@
 #include "process.h"
 #include "real.h"
 #include "socket.h"
+#include "starter.h"
 #include "trace.h"
 
 /* A start that failed is tried again so much later: another process may have the device. */
@@ -91,6 +92,7 @@ void engine_fork_lock(void)
 
 void engine_fork_unlock(void)
 {
+	starter_cancel();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -249,6 +251,7 @@ void engine_forget(void)
 	leader = NULL;
 	retry_ns = 0;
 	keeper_forget();
+	starter_cancel();
 	if (engine.state != ENGINE_RUNS)
 		return;
 	engine.state = ENGINE_OFF;
@@ -257,24 +260,23 @@ void engine_forget(void)
 	shim_is_inside = false;
 }
 
-/* As from a kernel, what was written still goes out; for a peer that is silent it is given up. */
+/* As from a kernel, what was written still goes out, as long as peers take it. */
 #define END_QUIET_NS (2 * NS_PER_S)
 #define END_NS (60 * NS_PER_S)
 
-static void send_the_rest(void)
+static void send_the_rest(uint64_t (*left)(void), uint64_t quiet_ns)
 {
 	const struct timespec nap = {.tv_nsec = 20 * NS_PER_US};
-	uint64_t start_ns = clock_ns(), heard_ns = start_ns, heard = 0, packets;
+	uint64_t start_ns = clock_ns(), change_ns = start_ns, before = UINT64_MAX, now;
 
-	while (sockets_closing()) {
-		engine_poll();
-		if (demi_stat(&packets, "tcp.rx_packets") == 0 && packets != heard) {
-			heard = packets;
-			heard_ns = engine.now_ns;
-		} else {
+	while ((now = left()) != 0) {
+		if (now != before)
+			change_ns = clock_ns();
+		else
 			nanosleep(&nap, NULL);
-		}
-		if (engine.now_ns - heard_ns > END_QUIET_NS || engine.now_ns - start_ns > END_NS)
+		before = now;
+		engine_poll();
+		if (engine.now_ns - change_ns > quiet_ns || engine.now_ns - start_ns > END_NS)
 			break;
 	}
 }
@@ -290,8 +292,10 @@ void engine_end(void)
 		return;
 	shim_is_inside = true;
 	demi_attach(runtime);
+	sockets_shut_all();
+	send_the_rest(sockets_unsent, END_QUIET_NS);
 	sockets_close_all();
-	send_the_rest();
+	send_the_rest(sockets_closing, END_QUIET_NS / 4);
 	demi_fini();
 	engine.state = ENGINE_ENDED;
 	engine_unlock();

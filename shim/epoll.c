@@ -291,6 +291,7 @@ struct epoll_call {
 	int fd;
 	struct epoll_event *events; /* of the program */
 	int room, count;
+	int kernels; /* the first of them are of the kernel's half */
 	bool has_fault;
 };
 
@@ -317,13 +318,21 @@ static bool report(struct epoll_call *call, struct item *item, uint32_t events)
 	return true;
 }
 
+static bool was_reported(const struct epoll_call *call, int first, int end, uint64_t data)
+{
+	for (int i = first; i < end; i++)
+		if (call->events[i].data.u64 == data)
+			return true;
+	return false;
+}
+
 /* As the kernel: what is level-triggered goes to the end of the list, to be looked at again. */
 static void collect_ours(struct epoll_call *call)
 {
 	struct epoll *epoll = call->epoll;
 	struct item *last = NULL, *item;
 
-	if (!epoll->ready)
+	if (!epoll->ready || call->count == call->room)
 		return;
 	last = (struct item *)((char *)epoll->ready_tail - offsetof(struct item, ready_next));
 	do {
@@ -332,21 +341,15 @@ static void collect_ours(struct epoll_call *call)
 		item = epoll->ready;
 		events = item_events(item);
 		ready_remove(item);
-		/* An inner set is edge-triggered by what happens in it, or looked at each time. */
-		if (events && !report(call, item, events)) {
+		/* The kernel's half has told of it: ours will the next time. */
+		if (events && item->in_kernel &&
+		    was_reported(call, 0, call->kernels, item->event.data.u64))
+			ready_add(item);
+		else if (events && !report(call, item, events)) {
 			ready_add(item);
 			return;
 		}
 	} while (item != last && call->count < call->room && epoll->ready);
-}
-
-/* An item in both halves may have been reported by ours already. */
-static bool was_reported(const struct epoll_call *call, int ours, uint64_t data)
-{
-	for (int i = 0; i < ours; i++)
-		if (call->events[i].data.u64 == data)
-			return true;
-	return false;
 }
 
 static bool has_both(const struct epoll *epoll)
@@ -357,6 +360,7 @@ static bool has_both(const struct epoll *epoll)
 	return false;
 }
 
+/* An item in both halves may have been reported by ours already. */
 static void merge(struct epoll_call *call, int ours, int got)
 {
 	int kept = 0;
@@ -364,20 +368,19 @@ static void merge(struct epoll_call *call, int ours, int got)
 	for (int i = 0; i < got; i++) {
 		struct epoll_event event = call->events[ours + i];
 
-		if (!was_reported(call, ours, event.data.u64))
+		if (!was_reported(call, 0, ours, event.data.u64))
 			call->events[ours + kept++] = event;
 	}
 	call->count = ours + kept;
 }
 
-static void collect_kernels(struct epoll_call *call, bool at_once)
+static void collect_kernels(struct epoll_call *call)
 {
 	struct epoll *epoll = call->epoll;
 	int ours = call->count;
 	int got;
 
-	if (!epoll->has_kernel || ours == call->room ||
-	    (!at_once && engine.now_ns - epoll->look_ns < KERNEL_LOOK_NS))
+	if (!epoll->has_kernel || ours == call->room)
 		return;
 	epoll->look_ns = engine.now_ns;
 	got = real()->epoll_wait(call->fd, call->events + ours, call->room - ours, 0);
@@ -389,6 +392,8 @@ static void collect_kernels(struct epoll_call *call, bool at_once)
 		merge(call, ours, got);
 	else
 		call->count = ours + got;
+	if (!ours)
+		call->kernels = got;
 }
 
 static bool has_any(void *context)
@@ -397,6 +402,22 @@ static bool has_any(void *context)
 
 	collect_ours(call);
 	return call->count > 0 || call->has_fault;
+}
+
+/* What is ready now. While ours are busy the kernel is asked only from time to time. */
+static void collect_both(struct epoll_call *call, bool at_once)
+{
+	struct epoll *epoll = call->epoll;
+	bool is_due = engine.now_ns - epoll->look_ns >= KERNEL_LOOK_NS;
+	bool kernel_first = is_due && epoll->kernel_first;
+
+	if (kernel_first)
+		collect_kernels(call);
+	collect_ours(call);
+	if (!kernel_first && (is_due || (at_once && !call->count)))
+		collect_kernels(call);
+	if (is_due)
+		epoll->kernel_first = !kernel_first && call->count == call->room;
 }
 
 /* The runtime starts with the first wait for a socket of ours. */
@@ -428,8 +449,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 
 	start_for(call->epoll);
 	engine_poll();
-	has_any(call);
-	collect_kernels(call, deadline_ns == 0 && !call->count);
+	collect_both(call, deadline_ns == 0);
 	if (call->count || call->has_fault || deadline_ns == 0)
 		return 0;
 	watch.waiter = waiter_self();
@@ -439,7 +459,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 		/* One of the kernel's may have been added by another thread. */
 		wait.kernel_count = call->epoll->has_kernel;
 		outcome = engine_wait(&wait);
-		collect_kernels(call, !call->count);
+		collect_kernels(call);
 		/* Another thread may have taken what woke us. */
 	} while (outcome == 0 && !call->count && !call->has_fault &&
 		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));

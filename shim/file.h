@@ -34,7 +34,7 @@ enum file_kind { FILE_SOCKET, FILE_EPOLL };
 struct file {
 	enum file_kind kind;
 	bool is_nonblocking;
-	int status_flags; /* others of fcntl(2) */
+	int status_flags;    /* others of fcntl(2) */
 	bool is_placeholder; /* its descriptors are dups of one that stands for all such files */
 	uint32_t references; /* its descriptors, and calls under way */
 	uint32_t descriptors;

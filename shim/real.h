@@ -3,6 +3,7 @@
 #ifndef SHIM_REAL_H
 #define SHIM_REAL_H
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,6 +35,7 @@
 	X(recvmsg)        \
 	X(sendmmsg)       \
 	X(recvmmsg)       \
+	X(splice)         \
 	X(sendfile)       \
 	X(close)          \
 	X(close_range)    \

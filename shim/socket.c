@@ -230,8 +230,7 @@ static void inbox_drop(struct inbox *inbox)
 
 void socket_reset(struct socket *socket)
 {
-	bool resets = socket->type == SOCK_STREAM &&
-		      (socket->inbox.bytes > 0 || socket->resets);
+	bool resets = socket->type == SOCK_STREAM && (socket->inbox.bytes > 0 || socket->resets);
 
 	cork_drop(socket);
 	inbox_drop(&socket->inbox);
@@ -781,15 +780,33 @@ void sockets_forget(void)
 	file_for_each(forget_fd);
 }
 
-void sockets_close_all(void)
+void sockets_shut_all(void)
 {
 	for (struct socket *socket = all; socket; socket = socket->next) {
 		cork_flush(socket);
-		socket_reset(socket);
+		if (socket->type == SOCK_STREAM && socket->state == SOCKET_CONNECTED &&
+		    !socket->write_is_shut && !socket->inbox.bytes && !socket->resets)
+			demi_shutdown(socket->qd, SHUT_WR);
 	}
 }
 
-bool sockets_closing(void)
+uint64_t sockets_unsent(void)
 {
-	return closing != 0;
+	uint64_t bytes = closing;
+
+	for (struct socket *socket = all; socket; socket = socket->next)
+		if (socket->type == SOCK_STREAM && !socket->inbox.bytes && !socket->resets)
+			bytes += socket->out_bytes;
+	return bytes;
+}
+
+void sockets_close_all(void)
+{
+	for (struct socket *socket = all; socket; socket = socket->next)
+		socket_reset(socket);
+}
+
+uint64_t sockets_closing(void)
+{
+	return closing;
 }

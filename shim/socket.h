@@ -77,9 +77,10 @@ struct socket {
 	int error;     /* SO_ERROR */
 	bool is_bound; /* the queue is */
 	bool has_end, read_is_shut, write_is_shut;
-	bool wants_room; /* somebody found no room to send */
+	bool wants_room;  /* somebody found no room to send */
 	bool wants_empty; /* a close waits until all has been acknowledged; then POLLWRBAND is so */
-	bool is_full;    /* the library takes no push before one completes */
+	bool was_full;    /* a send found no room, and there has not been much since */
+	bool is_full;     /* the library takes no push before one completes */
 	demi_qtoken_t pop_qt, accept_qt, connect_qt;
 	bool pops, accepts, connects; /* one is under way */
 	struct inbox inbox;
@@ -166,8 +167,14 @@ void sockets_complete(demi_qresult_t *result);
 /** sockets_forget - in the child of a fork */
 void sockets_forget(void);
 
-/** sockets_close_all, sockets_closing - the process exits; whether something is still to be sent */
+/** sockets_shut_all - the process exits: nothing more is written */
+void sockets_shut_all(void);
+
+/** sockets_unsent - bytes that no peer has acknowledged, and connections closed before that wait */
+uint64_t sockets_unsent(void);
+
+/** sockets_close_all, sockets_closing - and how many connections still wait for their peers */
 void sockets_close_all(void);
-bool sockets_closing(void);
+uint64_t sockets_closing(void);
 
 #endif /* SHIM_SOCKET_H */

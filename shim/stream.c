@@ -22,7 +22,11 @@ static int can_send(struct socket *socket)
 		return -socket_take_error(socket);
 	if (socket->state != SOCKET_CONNECTED || socket->write_is_shut)
 		return -EPIPE;
-	return socket->out_bytes < socket->out_room && !socket->is_full ? 0 : -EAGAIN;
+	/* Once there was no room, there is none before poll says so: as in the kernel. */
+	if (socket->was_full && !socket_has_room(socket))
+		return -EAGAIN;
+	socket->was_full = socket->out_bytes >= socket->out_room || socket->is_full;
+	return socket->was_full ? -EAGAIN : 0;
 }
 
 static int wait_for_room(struct socket *socket, uint64_t deadline_ns)
@@ -184,6 +188,15 @@ static ssize_t fill_from_file(void *source, void *to, size_t bytes)
 		return -errno;
 	file->offset += got;
 	return got;
+}
+
+ssize_t stream_splice(struct socket *socket, int pipe_fd, size_t bytes, bool waits)
+{
+	struct file_source source = {.fd = pipe_fd};
+	uint64_t deadline_ns = socket_deadline(socket, waits ? 0 : MSG_DONTWAIT, socket->send_ns);
+	int error = wait_for_room(socket, deadline_ns);
+
+	return error ? error : send_piece(socket, fill_from_file, &source, bytes);
 }
 
 ssize_t stream_send_file(struct socket *socket, int in_fd, off_t *offset, size_t bytes)

@@ -45,6 +45,9 @@ ssize_t transfer_receive(struct socket *socket, struct transfer *transfer);
 /** stream_send_file - as sendfile(2): up to @bytes of @in_fd, from *@offset if there is one */
 ssize_t stream_send_file(struct socket *socket, int in_fd, off_t *offset, size_t bytes);
 
+/** stream_splice - what a pipe has, up to @bytes, in one piece; as splice(2) */
+ssize_t stream_splice(struct socket *socket, int pipe_fd, size_t bytes, bool waits);
+
 /* The two kinds. */
 ssize_t stream_send(struct socket *socket, struct transfer *transfer);
 ssize_t stream_receive(struct socket *socket, struct transfer *transfer);

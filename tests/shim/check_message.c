@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/* The calls that receive and send, and their flags, on streams. recv(2), send(2), readv(2) */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static void say_bytes(const char *what, ssize_t len, const char *text)
+{
+	if (len < 0)
+		outcome(what, len);
+	else
+		say(what, "%zd '%.*s'", len, (int)len, text);
+}
+
+static void nothing_there(const struct way *way)
+{
+	char byte;
+	int slot, fd = stream(way, &slot);
+
+	outcome("MSG_DONTWAIT", recv(fd, &byte, 1, MSG_DONTWAIT));
+	outcome("no bytes, MSG_DONTWAIT", recv(fd, &byte, 0, MSG_DONTWAIT));
+	set_nonblocking(fd, true);
+	outcome("read", read(fd, &byte, 1));
+	outcome("read no bytes", read(fd, &byte, 0));
+	outcome("recv", recv(fd, &byte, 1, 0));
+	outcome("peek", recv(fd, &byte, 1, MSG_PEEK));
+	outcome("wait for all", recv(fd, &byte, 1, MSG_WAITALL));
+	outcome("write no bytes", write(fd, &byte, 0));
+	outcome("send no bytes", send(fd, &byte, 0, 0));
+	say_peer("nothing was sent", "nothing %d", slot);
+	close(fd);
+}
+
+static void peeking(const struct way *way)
+{
+	char text[20];
+	int slot, fd = stream(way, &slot);
+
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("peek", recv(fd, text, sizeof(text), MSG_PEEK), text);
+	say_bytes("peek at some", recv(fd, text, 2, MSG_PEEK), text);
+	say_bytes("peek with recvfrom", recvfrom(fd, text, 4, MSG_PEEK, NULL, NULL), text);
+	say_bytes("take some", recv(fd, text, 2, 0), text);
+	say_bytes("peek at the rest", recv(fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT), text);
+	say_bytes("take the rest", recv(fd, text, sizeof(text), 0), text);
+	outcome("nothing more", recv(fd, text, 1, MSG_PEEK | MSG_DONTWAIT));
+	close(fd);
+}
+
+static void waiting_for_all(const struct way *way)
+{
+	char text[20];
+	int slot, fd = stream(way, &slot);
+
+	peer("say %d hel", slot);
+	wait_for(fd, POLLIN);
+	peer("say %d lo", slot);
+	say_bytes("all", recv(fd, text, 5, MSG_WAITALL), text);
+	peer("say %d rest", slot);
+	peer("shutdown %d wr", slot);
+	say_bytes("all there is", recv(fd, text, sizeof(text), MSG_WAITALL), text);
+	say_bytes("the end", recv(fd, text, sizeof(text), MSG_WAITALL), text);
+	close(fd);
+}
+
+static void throwing_away(const struct way *way)
+{
+	char text[20] = "untouched";
+	int slot, fd = stream(way, &slot);
+
+	peer("say %d hello you", slot);
+	wait_for(fd, POLLIN);
+	outcome("MSG_TRUNC", recv(fd, text, 6, MSG_TRUNC));
+	say("buffer", "%s", text);
+	say_bytes("the rest", recv(fd, text, sizeof(text), 0), text);
+	close(fd);
+}
+
+static void vectors(const struct way *way)
+{
+	char one[4] = "", two[4] = "", text[16];
+	struct iovec in[3] = {{one, 3}, {NULL, 0}, {two, 3}};
+	struct iovec out[4] = {{"he", 2}, {NULL, 0}, {"l", 1}, {"lo", 2}};
+	int slot, fd = stream(way, &slot);
+
+	outcome("writev", writev(fd, out, 4));
+	say_peer("text", "hear %d 5", slot);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	outcome("readv", readv(fd, in, 3));
+	say("parts", "%s %s", one, two);
+	outcome("writev of none", writev(fd, out, 0));
+	outcome("readv of none", readv(fd, in, 0));
+	outcome("of less than none", writev(fd, out, -1));
+	outcome("of too many", readv(fd, in, 1025));
+	outcome("pread", pread(fd, text, 1, 0));
+	outcome("pwrite", pwrite(fd, "x", 1, 0));
+	outcome("preadv", preadv(fd, in, 1, 0));
+	outcome("lseek", lseek(fd, 0, SEEK_CUR));
+	close(fd);
+}
+
+/* 1,024 parts, as many as are allowed. */
+static void many_vectors(const struct way *way)
+{
+	static struct iovec parts[1024];
+	static uint8_t bytes[1024 * 7];
+	int slot, fd = stream(way, &slot);
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = pattern(i);
+	for (int i = 0; i < 1024; i++)
+		parts[i] = (struct iovec){bytes + 7 * i, 7};
+	outcome("writev", writev(fd, parts, 1024));
+	peer("receiver %d %zu", slot, sizeof(bytes));
+	say_peer("text", "join %d", slot);
+	close(fd);
+}
+
+static void messages(const struct way *way)
+{
+	char text[16], control[64];
+	union address address = theirs(way->family, 9);
+	struct iovec part = {.iov_base = "hello", .iov_len = 5};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	int slot, fd = stream(way, &slot);
+
+	outcome("sendmsg", sendmsg(fd, &message, 0));
+	say_peer("text", "hear %d 5", slot);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	part = (struct iovec){text, sizeof(text)};
+	message = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1, .msg_name = &address,
+				  .msg_namelen = sizeof(address), .msg_control = control,
+				  .msg_controllen = sizeof(control), .msg_flags = -1};
+	say_bytes("recvmsg", recvmsg(fd, &message, 0), text);
+	say("filled", "name %u, control %zu, flags %d", message.msg_namelen,
+	    message.msg_controllen, message.msg_flags);
+	message = (struct msghdr){.msg_iovlen = 0};
+	outcome("sendmsg of nothing", sendmsg(fd, &message, 0));
+	message.msg_iov = &part;
+	message.msg_iovlen = 1025;
+	outcome("sendmsg of too many", sendmsg(fd, &message, 0));
+	close(fd);
+}
+
+static void names_are_not_needed(const struct way *way)
+{
+	char text[16];
+	union address address = theirs(way->family, 9);
+	socklen_t len = sizeof(address);
+	int slot, fd = stream(way, &slot);
+
+	outcome("sendto somebody else", sendto(fd, "hello", 5, 0, &address.any,
+					       address_len(way->family)));
+	say_peer("text", "hear %d 5", slot);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("recvfrom", recvfrom(fd, text, sizeof(text), 0, &address.any, &len), text);
+	say("length of the name", "%u", len);
+	close(fd);
+}
+
+static void many_messages(const struct way *way)
+{
+	char text[2][8];
+	struct iovec parts[2] = {{"hel", 3}, {"lo", 2}};
+	struct mmsghdr messages[2];
+	int slot, fd = stream(way, &slot);
+
+	memset(messages, 0, sizeof(messages));
+	for (int i = 0; i < 2; i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+	outcome("sendmmsg", sendmmsg(fd, messages, 2, 0));
+	say("lengths", "%u %u", messages[0].msg_len, messages[1].msg_len);
+	say_peer("text", "hear %d 5", slot);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	for (int i = 0; i < 2; i++)
+		parts[i] = (struct iovec){text[i], 3};
+	outcome("recvmmsg", recvmmsg(fd, messages, 2, MSG_DONTWAIT, NULL));
+	say("lengths", "%u %u", messages[0].msg_len, messages[1].msg_len);
+	outcome("recvmmsg of nothing", recvmmsg(fd, messages, 2, MSG_DONTWAIT, NULL));
+	close(fd);
+}
+
+static void waiting_bytes(const struct way *way)
+{
+	int waiting = -1, slot, fd = stream(way, &slot);
+	char text[8];
+
+	outcome("FIONREAD", ioctl(fd, FIONREAD, &waiting));
+	say("waiting", "%d", waiting);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	outcome("FIONREAD", ioctl(fd, FIONREAD, &waiting));
+	say("waiting", "%d", waiting);
+	recv(fd, text, 2, 0);
+	ioctl(fd, FIONREAD, &waiting);
+	say("waiting", "%d", waiting);
+	recv(fd, text, sizeof(text), 0);
+	peer("shutdown %d wr", slot);
+	wait_for(fd, POLLRDHUP);
+	outcome("FIONREAD at the end", ioctl(fd, FIONREAD, &waiting));
+	say("waiting", "%d", waiting);
+	outcome("TIOCOUTQ", ioctl(fd, TIOCOUTQ, &waiting));
+	close(fd);
+	fd = listener(way->family, 1, NULL);
+	outcome("FIONREAD of a listener", ioctl(fd, FIONREAD, &waiting));
+	close(fd);
+}
+
+static void other_requests(const struct way *way)
+{
+	int on = 1, slot, fd = stream(way, &slot);
+	char byte;
+
+	outcome("FIONBIO", ioctl(fd, FIONBIO, &on));
+	outcome("read", read(fd, &byte, 1));
+	on = 0;
+	outcome("FIONBIO", ioctl(fd, FIONBIO, &on));
+	peer("say %d x", slot);
+	outcome("read", read(fd, &byte, 1));
+	outcome("a request that is none", ioctl(fd, 0x12345678, &on));
+	outcome("isatty", isatty(fd));
+	say("errno", "%s", strerrorname_np(errno));
+	close(fd);
+}
+
+static void out_of_order_flags(const struct way *way)
+{
+	int slot, fd = stream(way, &slot);
+	char text[8];
+
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	outcome("queue of errors", recv(fd, text, 1, MSG_ERRQUEUE));
+	say_bytes("recv with MSG_NOSIGNAL", recv(fd, text, 5, MSG_NOSIGNAL), text);
+	outcome("send with MSG_MORE", send(fd, "hel", 3, MSG_MORE));
+	outcome("send", send(fd, "lo", 2, 0));
+	say_peer("text", "hear %d 5", slot);
+	outcome("send with MSG_EOR", send(fd, "!", 1, MSG_EOR));
+	outcome("send with MSG_DONTROUTE", send(fd, "!", 1, MSG_DONTROUTE));
+	outcome("send with MSG_CONFIRM", send(fd, "!", 1, MSG_CONFIRM));
+	say_peer("text", "hear %d 3", slot);
+	close(fd);
+}
+
+const struct check message_checks[] = {
+	{"nothing to receive", nothing_there, EACH_WAY},
+	{"peeking", peeking, EACH_WAY},
+	{"waiting for all", waiting_for_all, EACH_WAY},
+	{"throwing away", throwing_away, EACH_WAY},
+	{"vectors", vectors, EACH_WAY},
+	{"many vectors", many_vectors, EACH_WAY},
+	{"messages", messages, EACH_WAY},
+	{"names with streams", names_are_not_needed, EACH_WAY},
+	{"several messages", many_messages, EACH_WAY},
+	{"waiting bytes", waiting_bytes, EACH_WAY},
+	{"other requests", other_requests, EACH_WAY},
+	{"flags", out_of_order_flags, EACH_WAY},
+	{NULL, NULL, 0},
+};
