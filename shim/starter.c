@@ -8,7 +8,7 @@
 
 #include "engine.h"
 
-#define MOMENT_NS (50 * NS_PER_MS)
+#define MOMENT_NS (200 * NS_PER_MS)
 
 static bool is_armed;
 
