@@ -15,6 +15,9 @@
 #    10.77.0.2/24        routes between the two             NAME-linux
 #    fd77::2/64          when there is NAME-far
 #
+# With --ends N there are N such ends, each in a namespace of its own, and linux0 is a bridge of
+# their links: the others are NAME-demi2 with 10.77.0.3 and fd77::3, and so on.
+#
 # The kernel computes every checksum itself and cuts packets to size, as it would before a wire.
 # `up` makes named namespaces, which stay until `down`. `run` makes them in namespaces of processes
 # and mounts, and these end when lab.sh ends, whatever ends it: the kernel kills what is left in
@@ -38,12 +41,14 @@ readonly usage='usage: lab.sh up [OPTION]... [NAME]
   --mtu N       of the link to Demi; default: 1500
   --queues N    of both ends of it, to receive and to send, over which the kernel spreads flows;
                 default: 1
+  --ends N      so many namespaces for Demi, at most 99, at one bridge; default: 1
   --router      a third namespace behind the one that Linux has, which then is a router
   --hop-mtu N   of the link behind the router; default: 1500
   --keep        leave it up when COMMAND has ended
 
 In the variables are the namespaces (LAB_DEMI, LAB_LINUX), the device for Demi (LAB_DEV) and
-the addresses (LAB_DEMI_IP, LAB_LINUX_IP, LAB_DEMI_IP6, ...):
+the addresses (LAB_DEMI_IP, LAB_LINUX_IP, LAB_DEMI_IP6, ...), of a second end LAB_DEMI2,
+LAB_DEMI2_IP and LAB_DEMI2_IP6:
 
   scripts/lab.sh run -- sh -c '\''
     ip netns exec $LAB_DEMI demi-echo server --proto udp --addr $LAB_DEMI_IP:7000 \
@@ -54,6 +59,7 @@ self=$(realpath "${BASH_SOURCE[0]}")
 readonly self
 mtu=1500
 queues=1
+ends=1
 hop_mtu=1500
 router=no
 keep=no
@@ -110,23 +116,52 @@ addresses() {
 	done
 }
 
+# demi_end N: the end of its namespace's name.
+demi_end() {
+	if [[ $1 == 1 ]]; then echo demi; else echo "demi$1"; fi
+}
+
+# make_end N PEER WORD...: a namespace for Demi, and its link to PEER, a veth of Linux's with WORDs.
+make_end() {
+	local number=$1 peer=$2 space
+	shift 2
+	space=$name-$(demi_end "$number")
+	ip netns add "$space"
+	ip -n "$space" link set lo up
+	ip -n "$name-linux" link add "$peer" mtu "$mtu" "$@" \
+		numrxqueues "$queues" numtxqueues "$queues" type veth \
+		peer name demi0 mtu "$mtu" address "$(printf '02:00:00:00:77:%02x' $((number + 1)))" \
+		netns "$space" numrxqueues "$queues" numtxqueues "$queues"
+	ip -n "$space" link set demi0 addrgenmode none
+	sysctls "$space" ipv6/conf/demi0/accept_ra=0
+	settle demi0 "$space"
+	settle "$peer" "$name-linux"
+}
+
+# make_bridge: linux0 with a port for each end. It holds no frame back, as a veth does not.
+make_bridge() {
+	local number
+	ip -n "$name-linux" link add linux0 mtu "$mtu" address 02:00:00:00:77:01 \
+		type bridge forward_delay 0 mcast_snooping 0
+	for ((number = 1; number <= ends; number++)); do
+		make_end "$number" "port$number"
+		ip -n "$name-linux" link set "port$number" master linux0 addrgenmode none
+	done
+}
+
 make_link() {
-	ip netns add "$name-demi"
 	ip netns add "$name-linux"
 	ip -n "$name-linux" link set lo up
-	ip -n "$name-demi" link set lo up
-	ip -n "$name-linux" link add linux0 mtu "$mtu" address 02:00:00:00:77:01 \
-		numrxqueues "$queues" numtxqueues "$queues" type veth \
-		peer name demi0 mtu "$mtu" address 02:00:00:00:77:02 netns "$name-demi" \
-		numrxqueues "$queues" numtxqueues "$queues"
-	ip -n "$name-demi" link set demi0 addrgenmode none
-	sysctls "$name-demi" ipv6/conf/demi0/accept_ra=0
+	if [[ $ends == 1 ]]; then
+		make_end 1 linux0 address 02:00:00:00:77:01
+	else
+		make_bridge
+		settle linux0 "$name-linux"
+	fi
 	# As many answers as are asked for: traceroute asks for more than the kernel would give.
 	sysctls "$name-linux" ipv6/conf/linux0/accept_ra=0 ipv4/icmp_ratelimit=0 \
 		ipv6/icmp/ratelimit=0
 	addresses "$name-linux" linux0 10.77.0.1/24 fd77::1/64
-	settle demi0 "$name-demi"
-	settle linux0 "$name-linux"
 }
 
 make_far() {
@@ -162,12 +197,13 @@ unmake() {
 
 # remove: the processes first, since their sockets would keep the namespaces.
 remove() {
-	local suffix pids
-	for suffix in demi linux far; do
-		[[ -e /run/netns/$name-$suffix ]] || continue
-		mapfile -t pids < <(ip netns pids "$name-$suffix" || true)
+	local space pids
+	for space in "/run/netns/$name"-{demi{,[2-9],[1-9][0-9]},linux,far}; do
+		[[ -e $space ]] || continue
+		space=${space##*/}
+		mapfile -t pids < <(ip netns pids "$space" || true)
 		[[ ${#pids[@]} == 0 ]] || kill "${pids[@]}" 2>/dev/null || true
-		ip netns delete "$name-$suffix" || true
+		ip netns delete "$space" || true
 	done
 }
 
@@ -188,6 +224,15 @@ variables() {
 		LAB_LINUX_IP6=fd77::1
 		LAB_PREFIX6=64
 	END
+	local number
+	for ((number = 2; number < 100; number++)); do
+		[[ -e /run/netns/$name-demi$number ]] || break
+		cat <<-END
+			LAB_DEMI$number=$name-demi$number
+			LAB_DEMI${number}_IP=10.77.0.$((number + 1))
+			LAB_DEMI${number}_IP6=fd77::$(printf %x $((number + 1)))
+		END
+	done
 	[[ -e /run/netns/$name-far ]] || return 0
 	cat <<-END
 		LAB_FAR=$name-far
@@ -219,7 +264,8 @@ run_kept() {
 # with it, and becomes unshare, whose first child dies with that; _inside, which is that child.
 run_private() {
 	mkdir -p /run/netns
-	setpriv --pdeathsig KILL "$self" _leash $$ "$router" "$mtu" "$queues" "$hop_mtu" "$@"
+	setpriv --pdeathsig KILL "$self" _leash $$ "$router" "$mtu" "$queues" "$ends" "$hop_mtu" \
+		"$@"
 }
 
 leash() {
@@ -231,8 +277,8 @@ leash() {
 }
 
 inside() {
-	router=$1 mtu=$2 queues=$3 hop_mtu=$4 name=lab
-	shift 4
+	router=$1 mtu=$2 queues=$3 ends=$4 hop_mtu=$5 name=lab
+	shift 5
 	mount -t tmpfs -o mode=755 lab /run/netns
 	make
 	with_variables "$@"
@@ -251,6 +297,11 @@ parse() {
 		--queues)
 			[[ ${2:-} =~ ^[1-9][0-9]{0,2}$ ]] || misused "$1 needs a number of queues"
 			queues=$2
+			shift
+			;;
+		--ends)
+			[[ ${2:-} =~ ^[1-9][0-9]?$ ]] || misused "$1 needs a number of ends"
+			ends=$2
 			shift
 			;;
 		--router) router=yes ;;

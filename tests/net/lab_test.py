@@ -32,6 +32,8 @@ class Usage(unittest.TestCase):
                                  (("run", "--mtu", "x", "--", "true"), "--mtu needs a number"),
                                  (("run", "--queues", "0", "--", "true"),
                                   "--queues needs a number"),
+                                 (("run", "--ends", "100", "--", "true"),
+                                  "--ends needs a number"),
                                  (("run", "--frob", "--", "true"), "unknown option --frob"),
                                  (("up", "a/b"), "has other characters"),
                                  (("up", "a", "b"), "one name is enough")):
@@ -70,6 +72,26 @@ class Lab(unittest.TestCase):
             self.assertEqual(completed.returncode, 0, completed.stderr)
             self.assertIn(" 1 received", completed.stdout)
             self.assertIn("mtu 1400", completed.stdout)
+
+    def test_ends(self):
+        completed = lab_sh("run", "--ends", "3", "--", "sh", "-c", """
+            ip -n $LAB_DEMI address add $LAB_DEMI_IP/24 dev $LAB_DEV
+            ip -n $LAB_DEMI2 address add $LAB_DEMI2_IP/24 dev $LAB_DEV
+            ip -n $LAB_DEMI3 address add $LAB_DEMI3_IP6/64 dev $LAB_DEV nodad
+            ip netns exec $LAB_DEMI ping -n -q -c 1 -W 5 $LAB_DEMI2_IP
+            ip netns exec $LAB_DEMI2 ping -n -q -c 1 -W 5 $LAB_LINUX_IP
+            ip netns exec $LAB_DEMI3 ping -n -q -c 1 -W 5 $LAB_LINUX_IP6
+            ip -n $LAB_DEMI3 link show $LAB_DEV""")
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+        self.assertEqual(completed.stdout.count(" 1 received"), 3, completed.stdout)
+        self.assertIn("02:00:00:00:77:04", completed.stdout)
+
+    def test_ends_of_a_named_one_are_removed(self):
+        self.assertEqual(lab_sh("up", "--ends", "2", self.name).returncode, 0)
+        self.assertIn(f"LAB_DEMI2={self.name}-demi2", lab_sh("env", self.name).stdout)
+        self.assertEqual(lab_sh("down", self.name).returncode, 0)
+        spaces = subprocess.run(["ip", "netns", "list"], text=True, capture_output=True).stdout
+        self.assertNotIn(self.name, spaces)
 
     def test_router(self):
         for version in (4, 6):
