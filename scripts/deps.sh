@@ -43,6 +43,12 @@ test  tcpdump                             program tcpdump
 test  tshark                              program tshark
 test  sockperf                            program sockperf
 test  curl                                program curl
+test  redis-server                        program redis-server
+test  redis-tools                         program redis-cli
+test  memcached                           program memcached
+test  nginx-light|nginx-core              program nginx
+test  iperf3                              program iperf3
+test  wrk                                 program wrk
 test  netcat-openbsd                      program nc
 test  socat                               program socat
 test  strace                              program strace
