@@ -25,6 +25,9 @@
 
 set -euo pipefail
 
+# As it is called in what it says; `demi lab` has another name for it.
+readonly called=${LAB_CALLED:-lab.sh}
+
 # shellcheck disable=SC2016 # the user's variables
 readonly usage='usage: lab.sh up [OPTION]... [NAME]
        lab.sh run [OPTION]... [--keep] -- COMMAND...
@@ -50,7 +53,7 @@ In the variables are the namespaces (LAB_DEMI, LAB_LINUX), the device for Demi (
 the addresses (LAB_DEMI_IP, LAB_LINUX_IP, LAB_DEMI_IP6, ...), of a second end LAB_DEMI2,
 LAB_DEMI2_IP and LAB_DEMI2_IP6:
 
-  scripts/lab.sh run -- sh -c '\''
+  lab.sh run -- sh -c '\''
     ip netns exec $LAB_DEMI demi-echo server --proto udp --addr $LAB_DEMI_IP:7000 \
       --libos catnip --dev afxdp:$LAB_DEV --ip $LAB_DEMI_IP/24 --duration 5 &
     sleep 1; ip netns exec $LAB_LINUX ping -c 3 $LAB_DEMI_IP; wait'\'''
@@ -66,14 +69,14 @@ keep=no
 name=
 
 die() {
-	printf 'lab.sh: %s\n' "$1" >&2
+	printf '%s: %s\n' "$called" "${1//lab.sh/$called}" >&2
 	shift
-	[[ $# == 0 ]] || printf '        %s\n' "$@" >&2
+	[[ $# == 0 ]] || printf '        %s\n' "${@//lab.sh/$called}" >&2
 	exit 1
 }
 
 misused() {
-	printf 'lab.sh: %s; lab.sh --help tells more\n' "$1" >&2
+	printf '%s: %s; %s --help tells more\n' "$called" "${1//lab.sh/$called}" "$called" >&2
 	exit 2
 }
 
@@ -82,9 +85,10 @@ check_machine() {
 	local tool
 	for tool in ip unshare setpriv ethtool; do
 		command -v "$tool" >/dev/null ||
-			die "$tool is missing; scripts/deps.sh test installs it"
+			die "$tool is missing; install iproute2, util-linux and ethtool"
 	done
-	[[ $(id -u) == 0 ]] || die "only root can make network namespaces; try" "sudo $self $1 ..."
+	[[ $(id -u) == 0 ]] || die "only root can make network namespaces; try" \
+		"sudo ${LAB_CALLED:-$self} $1 ..."
 }
 
 is_up() {
@@ -255,8 +259,8 @@ run_kept() {
 	name=lab-$$
 	make
 	with_variables "$@" || status=$?
-	printf 'lab.sh: kept; lab.sh shell %s goes on in it, lab.sh down %s removes it\n' \
-		"$name" "$name" >&2
+	printf '%s: kept; %s shell %s goes on in it, %s down %s removes it\n' \
+		"$called" "$called" "$name" "$called" "$name" >&2
 	return "$status"
 }
 
@@ -351,7 +355,7 @@ main() {
 		return
 		;;
 	-h | --help | help)
-		printf '%s\n' "$usage"
+		printf '%s\n' "${usage//lab.sh/$called}"
 		return
 		;;
 	up | down | env | run | shell) ;;

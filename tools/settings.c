@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TEXT_BYTES 512
+
+__attribute__((format(printf, 2, 3))) static const char *say(char text[TEXT_BYTES],
+							     const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, TEXT_BYTES, format, arguments);
+	va_end(arguments);
+	return text;
+}
+
+/* ---- Devices ---- */
+
+static const char *const kinds[] = {
+#ifdef DEMI_HAVE_XDP
+	"afxdp",
+#endif
+#ifdef DEMI_HAVE_DPDK
+	"dpdk",
+#endif
+	"tap",   "loop", "sim", "null",
+};
+
+static bool is_kind(const char *word, size_t length)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strlen(kinds[i]) == length && memcmp(kinds[i], word, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *kind_names(void)
+{
+	static char names[64];
+
+	names[0] = '\0';
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		strcat(names, i ? ", " : "");
+		strcat(names, kinds[i]);
+	}
+	return names;
+}
+
+/* Ethernet interfaces of this network namespace, "eth0, eth1"; the loopback one is none. */
+static const char *interface_names(char names[], size_t size)
+{
+	struct if_nameindex *list = if_nameindex();
+	size_t length = 0;
+
+	names[0] = '\0';
+	for (struct if_nameindex *entry = list; entry && entry->if_index; entry++) {
+		if (strcmp(entry->if_name, "lo") == 0 || length + strlen(entry->if_name) + 3 > size)
+			continue;
+		length += (size_t)snprintf(names + length, size - length, "%s%s",
+					   length ? ", " : "", entry->if_name);
+	}
+	if_freenameindex(list);
+	return names[0] ? names : "none";
+}
+
+/* What AF_XDP asks of an interface and a look can tell. */
+static const char *check_interface(char text[TEXT_BYTES], const char *name)
+{
+	struct ifreq request = {0};
+	char others[200];
+	const char *wrong = NULL;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(request.ifr_name, name, strlen(name));
+	if (fd < 0)
+		return NULL;
+	if (ioctl(fd, SIOCGIFHWADDR, &request))
+		wrong = say(text, "there is no interface '%s' here; there are: %s", name,
+			    interface_names(others, sizeof(others)));
+	else if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		wrong = say(text, "'%s' is no Ethernet interface; there are: %s", name,
+			    interface_names(others, sizeof(others)));
+	else if (ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu > SETTINGS_AFXDP_MTU_MAX)
+		wrong = say(text,
+			    "the interface's MTU of %d is too large for AF_XDP; "
+			    "ip link set dev %s mtu 1500",
+			    request.ifr_mtu, name);
+	else if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_UP))
+		wrong = say(text, "the interface is down; ip link set dev %s up", name);
+	close(fd);
+	return wrong;
+}
+
+static const char *check_afxdp(char text[TEXT_BYTES], const char *arguments)
+{
+	char name[IFNAMSIZ];
+	size_t length = strcspn(arguments, ",");
+
+	if (length == 0)
+		return say(text, "name an interface, as in afxdp:eth1");
+	if (length >= sizeof(name))
+		return say(text, "names of interfaces have up to %d letters", IFNAMSIZ - 1);
+	memcpy(name, arguments, length);
+	name[length] = '\0';
+	return check_interface(text, name);
+}
+
+const char *settings_check_device(const char *device)
+{
+	static char text[TEXT_BYTES];
+	size_t length = strcspn(device, ":");
+	const char *arguments = device + length + (device[length] == ':');
+
+	if (!is_kind(device, length))
+		return say(text,
+			   "no such kind of device in this build; give one of %s, as in "
+			   "afxdp:eth1 or tap:demi0",
+			   kind_names());
+	if (strncmp(device, "afxdp", length) == 0)
+		return check_afxdp(text, arguments);
+	if (strncmp(device, "dpdk", length) == 0 && !arguments[0])
+		return say(text, "name a device of DPDK, as in dpdk:0000:03:00.0 or "
+				 "dpdk:net_memif0,role=client,id=0,socket=NAME");
+	if (strncmp(device, "tap", length) == 0 &&
+	    (!arguments[0] || strlen(arguments) >= IFNAMSIZ || strpbrk(arguments, ",%/ ")))
+		return say(text, "name an interface, of up to %d letters, as in tap:demi0",
+			   IFNAMSIZ - 1);
+	return NULL;
+}
+
+/* ---- Addresses ---- */
+
+/* Bits of an address of its version; 0: it is no address. */
+static unsigned int address_bits(const char *text)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, text, address) == 1)
+		return 32;
+	return inet_pton(AF_INET6, text, address) == 1 ? 128 : 0;
+}
+
+const char *settings_check_address(const char *text)
+{
+	static char wrong[TEXT_BYTES];
+	char address[INET6_ADDRSTRLEN];
+	size_t length = strcspn(text, "/");
+	const char *digits = text + length + 1;
+
+	if (length >= sizeof(address))
+		return say(wrong, "not an address; write it as 10.0.0.2/24 or fd00::2/64");
+	memcpy(address, text, length);
+	address[length] = '\0';
+	unsigned int bits = address_bits(address);
+	if (!bits)
+		return say(wrong, "not an address; write it as 10.0.0.2/24 or fd00::2/64");
+	if (text[length] != '/')
+		return say(wrong,
+			   "the length of the prefix is missing; write %s/%u, if that is "
+			   "how the network is cut",
+			   text, bits == 32 ? 24 : 64);
+	size_t count = strspn(digits, "0123456789");
+	if (count == 0 || count > 3 || digits[count] || strtoul(digits, NULL, 10) > bits ||
+	    strtoul(digits, NULL, 10) == 0)
+		return say(wrong, "the length of the prefix is a number from 1 to %u", bits);
+	return NULL;
+}
+
+const char *settings_check_gateway(const char *text)
+{
+	return address_bits(text) ? NULL : "not an address; write it as 10.0.0.1 or fe80::1";
+}
+
+const char *settings_check_mac(const char *text)
+{
+	unsigned int byte[6];
+	int length = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
+		   &byte[4], &byte[5], &length) != 6 ||
+	    text[length] || length != 17)
+		return "not an Ethernet address; write it as 02:00:00:00:00:01";
+	if (byte[0] & 1)
+		return "the address of a group; the first byte of a station's is even, as in "
+		       "02:00:00:00:00:01";
+	if (!(byte[0] | byte[1] | byte[2] | byte[3] | byte[4] | byte[5]))
+		return "no address of a station; write one such as 02:00:00:00:00:01";
+	return NULL;
+}

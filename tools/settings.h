@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether values look as the library will want them (demi.conf(5)), to say so before it starts. */
+#ifndef TOOLS_SETTINGS_H
+#define TOOLS_SETTINGS_H
+
+#define SETTINGS_AFXDP_MTU_MAX 1710 /* demi.conf(5): what a frame of AF_XDP has room for */
+
+/*
+ * Each takes one value as given. Return: NULL when it is good; else what is wrong, and what to do,
+ * for the end of a message; the text is valid until the next call of the same function.
+ */
+const char *settings_check_device(const char *device); /* afxdp:eth1 */
+const char *settings_check_address(const char *text);  /* 10.0.0.2/24 */
+const char *settings_check_gateway(const char *text);  /* 10.0.0.1 */
+const char *settings_check_mac(const char *text);      /* 02:00:00:00:00:01 */
+
+#endif /* TOOLS_SETTINGS_H */
