@@ -416,8 +416,8 @@ static int connect_stream(struct socket *socket, struct address *address)
 	socket->state = SOCKET_CONNECTING;
 	socket->tells_connect = true;
 	engine_poll();
-	/* Even when it has been refused already: that is for SO_ERROR to say. */
-	if (!deadline_ns && socket->state != SOCKET_CONNECTED)
+	/* Even when it is made or refused already, as over a wire: SO_ERROR and poll tell. */
+	if (!deadline_ns)
 		return -EINPROGRESS;
 	while (socket->state == SOCKET_CONNECTING) {
 		error = socket_wait(socket, POLLOUT, deadline_ns, -1);

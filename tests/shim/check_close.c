@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* How connections end: shutdown, close, reset, and what the calls say then. tcp(7), poll(2) */
 #include <errno.h>
 #include <fcntl.h>

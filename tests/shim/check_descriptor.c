@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* A socket is a descriptor like any other. dup(2), fcntl(2), close(2), close_range(2), fstat(2) */
 #include <dirent.h>
 #include <errno.h>

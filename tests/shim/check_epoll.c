@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* epoll(7), epoll_ctl(2), epoll_wait(2) */
 #include <errno.h>
 #include <fcntl.h>

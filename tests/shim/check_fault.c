@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* Calls that are wrong: closed descriptors, what is no socket, pointers to nothing. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* The calls that receive and send, and their flags, on streams. recv(2), send(2), readv(2) */
 #include <errno.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* Sockets before they have a connection: making, binding, listening, names. socket(2), bind(2), ip(7) */
 #include <arpa/inet.h>
 #include <errno.h>

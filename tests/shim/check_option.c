@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* Options of sockets. socket(7), tcp(7), ip(7), ipv6(7) */
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* How connections begin. connect(2), accept(2), tcp(7) */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* Much at once: full buffers, timeouts, files, both ways at a time. send(2), sendfile(2), socket(7) */
 #include <errno.h>
 #include <fcntl.h>

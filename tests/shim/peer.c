@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The plain end of the checks' connections. Each command is one packet on a Unix socket, and so is
  * its answer, which starts with "!" where the command could not be done. A socket is named by its

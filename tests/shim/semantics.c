@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * semantics - what the calls of sockets and of waiting do here, one line for each.
  *
