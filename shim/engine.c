@@ -42,6 +42,7 @@ static uint64_t retry_ns;
 static struct waiter *sleepers; /* threads of the program */
 static struct waiter *leader;   /* sleeps on the device; may be the keeper */
 static bool leader_is_program;
+static bool leader_is_stale; /* the stack has been used since it went to sleep */
 
 uint64_t clock_ns(void)
 {
@@ -65,12 +66,22 @@ void engine_lock(void)
 		demi_attach(runtime);
 }
 
-void engine_unlock(void)
+void engine_let_go(void)
 {
 	if (engine.state == ENGINE_RUNS)
 		demi_detach(&runtime);
 	shim_is_inside = false;
 	pthread_mutex_unlock(&lock);
+}
+
+void engine_unlock(void)
+{
+	/* How long the leader sleeps was right before this call, which may have sent, or set a timer. */
+	if (leader) {
+		leader_is_stale = true;
+		keeper_needed();
+	}
+	engine_let_go();
 }
 
 /* Let others have the lock, if there are any. */
@@ -389,6 +400,12 @@ bool engine_led(void)
 	return leader && leader_is_program;
 }
 
+void engine_refresh_leader(void)
+{
+	if (leader && leader_is_stale)
+		waiter_wake(leader);
+}
+
 bool engine_pass_lead(void)
 {
 	if (sleepers)
@@ -424,11 +441,12 @@ static int lead(struct waiter *self, bool is_program, struct pollfd *wakes, uint
 		waiter_wake(leader);
 	leader = self;
 	leader_is_program = is_program;
+	leader_is_stale = false;
 	return count;
 }
 
 /* Let the lock go, and sleep. Return: what ppoll returned, with errno. */
-static int sleep_unlocked(struct waiter *self, struct pollfd *fds, nfds_t count,
+static int sleep_unlocked(struct waiter *self, bool is_program, struct pollfd *fds, nfds_t count,
 			  uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
@@ -438,7 +456,10 @@ static int sleep_unlocked(struct waiter *self, struct pollfd *fds, nfds_t count,
 
 	self->sleeps = true;
 	self->is_woken = false;
-	engine_unlock();
+	if (leader == self || !is_program)
+		engine_let_go();
+	else
+		engine_unlock();
 	outcome = real()->ppoll(fds, count, timeout_ns == NEVER_NS ? NULL : &timeout, signals);
 	engine_lock();
 	self->sleeps = false;
@@ -456,7 +477,7 @@ void engine_rest(struct waiter *self, uint64_t timeout_ns)
 
 	if (count < 0)
 		return;
-	sleep_unlocked(self, fds, (nfds_t)(1 + count), timeout_ns, NULL);
+	sleep_unlocked(self, false, fds, (nfds_t)(1 + count), timeout_ns, NULL);
 }
 
 static bool any_ready(const struct wait *wait)
@@ -488,9 +509,9 @@ static int sleep_once(struct wait *wait, const sigset_t *signals)
 		return 0;
 	fds[count] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
 	sleeper_add(self);
-	outcome = sleep_unlocked(self, fds, count + 1 + (nfds_t)wakes, timeout_ns, signals);
+	outcome = sleep_unlocked(self, true, fds, count + 1 + (nfds_t)wakes, timeout_ns, signals);
 	sleeper_remove(self);
-	keeper_leader_left();
+	keeper_needed();
 	if (outcome < 0)
 		return errno == EINTR ? -EINTR : 0;
 	return outcome > 0 && any_ready(wait);

@@ -48,6 +48,9 @@ bool engine_is_configured(void);
 void engine_lock(void);
 void engine_unlock(void);
 
+/** engine_let_go - engine_unlock for who has not used the stack */
+void engine_let_go(void);
+
 /**
  * engine_start - start the runtime, if it does not run; the lock is let go meanwhile
  *
@@ -112,6 +115,9 @@ void engine_rest(struct waiter *self, uint64_t timeout_ns);
 
 /** engine_led - whether a thread of the program sleeps on the device's descriptors */
 bool engine_led(void);
+
+/** engine_refresh_leader - wake it when what it sleeps on has been used meanwhile */
+void engine_refresh_leader(void);
 
 /** engine_pass_lead - wake a thread of the program that sleeps, to lead; false: none sleeps */
 bool engine_pass_lead(void);

@@ -28,7 +28,7 @@ static void tick(void)
 {
 	const struct timespec nap = {.tv_nsec = TICK_NS};
 
-	engine_unlock();
+	engine_let_go();
 	do
 		nanosleep(&nap, NULL);
 	while (is_looked_after());
@@ -40,7 +40,9 @@ static void look_after(struct waiter *self)
 	if (is_looked_after() || engine_pass_lead())
 		return;
 	engine_poll();
+	is_asleep = true;
 	engine_rest(self, NEVER_NS);
+	is_asleep = false;
 }
 
 static void *keep(void *argument)
@@ -53,6 +55,7 @@ static void *keep(void *argument)
 	keeper = self;
 	while (self && engine.state == ENGINE_RUNS) {
 		quiet = engine_led() ? quiet + 1 : 0;
+		engine_refresh_leader();
 		if (quiet < QUIET_TICKS) {
 			if (!quiet)
 				look_after(self);
@@ -65,7 +68,7 @@ static void *keep(void *argument)
 		quiet = 0;
 	}
 	keeper = NULL;
-	engine_unlock();
+	engine_let_go();
 	return NULL;
 }
 
@@ -86,7 +89,7 @@ void keeper_start(void)
 	pthread_attr_destroy(&attributes);
 }
 
-void keeper_leader_left(void)
+void keeper_needed(void)
 {
 	if (keeper && is_asleep)
 		waiter_wake(keeper);

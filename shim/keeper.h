@@ -9,8 +9,8 @@
 /** keeper_start - start it, with the runtime; without it the stack works in the program's calls only */
 void keeper_start(void);
 
-/** keeper_leader_left - a thread that slept on the device is awake */
-void keeper_leader_left(void);
+/** keeper_needed - a thread of the program uses the stack, or has stopped sleeping on the device */
+void keeper_needed(void);
 
 /** keeper_forget - in the child of a fork: it has none */
 void keeper_forget(void);
