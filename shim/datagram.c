@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Datagrams in and out. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "engine.h"
@@ -11,6 +13,23 @@
 #define DATAGRAM_BYTES_MAX 65507u
 
 /* ---- Out ---- */
+
+/* What Linux says before it sends. */
+static int check_address(const struct socket *socket, const struct address *to)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&to->storage;
+
+	if (to->length < (socket->domain == AF_INET ? sizeof(struct sockaddr_in)
+						    : offsetof(struct sockaddr_in6, sin6_scope_id)))
+		return -EINVAL;
+	if (socket->domain == AF_INET6 && to->storage.ss_family != AF_INET6 &&
+	    to->storage.ss_family != AF_INET)
+		return -EINVAL;
+	if (to->storage.ss_family == AF_INET && v4->sin_addr.s_addr == INADDR_BROADCAST &&
+	    !socket->may_broadcast)
+		return -EACCES;
+	return 0;
+}
 
 static int push(struct socket *socket, const demi_sgarray_t *sga, const struct address *to,
 		size_t bytes)
@@ -56,6 +75,11 @@ ssize_t datagram_send(struct socket *socket, struct transfer *transfer)
 		return -EPIPE;
 	if (bytes > DATAGRAM_BYTES_MAX)
 		return -EMSGSIZE;
+	error = transfer->address && transfer->address->length
+			? check_address(socket, transfer->address)
+			: 0;
+	if (error)
+		return error;
 	error = wait_for_room(socket, socket_deadline(socket, transfer->flags, socket->send_ns));
 	if (error)
 		return error;
@@ -108,9 +132,9 @@ static ssize_t copy_datagram(struct chunk *chunk, struct transfer *transfer)
 static ssize_t take_datagram(struct socket *socket, struct transfer *transfer)
 {
 	struct chunk *chunk = socket->inbox.head;
-	ssize_t got = chunk->error ? -chunk->error : copy_datagram(chunk, transfer);
+	ssize_t got = copy_datagram(chunk, transfer);
 
-	if ((transfer->flags & MSG_PEEK) && !chunk->error)
+	if (transfer->flags & MSG_PEEK)
 		return got;
 	for (uint32_t i = 0; i < chunk->sga.sga_numsegs; i++)
 		socket->inbox.bytes -= chunk->sga.sga_segs[i].sgaseg_len;
@@ -148,10 +172,10 @@ ssize_t datagram_receive(struct socket *socket, struct transfer *transfer)
 	for (;;) {
 		if (!socket->inbox.head)
 			engine_poll();
-		if (socket->inbox.head)
-			return take_datagram(socket, transfer);
 		if (socket->error)
 			return -socket_take_error(socket);
+		if (socket->inbox.head)
+			return take_datagram(socket, transfer);
 		if (socket->read_is_shut)
 			return 0;
 		got = socket->side == SIDE_BOTH ? receive_from_kernel(transfer) : -EAGAIN;

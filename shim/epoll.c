@@ -386,6 +386,7 @@ static void collect_kernels(struct epoll_call *call)
 	got = real()->epoll_wait(call->fd, call->events + ours, call->room - ours, 0);
 	if (got < 0 && errno == EFAULT)
 		call->has_fault = true;
+	epoll->kernel_is_busy = got > 0;
 	if (got <= 0)
 		return;
 	if (ours && has_both(epoll))
@@ -408,7 +409,7 @@ static bool has_any(void *context)
 static void collect_both(struct epoll_call *call, bool at_once)
 {
 	struct epoll *epoll = call->epoll;
-	bool is_due = engine.now_ns - epoll->look_ns >= KERNEL_LOOK_NS;
+	bool is_due = epoll->kernel_is_busy || engine.now_ns - epoll->look_ns >= KERNEL_LOOK_NS;
 	bool kernel_first = is_due && epoll->kernel_first;
 
 	if (kernel_first)

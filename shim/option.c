@@ -175,6 +175,8 @@ static int set_here(struct socket *socket, int level, int name, const void *valu
 		return set_in_room(socket, value, length);
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return set_linger(socket, value, length);
+	if (level == SOL_SOCKET && name == SO_BROADCAST && length >= sizeof(int))
+		socket->may_broadcast = *(const int *)value != 0;
 	return 1;
 }
 
@@ -199,7 +201,7 @@ static int set_ours(struct socket *socket, int level, int name, const void *valu
 int option_set(struct socket *socket, int fd, int level, int name, const void *value,
 	       socklen_t length)
 {
-	unsigned char copy[VALUE_BYTES_MAX];
+	_Alignas(8) unsigned char copy[VALUE_BYTES_MAX];
 	int here;
 
 	if (length > sizeof(copy) || length > INT_MAX)
@@ -296,7 +298,7 @@ static int get_here(struct socket *socket, int level, int name, void *value, soc
 
 int option_get(struct socket *socket, int fd, int level, int name, void *value, socklen_t *length)
 {
-	unsigned char copy[VALUE_BYTES_MAX];
+	_Alignas(8) unsigned char copy[VALUE_BYTES_MAX];
 	socklen_t room = sizeof(copy), wanted;
 	const struct option_record *record;
 	int error;

@@ -81,7 +81,6 @@ static struct chunk *chunk_new(void)
 		chunk->segment = chunk->offset = 0;
 		chunk->sga.sga_numsegs = 0;
 		chunk->qd = -1;
-		chunk->error = 0;
 	}
 	return chunk;
 }
@@ -510,24 +509,26 @@ static void received_stream(struct socket *socket, demi_qresult_t *result)
 
 static void received_datagram(struct socket *socket, demi_qresult_t *result)
 {
-	struct chunk *chunk = chunk_new();
+	struct chunk *chunk;
 
-	if (!chunk) {
-		if (result->qr_opcode == DEMI_OPC_POP)
-			demi_sgafree(&result->qr_value.sga);
+	if (result->qr_opcode == DEMI_OPC_FAILED) {
+		socket->error = (int)result->qr_ret;
+		if (socket->error != ENETDOWN)
+			socket_receive_more(socket);
+		file_notify(&socket->file, POLLERR);
 		return;
 	}
-	if (result->qr_opcode == DEMI_OPC_FAILED) {
-		chunk->error = (int)result->qr_ret;
-	} else {
-		chunk->sga = result->qr_value.sga;
-		for (uint32_t i = 0; i < chunk->sga.sga_numsegs; i++)
-			socket->inbox.bytes += chunk->sga.sga_segs[i].sgaseg_len;
+	chunk = chunk_new();
+	if (!chunk) {
+		demi_sgafree(&result->qr_value.sga);
+		return;
 	}
+	chunk->sga = result->qr_value.sga;
+	for (uint32_t i = 0; i < chunk->sga.sga_numsegs; i++)
+		socket->inbox.bytes += chunk->sga.sga_segs[i].sgaseg_len;
 	inbox_add(&socket->inbox, chunk);
-	if (chunk->error != ENETDOWN)
-		socket_receive_more(socket);
-	file_notify(&socket->file, POLLIN | (chunk->error ? POLLERR : 0));
+	socket_receive_more(socket);
+	file_notify(&socket->file, POLLIN);
 }
 
 static void accepted(struct socket *socket, demi_qresult_t *result)
@@ -676,8 +677,7 @@ uint32_t socket_events(struct socket *socket)
 	} else {
 		if (socket->inbox.head || socket->read_is_shut)
 			events |= POLLIN;
-		if (socket->inbox.head && socket->inbox.head->error)
-			events |= POLLERR;
+
 		if (socket_has_room(socket))
 			events |= POLLOUT;
 		else

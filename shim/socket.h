@@ -34,7 +34,6 @@ struct chunk {
 	demi_sgarray_t sga;
 	uint32_t segment, offset; /* of the first byte that has not been read */
 	int qd;                   /* of an accepted connection */
-	int error;                /* a datagram socket's, in the order of arrival */
 };
 
 struct inbox {
@@ -92,6 +91,7 @@ struct socket {
 	bool tells_connect; /* a connect that did not wait has not been told of its end */
 	bool resets;        /* SO_LINGER of 0: closing it resets the connection */
 	uint64_t linger_ns; /* SO_LINGER of more: what close waits for; 0: nothing */
+	bool may_broadcast; /* SO_BROADCAST */
 	bool is_corked;
 	struct cork *cork; /* bytes that wait for more */
 };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "check.h"
 
 #include <arpa/inet.h>
@@ -99,10 +99,11 @@ static const char *names_of(uint32_t events, const struct event_name *names)
 const char *poll_names(int events)
 {
 	static const struct event_name names[] = {
-		{POLLIN, "IN"},	      {POLLPRI, "PRI"},	      {POLLOUT, "OUT"},
-		{POLLRDHUP, "RDHUP"}, {POLLERR, "ERR"},	      {POLLHUP, "HUP"},
-		{POLLNVAL, "NVAL"},   {POLLRDNORM, "RDNORM"}, {POLLWRNORM, "WRNORM"},
-		{0, NULL},
+		{POLLIN, "IN"},         {POLLPRI, "PRI"},
+		{POLLOUT, "OUT"},       {POLLRDHUP, "RDHUP"},
+		{POLLERR, "ERR"},       {POLLHUP, "HUP"},
+		{POLLNVAL, "NVAL"},     {POLLRDNORM, "RDNORM"},
+		{POLLWRNORM, "WRNORM"}, {0, NULL},
 	};
 
 	return names_of((uint32_t)events, names);
@@ -248,9 +249,9 @@ socklen_t address_len(int family)
 static const char *whose(const char *text)
 {
 	if (!strncmp(text, "::ffff:", 7))
-		return !strcmp(text + 7, semantics.ours[0])    ? "mapped ours"
+		return !strcmp(text + 7, semantics.ours[0])     ? "mapped ours"
 		       : !strcmp(text + 7, semantics.theirs[0]) ? "mapped theirs"
-							        : "mapped other";
+								: "mapped other";
 	for (int i = 0; i < 2; i++) {
 		if (!strcmp(text, semantics.ours[i]))
 			return "ours";
@@ -286,8 +287,7 @@ uint16_t port_of(int fd)
 	socklen_t len = sizeof(address);
 
 	must("getsockname", getsockname(fd, &address.any, &len));
-	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
-						      : address.v6.sin6_port);
+	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 int listener(int family, int backlog, uint16_t *port)

@@ -133,6 +133,9 @@ static inline uint8_t pattern(size_t offset)
 	return (uint8_t)(offset * 31 + (offset >> 8) * 7 + (offset >> 16));
 }
 
+/* Text to be sent, where a call's structure takes it without const. */
+#define TEXT(text) ((char[]){text})
+
 /**
  * run_peer - the peer's program: serves one run after another on the Unix socket @path
  * @words: its own addresses, of IPv4 and IPv6, and those of the checks' end

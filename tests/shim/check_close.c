@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* How connections end: shutdown, close, reset, and what the calls say then. tcp(7), poll(2) */
 #include <errno.h>
 #include <fcntl.h>
@@ -127,8 +127,8 @@ static void shutting_down_both(const struct way *way)
 	outcome("send", send(fd, "x", 1, MSG_NOSIGNAL));
 	say_peer("the end", "hear %d", slot);
 	peer("close %d", slot);
-	outcome("getsockname", getsockname(fd, &(union address){}.any,
-					   &(socklen_t){sizeof(union address)}));
+	outcome("getsockname",
+		getsockname(fd, &(union address){}.any, &(socklen_t){sizeof(union address)}));
 	close(fd);
 }
 
@@ -143,8 +143,8 @@ static void both_have_ended(const struct way *way)
 	say_peer("the end", "hear %d", slot);
 	wait_for(fd, 0);
 	outcome("shutdown", shutdown(fd, SHUT_RD));
-	outcome("getpeername", getpeername(fd, &(union address){}.any,
-					   &(socklen_t){sizeof(union address)}));
+	outcome("getpeername",
+		getpeername(fd, &(union address){}.any, &(socklen_t){sizeof(union address)}));
 	outcome("send", send(fd, "x", 1, MSG_NOSIGNAL));
 	close(fd);
 }
@@ -176,8 +176,8 @@ static void peer_resets(const struct way *way)
 	say_events("poll", fd, ALL);
 	outcome("send", send(fd, "x", 1, MSG_NOSIGNAL));
 	say_error("error", fd);
-	outcome("getpeername", getpeername(fd, &(union address){}.any,
-					   &(socklen_t){sizeof(union address)}));
+	outcome("getpeername",
+		getpeername(fd, &(union address){}.any, &(socklen_t){sizeof(union address)}));
 	outcome("shutdown", shutdown(fd, SHUT_RDWR));
 	outcome("close", close(fd));
 }

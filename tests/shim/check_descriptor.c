@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* A socket is a descriptor like any other. dup(2), fcntl(2), close(2), close_range(2), fstat(2) */
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ static void numbers(const struct way *way)
 static void duplicates(const struct way *way)
 {
 	int slot, fd = stream(way, &slot);
-	int other = dup(fd), high = fcntl(fd, F_DUPFD, 50), closing = fcntl(fd, F_DUPFD_CLOEXEC, 50);
+	int other = dup(fd), high = fcntl(fd, F_DUPFD, 50),
+	    closing = fcntl(fd, F_DUPFD_CLOEXEC, 50);
 
 	say("dup", "%d", other > fd);
 	say("F_DUPFD", "%d, flags %d", high >= 50, fcntl(high, F_GETFD));

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Calls that are wrong: closed descriptors, what is no socket, pointers to nothing. */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +109,7 @@ static void *nowhere(void)
 }
 
 /* The compiler knows what these calls need, and would warn. */
-static void *volatile bad;
+static void *volatile bad, *volatile null;
 
 static void pointers_of_names(const struct way *way)
 {
@@ -193,7 +193,7 @@ static void pointers_to_send(const struct way *way)
 	outcome("sendmsg's parts", sendmsg(fd, &message, 0));
 	outcome("sendmsg", sendmsg(fd, bad, 0));
 	outcome("sendmmsg", sendmmsg(fd, bad, 1, 0));
-	outcome("NULL", write(fd, (void *)(uintptr_t)0, 4));
+	outcome("NULL", write(fd, null, 4));
 	outcome("all is well", write(fd, "hello", 5));
 	say_peer("text", "hear %d 5", slot);
 	close(fd);
@@ -224,7 +224,7 @@ static void pointers_to_waits(const struct way *way)
 
 	bad = nowhere();
 	outcome("poll", poll(bad, 1, 0));
-	outcome("poll's NULL", poll((void *)(uintptr_t)0, 1, 0));
+	outcome("poll's NULL", poll(null, 1, 0));
 	outcome("select", select(fd + 1, bad, NULL, NULL, &none));
 	outcome("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, bad));
 	outcome("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));

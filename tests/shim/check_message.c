@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The calls that receive and send, and their flags, on streams. recv(2), send(2), readv(2) */
 #include <errno.h>
 #include <poll.h>
@@ -83,11 +83,14 @@ static void throwing_away(const struct way *way)
 	close(fd);
 }
 
+/* The compiler knows what these mean, and would warn. */
+static volatile int less_than_none = -1, too_many = 1025;
+
 static void vectors(const struct way *way)
 {
 	char one[4] = "", two[4] = "", text[16];
 	struct iovec in[3] = {{one, 3}, {NULL, 0}, {two, 3}};
-	struct iovec out[4] = {{"he", 2}, {NULL, 0}, {"l", 1}, {"lo", 2}};
+	struct iovec out[4] = {{TEXT("he"), 2}, {NULL, 0}, {TEXT("l"), 1}, {TEXT("lo"), 2}};
 	int slot, fd = stream(way, &slot);
 
 	outcome("writev", writev(fd, out, 4));
@@ -98,8 +101,8 @@ static void vectors(const struct way *way)
 	say("parts", "%s %s", one, two);
 	outcome("writev of none", writev(fd, out, 0));
 	outcome("readv of none", readv(fd, in, 0));
-	outcome("of less than none", writev(fd, out, -1));
-	outcome("of too many", readv(fd, in, 1025));
+	outcome("of less than none", writev(fd, out, less_than_none));
+	outcome("of too many", readv(fd, in, too_many));
 	outcome("pread", pread(fd, text, 1, 0));
 	outcome("pwrite", pwrite(fd, "x", 1, 0));
 	outcome("preadv", preadv(fd, in, 1, 0));
@@ -128,7 +131,7 @@ static void messages(const struct way *way)
 {
 	char text[16], control[64];
 	union address address = theirs(way->family, 9);
-	struct iovec part = {.iov_base = "hello", .iov_len = 5};
+	struct iovec part = {.iov_base = TEXT("hello"), .iov_len = 5};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	int slot, fd = stream(way, &slot);
 
@@ -137,12 +140,16 @@ static void messages(const struct way *way)
 	peer("say %d hello", slot);
 	wait_for(fd, POLLIN);
 	part = (struct iovec){text, sizeof(text)};
-	message = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1, .msg_name = &address,
-				  .msg_namelen = sizeof(address), .msg_control = control,
-				  .msg_controllen = sizeof(control), .msg_flags = -1};
+	message = (struct msghdr){.msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_name = &address,
+				  .msg_namelen = sizeof(address),
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control),
+				  .msg_flags = -1};
 	say_bytes("recvmsg", recvmsg(fd, &message, 0), text);
-	say("filled", "name %u, control %zu, flags %d", message.msg_namelen,
-	    message.msg_controllen, message.msg_flags);
+	say("filled", "name %u, control %zu, flags %d", message.msg_namelen, message.msg_controllen,
+	    message.msg_flags);
 	message = (struct msghdr){.msg_iovlen = 0};
 	outcome("sendmsg of nothing", sendmsg(fd, &message, 0));
 	message.msg_iov = &part;
@@ -158,8 +165,8 @@ static void names_are_not_needed(const struct way *way)
 	socklen_t len = sizeof(address);
 	int slot, fd = stream(way, &slot);
 
-	outcome("sendto somebody else", sendto(fd, "hello", 5, 0, &address.any,
-					       address_len(way->family)));
+	outcome("sendto somebody else",
+		sendto(fd, "hello", 5, 0, &address.any, address_len(way->family)));
 	say_peer("text", "hear %d 5", slot);
 	peer("say %d hello", slot);
 	wait_for(fd, POLLIN);
@@ -171,7 +178,7 @@ static void names_are_not_needed(const struct way *way)
 static void many_messages(const struct way *way)
 {
 	char text[2][8];
-	struct iovec parts[2] = {{"hel", 3}, {"lo", 2}};
+	struct iovec parts[2] = {{TEXT("hel"), 3}, {TEXT("lo"), 2}};
 	struct mmsghdr messages[2];
 	int slot, fd = stream(way, &slot);
 

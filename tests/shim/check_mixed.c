@@ -1,10 +1,13 @@
-/* SPDX-License-Identifier: MIT */
-/* Sets that hold sockets and what is always the kernel's. */
-#include <errno.h>
+// SPDX-License-Identifier: MIT
+/*
+ * Waits for sockets and for what is the kernel's at the same time. Either must end a wait that is
+ * under way, so a thread or the peer does its part while the call waits.
+ */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
@@ -14,192 +17,233 @@
 
 #include "check.h"
 
-enum { PIPE_IN, PIPE_OUT, EVENT, TIMER, SIGNAL, SOCKET, ALL };
+enum { SOCKET, PIPE, EVENT, TIMER, SIGNALS, KINDS };
 
-static const char *const names[ALL] = {"pipe", "pipe's end", "eventfd", "timerfd", "signalfd",
-				       "socket"};
+static const char *const kind_names[KINDS] = {"socket", "pipe", "eventfd", "timerfd", "signalfd"};
 
-static void open_all(const struct way *way, int fds[ALL], int *slot)
+struct mixture {
+	int fds[KINDS];
+	int slot;     /* of the socket's peer */
+	int pipe_end; /* to write to */
+};
+
+static struct mixture mix(const struct way *way)
 {
-	sigset_t usr2;
+	struct mixture mixture;
+	int ends[2];
+	sigset_t signals;
 
-	sigemptyset(&usr2);
-	sigaddset(&usr2, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &usr2, NULL);
-	must("pipe", pipe(fds));
-	fds[EVENT] = (int)must("eventfd", eventfd(0, EFD_NONBLOCK));
-	fds[TIMER] = (int)must("timerfd", timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
-	fds[SIGNAL] = (int)must("signalfd", signalfd(-1, &usr2, SFD_NONBLOCK));
-	fds[SOCKET] = stream(way, slot);
-}
-
-static void close_all(const int fds[ALL])
-{
-	for (int i = 0; i < ALL; i++)
-		close(fds[i]);
-}
-
-/* Make one of them ready to be read. */
-static void make_ready(const int fds[ALL], int which, int slot)
-{
-	struct itimerspec soon = {.it_value = {.tv_nsec = 1000000}};
-	uint64_t one = 1;
-
-	if (which == PIPE_IN)
-		must("write", write(fds[PIPE_OUT], "x", 1));
-	else if (which == EVENT)
-		must("write", write(fds[EVENT], &one, sizeof(one)));
-	else if (which == TIMER)
-		must("timer", timerfd_settime(fds[TIMER], 0, &soon, NULL));
-	else if (which == SIGNAL)
-		must("kill", kill(getpid(), SIGUSR2));
-	else
-		peer("say %d hello", slot);
-}
-
-static void drain(int fd)
-{
-	char data[256];
-
-	must("read", read(fd, data, sizeof(data)));
-}
-
-static void with_poll(const struct way *way)
-{
-	struct pollfd set[ALL];
-	int fds[ALL], slot;
-
-	open_all(way, fds, &slot);
-	for (int i = 0; i < ALL; i++)
-		set[i] = (struct pollfd){.fd = fds[i], .events = i == PIPE_OUT ? 0 : POLLIN};
-	outcome("idle", poll(set, ALL, 10));
-	for (int i = 0; i < ALL; i++) {
-		if (i == PIPE_OUT)
-			continue;
-		make_ready(fds, i, slot);
-		outcome(names[i], poll(set, ALL, WAIT_MS));
-		say("which", "%s", poll_names(set[i].revents));
-		drain(fds[i]);
-	}
-	outcome("idle again", poll(set, ALL, 0));
-	set[0].fd = -1;
-	set[1].fd = 1 << 19;
-	outcome("one that is closed", poll(set, ALL, WAIT_MS));
-	say("which", "%s %s", poll_names(set[0].revents), poll_names(set[1].revents));
-	close_all(fds);
-}
-
-static void with_select(const struct way *way)
-{
-	int fds[ALL], slot, limit = 0;
-
-	open_all(way, fds, &slot);
-	for (int i = 0; i < ALL; i++)
-		limit = fds[i] >= limit ? fds[i] + 1 : limit;
-	for (int i = 0; i < ALL; i++) {
-		struct timeval timeout = {.tv_sec = WAIT_MS / 1000};
-		fd_set in, out;
-
-		if (i == PIPE_OUT)
-			continue;
-		FD_ZERO(&in);
-		FD_ZERO(&out);
-		for (int j = 0; j < ALL; j++)
-			if (j != PIPE_OUT)
-				FD_SET(fds[j], &in);
-		make_ready(fds, i, slot);
-		outcome(names[i], select(limit, &in, &out, NULL, &timeout));
-		say("it", "%s", FD_ISSET(fds[i], &in) ? "is in" : "is not in");
-		FD_SET(fds[PIPE_OUT], &out);
-		FD_SET(fds[SOCKET], &out);
-		FD_ZERO(&in);
-		outcome("to write", select(limit, &in, &out, NULL, &timeout));
-		drain(fds[i]);
-	}
-	close_all(fds);
-}
-
-static void with_epoll(const struct way *way)
-{
-	int fds[ALL], slot, epoll = (int)must("epoll_create1", epoll_create1(0));
-	struct epoll_event event;
-
-	open_all(way, fds, &slot);
-	for (int i = 0; i < ALL; i++) {
-		event = (struct epoll_event){.events = EPOLLIN, .data.u32 = (uint32_t)i};
-		if (i != PIPE_OUT)
-			must("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event));
-	}
-	outcome("idle", epoll_wait(epoll, &event, 1, 10));
-	for (int i = 0; i < ALL; i++) {
-		if (i == PIPE_OUT)
-			continue;
-		make_ready(fds, i, slot);
-		outcome(names[i], epoll_wait(epoll, &event, 1, WAIT_MS));
-		say("which", "%s %s", names[event.data.u32], epoll_names(event.events));
-		drain(fds[i]);
-	}
-	outcome("idle again", epoll_wait(epoll, &event, 1, 0));
-	close(epoll);
-	close_all(fds);
-}
-
-/* While the sockets always have something, the pipe's turn comes too. */
-static void nobody_starves(const struct way *way)
-{
-	int fds[ALL], slot, seen = 0, epoll = (int)must("epoll_create1", epoll_create1(0));
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = SOCKET};
-	int64_t end = now_ms() + WAIT_MS;
-
-	open_all(way, fds, &slot);
-	must("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fds[SOCKET], &event));
-	event.data.u32 = PIPE_IN;
-	must("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fds[PIPE_IN], &event));
-	make_ready(fds, SOCKET, slot);
-	wait_for(fds[SOCKET], POLLIN);
-	make_ready(fds, PIPE_IN, slot);
-	while (!seen && now_ms() < end)
-		seen = epoll_wait(epoll, &event, 1, -1) == 1 && event.data.u32 == PIPE_IN;
-	say("the pipe", "%s", seen ? "had its turn" : "starved");
-	close(epoll);
-	close_all(fds);
-}
-
-static void in_another(const struct way *way)
-{
-	int slot, fd = stream(way, &slot), ends[2];
-	int inner = (int)must("epoll_create1", epoll_create1(0)), outer = epoll_create1(0);
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = 1};
-
+	mixture.fds[SOCKET] = stream(way, &mixture.slot);
 	must("pipe", pipe(ends));
-	must("add", epoll_ctl(inner, EPOLL_CTL_ADD, fd, &event));
-	must("add", epoll_ctl(inner, EPOLL_CTL_ADD, ends[0], &event));
+	mixture.fds[PIPE] = ends[0];
+	mixture.pipe_end = ends[1];
+	mixture.fds[EVENT] = (int)must("eventfd", eventfd(0, EFD_NONBLOCK));
+	mixture.fds[TIMER] = (int)must("timerfd", timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	mixture.fds[SIGNALS] = (int)must("signalfd", signalfd(-1, &signals, SFD_NONBLOCK));
+	return mixture;
+}
+
+static void unmix(const struct mixture *mixture)
+{
+	struct signalfd_siginfo pending;
+
+	while (read(mixture->fds[SIGNALS], &pending, sizeof(pending)) > 0)
+		;
+	for (int i = 0; i < KINDS; i++)
+		close(mixture->fds[i]);
+	close(mixture->pipe_end);
+}
+
+static void make_ready(const struct mixture *mixture, int kind)
+{
+	struct itimerspec soon = {.it_value.tv_nsec = 1};
+
+	switch (kind) {
+	case SOCKET:
+		peer("say %d x", mixture->slot);
+		break;
+	case PIPE:
+		must("write", write(mixture->pipe_end, "x", 1));
+		break;
+	case EVENT:
+		must("eventfd_write", eventfd_write(mixture->fds[EVENT], 1));
+		break;
+	case TIMER:
+		must("timerfd_settime", timerfd_settime(mixture->fds[TIMER], 0, &soon, NULL));
+		break;
+	default:
+		must("kill", kill(getpid(), SIGUSR2));
+	}
+}
+
+static void take(const struct mixture *mixture, int kind)
+{
+	char bytes[sizeof(struct signalfd_siginfo)];
+
+	must("read",
+	     read(mixture->fds[kind], bytes, kind == SOCKET || kind == PIPE ? 1 : sizeof(bytes)));
+}
+
+struct later {
+	const struct mixture *mixture;
+	int kind;
+};
+
+static void *make_ready_later(void *argument)
+{
+	const struct later *later = argument;
+
+	usleep(30000);
+	make_ready(later->mixture, later->kind);
+	return NULL;
+}
+
+/* wait(mixture, timeout_ms) returns the kind that is ready, or -1 */
+typedef int wait_for_any(const struct mixture *mixture, int timeout_ms);
+
+static int wait_by_poll(const struct mixture *mixture, int timeout_ms)
+{
+	struct pollfd fds[KINDS];
+
+	for (int i = 0; i < KINDS; i++)
+		fds[i] = (struct pollfd){.fd = mixture->fds[i], .events = POLLIN};
+	if (poll(fds, KINDS, timeout_ms) != 1)
+		return -1;
+	for (int i = 0; i < KINDS; i++)
+		if (fds[i].revents & POLLIN)
+			return i;
+	return -1;
+}
+
+static int wait_by_select(const struct mixture *mixture, int timeout_ms)
+{
+	struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	fd_set set;
+
+	FD_ZERO(&set);
+	for (int i = 0; i < KINDS; i++)
+		FD_SET(mixture->fds[i], &set);
+	if (select(64, &set, NULL, NULL, &timeout) != 1)
+		return -1;
+	for (int i = 0; i < KINDS; i++)
+		if (FD_ISSET(mixture->fds[i], &set))
+			return i;
+	return -1;
+}
+
+static int wait_by_epoll(const struct mixture *mixture, int timeout_ms)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int epoll = (int)must("epoll_create1", epoll_create1(0));
+
+	for (int i = 0; i < KINDS; i++) {
+		event.data.u32 = (uint32_t)i;
+		must("add", epoll_ctl(epoll, EPOLL_CTL_ADD, mixture->fds[i], &event));
+	}
+	int count = epoll_wait(epoll, &event, 1, timeout_ms);
+	close(epoll);
+	return count == 1 ? (int)event.data.u32 : -1;
+}
+
+static void wait_for_each(const struct way *way, wait_for_any *wait)
+{
+	struct mixture mixture = mix(way);
+
+	say("idle", "%d", wait(&mixture, 0));
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct later later = {&mixture, kind};
+		pthread_t thread;
+		make_ready(&mixture, kind);
+		int ready = wait(&mixture, WAIT_MS);
+		say("ready", "%s", ready < 0 ? "none" : kind_names[ready]);
+		take(&mixture, kind);
+		say("idle", "%d", wait(&mixture, 0));
+		pthread_create(&thread, NULL, make_ready_later, &later);
+		ready = wait(&mixture, WAIT_MS);
+		say("ready later", "%s", ready < 0 ? "none" : kind_names[ready]);
+		pthread_join(thread, NULL);
+		take(&mixture, kind);
+	}
+	unmix(&mixture);
+}
+
+static void polled(const struct way *way)
+{
+	wait_for_each(way, wait_by_poll);
+}
+
+static void selected(const struct way *way)
+{
+	wait_for_each(way, wait_by_select);
+}
+
+static void epolled(const struct way *way)
+{
+	wait_for_each(way, wait_by_epoll);
+}
+
+/* All at once, level and edge. */
+static void together(const struct way *way)
+{
+	struct mixture mixture = mix(way);
+	struct epoll_event events[KINDS];
+	int level = epoll_create1(0), edge = epoll_create1(0), count = 0;
+
+	for (int i = 0; i < KINDS; i++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
+		must("add", epoll_ctl(level, EPOLL_CTL_ADD, mixture.fds[i], &event));
+		event.events |= EPOLLET;
+		must("add", epoll_ctl(edge, EPOLL_CTL_ADD, mixture.fds[i], &event));
+		make_ready(&mixture, i);
+		wait_for(mixture.fds[i], POLLIN);
+	}
+	outcome("level", epoll_wait(level, events, KINDS, 0));
+	outcome("again", epoll_wait(level, events, KINDS, 0));
+	outcome("edge", epoll_wait(edge, events, KINDS, 0));
+	outcome("once", epoll_wait(edge, events, KINDS, 0));
+	/* Room for one at a time, each in its turn. */
+	unsigned seen = 0;
+	for (int i = 0; i < 2 * KINDS; i++) {
+		count += epoll_wait(level, events, 1, 0);
+		seen |= 1u << events[0].data.u32;
+	}
+	say("one at a time", "%d, all seen: %d", count, seen == (1 << KINDS) - 1);
+	close(level);
+	close(edge);
+	unmix(&mixture);
+}
+
+/* A set of the kernel's descriptors alone, and a set in a set. */
+static void nested(const struct way *way)
+{
+	struct mixture mixture = mix(way);
+	int inner = epoll_create1(0), outer = epoll_create1(0);
+	struct epoll_event event = {.events = EPOLLIN};
+	struct later later = {&mixture, SOCKET};
+	pthread_t thread;
+
+	must("add", epoll_ctl(inner, EPOLL_CTL_ADD, mixture.fds[EVENT], &event));
+	must("add", epoll_ctl(inner, EPOLL_CTL_ADD, mixture.fds[SOCKET], &event));
 	must("add", epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event));
-	outcome("idle", epoll_wait(outer, &event, 1, 10));
-	say_events("inner", inner, POLLIN);
-	peer("say %d hello", slot);
-	outcome("socket", epoll_wait(outer, &event, 1, WAIT_MS));
-	say_events("inner", inner, POLLIN);
-	outcome("inner", epoll_wait(inner, &event, 1, 0));
-	say_text("text", fd);
-	outcome("idle again", epoll_wait(outer, &event, 1, 0));
-	must("write", write(ends[1], "x", 1));
-	outcome("pipe", epoll_wait(outer, &event, 1, WAIT_MS));
-	drain(ends[0]);
-	outcome("a circle", epoll_ctl(inner, EPOLL_CTL_ADD, outer, &event));
+	outcome("idle", epoll_wait(outer, &event, 1, 0));
+	make_ready(&mixture, EVENT);
+	outcome("eventfd", epoll_wait(outer, &event, 1, WAIT_MS));
+	take(&mixture, EVENT);
+	outcome("idle", epoll_wait(outer, &event, 1, 0));
+	pthread_create(&thread, NULL, make_ready_later, &later);
+	outcome("socket later", epoll_wait(outer, &event, 1, WAIT_MS));
+	pthread_join(thread, NULL);
+	say_events("poll", outer, POLLIN);
 	close(inner);
-	outcome("the inner is closed", epoll_wait(outer, &event, 1, 10));
 	close(outer);
-	close(ends[0]);
-	close(ends[1]);
-	close(fd);
+	unmix(&mixture);
 }
 
 const struct check mixed_checks[] = {
-	{"poll of both", with_poll, EACH_WAY},
-	{"select of both", with_select, EACH_WAY},
-	{"epoll of both", with_epoll, EACH_WAY},
-	{"nobody starves", nobody_starves, EACH_WAY},
-	{"a set in a set", in_another, EACH_WAY},
-	{NULL, NULL, 0},
+	{"mixed, polled", polled, EACH_WAY},   {"mixed, selected", selected, EACH_WAY},
+	{"mixed, epolled", epolled, EACH_WAY}, {"mixed, together", together, EACH_WAY},
+	{"mixed, nested", nested, EACH_WAY},   {NULL, NULL, 0},
 };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Sockets before they have a connection: making, binding, listening, names. socket(2), bind(2), ip(7) */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static void binding(const struct way *way)
 	socklen_t len = address_len(way->family);
 	int fd = socket(way->family, SOCK_STREAM, 0), other = socket(way->family, SOCK_STREAM, 0);
 
-	outcome("an address cut short", bind(fd, &address.any, len - 4));
+	outcome("an address cut short", bind(fd, &address.any, len - 8));
 	outcome("no address at all", bind(fd, &address.any, 0));
 	outcome("bind", bind(fd, &address.any, len));
 	len = sizeof(address);
@@ -315,7 +315,8 @@ static void mapped_connect(const struct way *way)
 static void loopback(const struct way *way)
 {
 	union address address = {.v4 = {.sin_family = AF_INET}};
-	int listening_fd = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	int listening_fd = socket(AF_INET, SOCK_STREAM, 0),
+	    client = socket(AF_INET, SOCK_STREAM, 0);
 
 	(void)way;
 	address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -335,7 +336,8 @@ static void loopback(const struct way *way)
 static void any_address_on_loopback(const struct way *way)
 {
 	union address address = {.v4 = {.sin_family = AF_INET}};
-	int listening_fd = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	int listening_fd = socket(AF_INET, SOCK_STREAM, 0),
+	    client = socket(AF_INET, SOCK_STREAM, 0);
 
 	(void)way;
 	outcome("bind", bind(listening_fd, &address.any, sizeof(address.v4)));

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Options of sockets. socket(7), tcp(7), ip(7), ipv6(7) */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -206,7 +206,7 @@ static void state(const struct way *way)
 	int slot, fd = stream(way, &slot);
 
 	information("established", fd);
-	write(fd, "hello", 5) == 5 ?: (fail("write"), 0);
+	must("write", write(fd, "hello", 5));
 	peer("hear %d 5", slot);
 	peer("say %d hello", slot);
 	wait_for(fd, POLLIN);

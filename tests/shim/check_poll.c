@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* poll(2), ppoll, select(2), pselect */
 #include <errno.h>
 #include <fcntl.h>

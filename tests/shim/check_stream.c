@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* How connections begin. connect(2), accept(2), tcp(7) */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +33,8 @@ static void accepting(const struct way *way)
 	wait_for(listening, POLLIN);
 	outcome("accept4 with wrong flags", accept4(listening, NULL, NULL, 1));
 	len = 4;
-	fd = (int)must("accept4", accept4(listening, &address.any, &len,
-					  SOCK_NONBLOCK | SOCK_CLOEXEC));
+	fd = (int)must("accept4",
+		       accept4(listening, &address.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 	say("length", "%u", len);
 	say("flags", "%d %d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0, fcntl(fd, F_GETFD));
 	close(fd);

@@ -1,202 +1,282 @@
-/* SPDX-License-Identifier: MIT */
-/* Several threads on the same descriptors. */
+// SPDX-License-Identifier: MIT
+/* Several threads with one socket, one set, one listener. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "check.h"
 
-struct work {
+enum { MOMENT_US = 50000, THREADS = 4 };
+
+/* One call in a thread; what it returned, and errno. */
+struct call {
 	pthread_t thread;
-	int fd, other;
+	int fd, second;
 	long result;
 	int error;
-	char text[8];
-	struct epoll_event event;
+	char text[16];
 };
 
-static void start(struct work *work, void *(*run)(void *))
+static void start(struct call *call, void *(*function)(void *))
 {
-	must("thread", -pthread_create(&work->thread, NULL, run, work));
-	usleep(50000); /* so that it waits by now, most likely */
+	pthread_create(&call->thread, NULL, function, call);
+	usleep(MOMENT_US); /* it should wait by now; what is printed is the same when it does not */
 }
 
-static void finish(struct work *work, const char *what)
+static void finish(struct call *call, const char *what)
 {
-	pthread_join(work->thread, NULL);
-	errno = work->error;
-	outcome(what, work->result);
+	pthread_join(call->thread, NULL);
+	errno = call->error;
+	outcome(what, call->result);
 }
 
-static void *reads(void *argument)
+#define CALL(name, expression)                \
+	static void *name(void *argument)     \
+	{                                     \
+		struct call *call = argument; \
+		call->result = expression;    \
+		call->error = errno;          \
+		return NULL;                  \
+	}
+
+CALL(call_recv, recv(call->fd, call->text, 8, 0))
+CALL(call_recv_one, recv(call->fd, call->text, 1, 0))
+CALL(call_accept, accept(call->fd, NULL, NULL) < 0 ? -1 : 0)
+CALL(call_poll, poll(&(struct pollfd){.fd = call->fd, .events = POLLIN}, 1, WAIT_MS))
+CALL(call_epoll, epoll_wait(call->fd, &(struct epoll_event){0}, 1, WAIT_MS))
+CALL(call_fill, (long)fill(call->fd) > 0)
+
+static void woken_by_text(const struct way *way)
 {
-	struct work *work = argument;
+	int slot, fd = stream(way, &slot);
+	struct call call = {.fd = fd};
 
-	work->result = recv(work->fd, work->text, 5, 0);
-	work->error = errno;
-	return NULL;
-}
-
-static void *waits(void *argument)
-{
-	struct work *work = argument;
-
-	work->result = epoll_wait(work->fd, &work->event, 1, WAIT_MS);
-	work->error = errno;
-	return NULL;
-}
-
-static void *accepts(void *argument)
-{
-	struct work *work = argument;
-
-	work->result = accept(work->fd, NULL, NULL);
-	work->error = errno;
-	return NULL;
-}
-
-static void both_directions(const struct way *way)
-{
-	struct work work = {.result = 0};
-	int slot;
-
-	work.fd = stream(way, &slot);
-	start(&work, reads);
-	outcome("write meanwhile", write(work.fd, "hello", 5));
-	say_peer("there", "hear %d 5", slot);
+	start(&call, call_recv);
 	peer("say %d hello", slot);
-	finish(&work, "recv");
-	say("text", "%.5s", work.text);
-	close(work.fd);
+	finish(&call, "recv");
+	start(&call, call_poll);
+	peer("say %d hello", slot);
+	finish(&call, "poll");
+	say_text("text", fd);
+	close(fd);
 }
 
 static void woken_by_shutdown(const struct way *way)
 {
-	struct work work = {.result = 0};
-	int slot;
-
-	work.fd = stream(way, &slot);
-	start(&work, reads);
-	outcome("shutdown", shutdown(work.fd, SHUT_RDWR));
-	finish(&work, "recv");
-	close(work.fd);
-	work.fd = listener(way->family, 4, NULL);
-	start(&work, accepts);
-	outcome("shutdown", shutdown(work.fd, SHUT_RDWR));
-	finish(&work, "accept");
-	close(work.fd);
-}
-
-/* What another thread adds is seen by the one that waits. */
-static void added_meanwhile(const struct way *way)
-{
-	struct work work = {.result = 0};
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = 7};
 	int slot, fd = stream(way, &slot);
+	struct call call = {.fd = fd};
 
-	work.fd = (int)must("epoll_create1", epoll_create1(0));
-	start(&work, waits);
-	outcome("add", epoll_ctl(work.fd, EPOLL_CTL_ADD, fd, &event));
-	peer("say %d hello", slot);
-	finish(&work, "epoll_wait");
-	say("event", "%u %s", work.event.data.u32, epoll_names(work.event.events));
-	start(&work, waits);
-	finish(&work, "level-triggered");
-	event.events = EPOLLIN | EPOLLONESHOT;
-	outcome("modify", epoll_ctl(work.fd, EPOLL_CTL_MOD, fd, &event));
-	start(&work, waits);
-	finish(&work, "once");
-	close(work.fd);
+	start(&call, call_recv);
+	outcome("shutdown", shutdown(fd, SHUT_RD));
+	finish(&call, "recv");
+	close(fd);
+	fd = stream(way, &slot);
+	call.fd = fd;
+	start(&call, call_poll);
+	outcome("shutdown", shutdown(fd, SHUT_RDWR));
+	finish(&call, "poll");
+	close(fd);
+	fd = listener(way->family, 4, NULL);
+	call.fd = fd;
+	start(&call, call_accept);
+	outcome("shutdown", shutdown(fd, SHUT_RD));
+	finish(&call, "accept");
 	close(fd);
 }
 
-/* As memcached: one accepts, and hands the connection to another, whom an eventfd wakes. */
-static void *serves(void *argument)
+/* close(2), "multithreaded processes": the call that waits has its socket until it returns. */
+static void closed_while_waiting(const struct way *way)
 {
-	struct work *work = argument;
-	struct epoll_event event = {.events = EPOLLIN};
-	int epoll = epoll_create1(0), fd;
-	uint64_t count;
+	int slot, fd = stream(way, &slot);
+	struct call call = {.fd = fd};
 
-	epoll_ctl(epoll, EPOLL_CTL_ADD, work->other, &event);
-	epoll_wait(epoll, &event, 1, WAIT_MS);
-	if (read(work->other, &count, sizeof(count)) != sizeof(count))
-		return NULL;
-	fd = work->fd;
-	epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-	epoll_wait(epoll, &event, 1, WAIT_MS);
-	work->result = recv(fd, work->text, 5, 0);
-	work->result += send(fd, "world", 5, 0);
-	work->error = errno;
+	start(&call, call_recv);
+	outcome("close", close(fd));
+	peer("say %d hello", slot);
+	finish(&call, "recv");
+	say_peer("then the end", "hear %d", slot);
+	outcome("recv", recv(fd, call.text, 1, 0));
+}
+
+static void two_receivers(const struct way *way)
+{
+	int slot, fd = stream(way, &slot);
+	struct call first = {.fd = fd}, second = {.fd = fd};
+
+	start(&first, call_recv_one);
+	start(&second, call_recv_one);
+	peer("say %d xy", slot);
+	finish(&first, "one");
+	finish(&second, "the other");
+	say("both", "%d", first.text[0] + second.text[0] == 'x' + 'y');
+	close(fd);
+}
+
+static void two_acceptors(const struct way *way)
+{
+	uint16_t port;
+	int listening = listener(way->family, 4, &port), version = way->family == AF_INET ? 4 : 6;
+	struct call first = {.fd = listening}, second = {.fd = listening};
+
+	start(&first, call_accept);
+	start(&second, call_accept);
+	peer("connect %d %d", version, port);
+	peer("connect %d %d", version, port);
+	finish(&first, "one");
+	finish(&second, "the other");
+	close(listening);
+}
+
+static void added_while_waiting(const struct way *way)
+{
+	int slot, fd = stream(way, &slot), epoll = epoll_create1(0);
+	struct epoll_event event = {.events = EPOLLIN};
+	struct call call = {.fd = epoll};
+
+	start(&call, call_epoll);
+	must("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	peer("say %d hello", slot);
+	finish(&call, "epoll_wait");
+	say_text("text", fd);
+	start(&call, call_epoll);
+	event.events = EPOLLOUT;
+	must("mod", epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event));
+	finish(&call, "epoll_wait, modified");
 	close(epoll);
+	close(fd);
+}
+
+/* One waits to read while another fills: neither keeps the other up. */
+static void reading_and_writing(const struct way *way)
+{
+	int slot, fd = stream(way, &slot);
+	struct call reader = {.fd = fd}, writer = {.fd = fd};
+
+	start(&reader, call_recv);
+	start(&writer, call_fill);
+	finish(&writer, "filled");
+	peer("say %d hello", slot);
+	finish(&reader, "recv");
+	close(fd);
+}
+
+/* Accepted by one thread, served by others, as memcached does it. */
+struct service {
+	pthread_t thread;
+	int fd;
+	bool good;
+};
+
+static void *serve(void *argument)
+{
+	struct service *service = argument;
+	char text[8];
+
+	service->good = true;
+	for (int i = 0; i < 20; i++) {
+		service->good &= recv(service->fd, text, 4, MSG_WAITALL) == 4;
+		service->good &= send(service->fd, text, 4, 0) == 4;
+	}
+	close(service->fd);
 	return NULL;
 }
 
 static void handed_over(const struct way *way)
 {
-	struct work work = {.result = 0};
-	uint64_t one = 1;
-	uint16_t port;
-	int listening = listener(way->family, 4, &port);
-	int slot;
+	struct service services[THREADS];
+	int slots[THREADS], good = 0, heard = 0;
 
-	work.other = (int)must("eventfd", eventfd(0, 0));
-	start(&work, serves);
-	slot = peer_number("connect %d %d", way->family == AF_INET ? 4 : 6, port);
-	work.fd = (int)must("accept", accept(listening, NULL, NULL));
-	must("write", write(work.other, &one, sizeof(one)));
-	peer("say %d hello", slot);
-	finish(&work, "served");
-	say_peer("there", "hear %d 5", slot);
-	close(listening);
-	close(work.other);
-	close(work.fd);
+	for (int i = 0; i < THREADS; i++) {
+		services[i].fd = stream(way, &slots[i]);
+		pthread_create(&services[i].thread, NULL, serve, &services[i]);
+	}
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < THREADS; i++)
+			peer("say %d ping", slots[i]);
+		for (int i = 0; i < THREADS; i++)
+			heard += !strcmp(peer("hear %d 4", slots[i]), "4 'ping'");
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(services[i].thread, NULL);
+		good += services[i].good;
+	}
+	say("served", "%d threads, %d answers", good, heard);
 }
 
-enum { READERS = 4, EACH = 250 };
-
-static void *takes_some(void *argument)
+/* A thread that has ended leaves what it has made to the others. */
+static void *make_stream(void *argument)
 {
-	struct work *work = argument;
+	struct call *call = argument;
 
-	for (int i = 0; i < EACH; i++) {
-		ssize_t got = recv(work->fd, work->text, 4, MSG_WAITALL);
+	call->fd = stream((const struct way *)(uintptr_t)call->result, &call->second);
+	return NULL;
+}
 
-		work->result += got > 0 ? got : 0;
+static void outlives_its_thread(const struct way *way)
+{
+	struct call call = {.result = (long)(uintptr_t)way};
+
+	pthread_create(&call.thread, NULL, make_stream, &call);
+	pthread_join(call.thread, NULL);
+	outcome("write", write(call.fd, "hello", 5));
+	say_peer("text", "hear %d 5", call.second);
+	close(call.fd);
+	say_peer("the end", "hear %d", call.second);
+}
+
+static atomic_bool stop;
+
+static void *open_and_close(void *argument)
+{
+	const struct way *way = argument;
+
+	while (!stop) {
+		int fd = socket(way->family, SOCK_STREAM, 0);
+		close(fd);
 	}
 	return NULL;
 }
 
-/* Each byte goes to one of them. */
-static void many_readers(const struct way *way)
+/* Others open and close meanwhile. */
+static void undisturbed(const struct way *way)
 {
-	struct work works[READERS] = {{.result = 0}};
-	int slot, fd = stream(way, &slot);
-	long sum = 0;
+	pthread_t threads[2];
+	int good = 0;
 
-	for (int i = 0; i < READERS; i++) {
-		works[i].fd = fd;
-		must("thread", -pthread_create(&works[i].thread, NULL, takes_some, &works[i]));
+	stop = false;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, open_and_close, (void *)(uintptr_t)way);
+	for (int i = 0; i < 20; i++) {
+		int slot, fd = stream(way, &slot);
+		char text[8];
+		peer("say %d hello", slot);
+		good += recv(fd, text, 5, MSG_WAITALL) == 5;
+		close(fd);
+		peer("close %d", slot);
 	}
-	peer("sender %d %d", slot, READERS * EACH * 4);
-	for (int i = 0; i < READERS; i++) {
-		pthread_join(works[i].thread, NULL);
-		sum += works[i].result;
-	}
-	say("bytes", "%ld", sum);
-	say_peer("sender", "join %d", slot);
-	close(fd);
+	stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	say("good", "%d", good);
 }
 
 const struct check thread_checks[] = {
-	{"threads in both directions", both_directions, EACH_WAY},
-	{"threads woken by shutdown", woken_by_shutdown, EACH_FAMILY},
-	{"threads and an epoll", added_meanwhile, EACH_WAY},
-	{"a connection handed over", handed_over, EACH_FAMILY},
-	{"threads that share the bytes", many_readers, EACH_WAY},
+	{"threads, woken by text", woken_by_text, EACH_WAY},
+	{"threads, woken by shutdown", woken_by_shutdown, EACH_FAMILY},
+	{"threads, closed while waiting", closed_while_waiting, EACH_WAY},
+	{"threads, two receivers", two_receivers, EACH_WAY},
+	{"threads, two acceptors", two_acceptors, EACH_FAMILY},
+	{"threads, added while waiting", added_while_waiting, EACH_WAY},
+	{"threads, reading and writing", reading_and_writing, EACH_WAY},
+	{"threads, handed over", handed_over, EACH_WAY},
+	{"threads, outlived", outlives_its_thread, EACH_WAY},
+	{"threads, undisturbed", undisturbed, EACH_FAMILY},
 	{NULL, NULL, 0},
 };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Much at once: full buffers, timeouts, files, both ways at a time. send(2), sendfile(2), socket(7) */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,8 @@ static void full(const struct way *way)
 	outcome("write", write(fd, "x", 1));
 	peer("receiver %d %zu", slot, sent);
 	const char *joined = peer("join %d", slot);
-	say("all arrived as it was sent", "%d", (size_t)atol(strstr(joined, "received ") + 9) == sent &&
-	    !strstr(joined, "mistakes"));
+	say("all arrived as it was sent", "%d",
+	    (size_t)atol(strstr(joined, "received ") + 9) == sent && !strstr(joined, "mistakes"));
 	wait_for(fd, POLLOUT);
 	say_events("poll", fd, POLLIN | POLLOUT);
 	outcome("write", write(fd, "x", 1));
@@ -162,8 +162,8 @@ static void both_ways(const struct way *way)
 	say_peer("the sender", "join %d", slot);
 	peer("receiver %d", slot);
 	const char *joined = peer("join %d", slot);
-	say("all arrived", "%d", (size_t)atol(strstr(joined, "received ") + 9) == sent &&
-	    !strstr(joined, "mistakes"));
+	say("all arrived", "%d",
+	    (size_t)atol(strstr(joined, "received ") + 9) == sent && !strstr(joined, "mistakes"));
 	close(fd);
 }
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The plain end of the checks' connections. Each command is one packet on a Unix socket, and so is
  * its answer, which starts with "!" where the command could not be done. A socket is named by its
@@ -22,9 +22,9 @@ struct slot {
 	int fd; /* -1: free */
 	int family;
 	size_t sent, received; /* of the pattern */
-	bool wrong;	       /* what was received is not of the pattern */
-	int error;	       /* that ended the thread's work */
-	size_t goal;	       /* of the thread */
+	bool wrong;            /* what was received is not of the pattern */
+	int error;             /* that ended the thread's work */
+	size_t goal;           /* of the thread */
 	pthread_t thread;
 };
 
@@ -150,8 +150,8 @@ static void do_port(struct slot *slot, const char *words)
 
 	(void)words;
 	getsockname(slot->fd, &address.any, &len);
-	say_answer("%d", ntohs(slot->family == AF_INET ? address.v4.sin_port
-							: address.v6.sin6_port));
+	say_answer("%d",
+		   ntohs(slot->family == AF_INET ? address.v4.sin_port : address.v6.sin6_port));
 }
 
 /* say SLOT TEXT */
@@ -378,12 +378,15 @@ static const struct command {
 	void (*run)(struct slot *slot, const char *words);
 	bool has_slot;
 } commands[] = {
-	{"listen", do_listen, false},	 {"udp", do_udp, false},	 {"connect", do_connect, false},
-	{"reset", do_reset, false},	 {"accept", do_accept, true},	 {"port", do_port, true},
-	{"say", do_say, true},		 {"hear", do_hear, true},	 {"nothing", do_nothing, true},
-	{"sender", do_sender, true},	 {"receiver", do_receiver, true}, {"join", do_join, true},
-	{"shutdown", do_shutdown, true}, {"close", do_close, true},	 {"abort", do_abort, true},
-	{"sendto", do_sendto, true},	 {"sendbig", do_sendbig, true},	 {"datagram", do_datagram, true},
+	{"listen", do_listen, false},    {"udp", do_udp, false},
+	{"connect", do_connect, false},  {"reset", do_reset, false},
+	{"accept", do_accept, true},     {"port", do_port, true},
+	{"say", do_say, true},           {"hear", do_hear, true},
+	{"nothing", do_nothing, true},   {"sender", do_sender, true},
+	{"receiver", do_receiver, true}, {"join", do_join, true},
+	{"shutdown", do_shutdown, true}, {"close", do_close, true},
+	{"abort", do_abort, true},       {"sendto", do_sendto, true},
+	{"sendbig", do_sendbig, true},   {"datagram", do_datagram, true},
 };
 
 static const char *skip_word(const char *text)

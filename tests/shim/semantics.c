@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * semantics - what the calls of sockets and of waiting do here, one line for each.
  *
@@ -23,9 +23,9 @@
 struct semantics semantics;
 
 static const struct check *const groups[] = {
-	name_checks,	   stream_checks, close_checks,	 message_checks, transfer_checks,
-	option_checks,	   poll_checks,	  epoll_checks,	 mixed_checks,	 datagram_checks,
-	descriptor_checks, fault_checks,  signal_checks, thread_checks,	 fork_checks,
+	name_checks,       stream_checks, close_checks,  message_checks, transfer_checks,
+	option_checks,     poll_checks,   epoll_checks,  mixed_checks,   datagram_checks,
+	descriptor_checks, fault_checks,  signal_checks, thread_checks,  fork_checks,
 };
 
 static const struct way ways[] = {
@@ -48,7 +48,7 @@ static bool each_check(use_check *use, const void *argument)
 			for (int w = 0; w < check->ways; w++) {
 				snprintf(name, sizeof(name), "%s%s%s", check->name,
 					 check->ways == ONCE ? "" : " ",
-					 check->ways == ONCE	      ? ""
+					 check->ways == ONCE          ? ""
 					 : check->ways == EACH_FAMILY ? &"4\0006"[2 * w]
 								      : ways[w].name);
 				if (use(check, &ways[w], name, argument))
