@@ -86,6 +86,7 @@ static inline void wheel_insert(struct timer_wheel *wheel, struct timer *timer, 
 	uint64_t ahead = tick - wheel->position_tick;
 	unsigned int level;
 	unsigned int slot;
+	uint64_t begin;
 
 	if (ahead >= REACH_TICKS) {
 		ahead = REACH_TICKS - 1;
@@ -95,6 +96,9 @@ static inline void wheel_insert(struct timer_wheel *wheel, struct timer *timer, 
 	slot = (unsigned int)(tick >> level_shift(level)) & SLOT_MASK;
 	list_push(&wheel->slots[level][slot], timer);
 	wheel->occupied[level] |= UINT64_C(1) << slot;
+	begin = tick & (UINT64_MAX << level_shift(level));
+	if (begin < wheel->quiet_until_tick)
+		wheel->quiet_until_tick = begin;
 }
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns)
@@ -102,6 +106,7 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns)
 	*wheel = (struct timer_wheel){
 		.now_tick = now_ns >> TIMER_TICK_SHIFT,
 		.position_tick = now_ns >> TIMER_TICK_SHIFT,
+		.quiet_until_tick = UINT64_MAX,
 	};
 }
 
@@ -210,6 +215,10 @@ unsigned int timer_wheel_expire(struct timer_wheel *wheel, uint64_t now_ns)
 	if (now_tick < wheel->now_tick || (now_tick == wheel->now_tick && !wheel->overdue))
 		return 0;
 	wheel->now_tick = now_tick;
+	if (now_tick < wheel->quiet_until_tick && !wheel->overdue) {
+		wheel->position_tick = now_tick;
+		return 0;
+	}
 	list_move(&wheel->firing, &wheel->overdue);
 	fired += fire_list(wheel, now_ns);
 	while ((tick = wheel_next_tick(wheel)) <= now_tick) {
@@ -218,6 +227,7 @@ unsigned int timer_wheel_expire(struct timer_wheel *wheel, uint64_t now_ns)
 		slot_take(wheel, 0, (unsigned int)tick & SLOT_MASK, &wheel->firing);
 		fired += fire_list(wheel, now_ns);
 	}
+	wheel->quiet_until_tick = tick;
 	wheel->position_tick = now_tick;
 	return fired;
 }

@@ -34,8 +34,10 @@ struct timer {
 struct timer_wheel {
 	uint64_t now_tick;      /* of the last expiry; what is armed for it or before is overdue */
 	uint64_t position_tick; /* = now_tick, but behind it while an expiry is under way */
-	struct timer *overdue;  /* fire at the next expiry, whatever its time */
-	struct timer *firing;   /* the slot that an expiry is firing */
+	/* Before it nothing fires or cascades; later than that what was there may have gone. */
+	uint64_t quiet_until_tick;
+	struct timer *overdue;                 /* fire at the next expiry, whatever its time */
+	struct timer *firing;                  /* the slot that an expiry is firing */
 	uint64_t occupied[TIMER_WHEEL_LEVELS]; /* bit set: the slot has timers */
 	struct timer *slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
 };
