@@ -41,7 +41,9 @@ struct udp_headers {
 	uint32_t generation;  /* of the stack when they were made; 0: there are none */
 	uint32_t payload_max; /* bytes that may follow */
 	uint16_t port;        /* the destination's; its address is the path's */
-	uint8_t length;       /* of the headers, which stand at the end of bytes */
+	uint64_t
+		socket_address; /* the destination as a struct sockaddr_in begins; of IPv6 no use */
+	uint8_t length;         /* of the headers, which stand at the end of bytes */
 	bool is_v6;
 	bool device_completes; /* the checksum */
 	uint64_t ip_sum;       /* of IPv4's header without length and checksum */

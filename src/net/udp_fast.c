@@ -155,6 +155,20 @@ _Static_assert(sizeof(((struct udp_headers *)NULL)->bytes) >=
 _Static_assert(NETDEV_HEAD_ROOM + UDP_HEADER_BYTES >= UDP_HEADERS_BYTES,
 	       "all of them may be copied in front of a payload");
 
+/* The first eight bytes of the struct sockaddr_in that an application gives. */
+static uint64_t socket_address_of(const struct ip_address *ip, uint16_t port)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htobe16(port),
+		.sin_addr = ip_address_to_in(ip),
+	};
+	uint64_t begin;
+
+	memcpy(&begin, &address, sizeof(begin));
+	return begin;
+}
+
 void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source, uint16_t port)
 {
 	struct udp_headers *headers = &socket->headers;
@@ -198,6 +212,7 @@ void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source
 	headers->length = (uint8_t)(net->link_bytes + ip_bytes + UDP_HEADER_BYTES);
 	headers->is_v6 = is_v6;
 	headers->port = port;
+	headers->socket_address = socket_address_of(&path->destination, port);
 	headers->payload_max = path->mtu - ip_bytes - UDP_HEADER_BYTES;
 	if (headers->payload_max > net->copy_max)
 		headers->payload_max = net->copy_max;
@@ -206,28 +221,15 @@ void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source
 	headers->generation = net->generation;
 }
 
-/* socket->path may lead elsewhere by now: to where a datagram went, or not, that left no headers. */
-static inline bool are_to(const struct udp_headers *headers, const struct ip_address *peer)
-{
-	const uint8_t *ip_end = headers->bytes + UDP_HEADERS_BYTES - UDP_HEADER_BYTES;
-
-	if (headers->is_v6)
-		return memcmp(ip_end - IP_ADDRESS_BYTES, peer->bytes, IP_ADDRESS_BYTES) == 0;
-	return load_be32(ip_end - 4) == ip_address_low32(peer) && ip_address_is_v4(peer);
-}
-
-/* Whether the headers are those of this datagram, and may be used without asking anybody. */
-static inline bool fits(const struct udp_socket *socket, uint32_t length,
-			const struct ip_address *peer, uint16_t port)
+/* Whether the headers, which lead to the right place, may be used without asking anybody. */
+static inline bool fits(const struct udp_socket *socket, uint32_t length)
 {
 	const struct udp_headers *headers = &socket->headers;
 	const struct neighbour *neighbour = socket->path.neighbour;
 	const struct net *net = socket->net;
 
 	/* No bytes are refused: length - 1 is more than any payload then. */
-	return headers->generation == net->generation && headers->port == port &&
-	       path_is_valid(net, &socket->path, peer) && are_to(headers, peer) &&
-	       length - 1 < headers->payload_max &&
+	return length - 1 < headers->payload_max &&
 	       headers->length + length >= ETH_FRAME_BYTES_MIN &&
 	       neighbour->state == NEIGHBOUR_REACHABLE &&
 	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX;
@@ -275,8 +277,7 @@ static inline void checksum(const struct udp_headers *headers, struct buf *buf, 
 	buf->transmit.is_v6 = headers->is_v6;
 }
 
-bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length,
-		 const struct ip_address *peer, uint16_t port)
+bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length)
 {
 	const struct udp_headers *headers = &socket->headers;
 	uint32_t udp_bytes = UDP_HEADER_BYTES + length;
@@ -284,7 +285,7 @@ bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length
 	struct buf *buf;
 	uint8_t *udp;
 
-	if (!fits(socket, length, peer, port))
+	if (!fits(socket, length))
 		return false;
 	buf = netdev_alloc(net->device);
 	if (unlikely(!buf))

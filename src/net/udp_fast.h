@@ -7,6 +7,9 @@
 #ifndef DEMI_NET_UDP_FAST_H
 #define DEMI_NET_UDP_FAST_H
 
+#include <netinet/in.h>
+#include <string.h>
+
 #include "net/udp.h"
 
 /**
@@ -17,14 +20,38 @@
  */
 bool udp_rx_fast(struct net *net, struct buf *buf);
 
+/** udp_leads_to - whether the headers that the socket keeps are to there */
+static inline bool udp_leads_to(const struct udp_socket *socket, const struct ip_address *peer,
+				uint16_t port)
+{
+	return socket->headers.generation == socket->net->generation &&
+	       socket->headers.port == port && ip_address_equal(&socket->path.destination, peer);
+}
+
 /**
- * udp_tx_fast - udp_tx for a datagram of one segment, up to copy_max bytes, to where the socket sent
- * the one before, with a neighbour that is known to be there
+ * udp_leads_to_socket_address - the same of an address as the application gives it
+ *
+ * false for what is no struct sockaddr_in, and for a socket of IPv6.
+ */
+static inline bool udp_leads_to_socket_address(const struct udp_socket *socket,
+					       const struct sockaddr *address, socklen_t length)
+{
+	uint64_t begin;
+
+	if (socket->is_v6 || length != sizeof(struct sockaddr_in))
+		return false;
+	memcpy(&begin, address, sizeof(begin));
+	return socket->headers.socket_address == begin &&
+	       socket->headers.generation == socket->net->generation;
+}
+
+/**
+ * udp_tx_fast - udp_tx for a datagram of one segment, up to copy_max bytes, to where the headers of
+ * the one before lead (udp_leads_to), with a neighbour that is known to be there
  *
  * Return: whether it was sent; if not, nothing has changed, and it is udp_tx's.
  */
-bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length,
-		 const struct ip_address *peer, uint16_t port);
+bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length);
 
 /** udp_prepare_fast - after udp_tx has sent to @port along socket->path: the headers for the next */
 void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source, uint16_t port);

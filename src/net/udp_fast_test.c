@@ -689,7 +689,8 @@ static int send_one(struct stack *stack, uint32_t place, const struct ip_address
 	if (stack->is_plain)
 		udp->headers.generation = 0;
 	if ((peer || udp->peer_port) &&
-	    udp_tx_fast(udp, data, length, peer ? peer : &udp->peer, peer ? port : udp->peer_port))
+	    udp_leads_to(udp, peer ? peer : &udp->peer, peer ? port : udp->peer_port) &&
+	    udp_tx_fast(udp, data, length))
 		stack->fast++;
 	else
 		error = udp_tx(udp, &sga, peer, port, &told->done, &waits);

@@ -169,6 +169,7 @@ int udp_find_path(struct udp_socket *socket, const struct ip_address *destinatio
 			return -EAFNOSUPPORT;
 		if (socket->is_v6 && is_v4 && socket->v6_only)
 			return -ENETUNREACH;
+		socket->headers.generation = 0; /* they lead along the path that was */
 		error = path_find(socket->net, path, destination);
 		if (error)
 			return error;

@@ -188,17 +188,15 @@ static int send_datagram(struct datagram *datagram, const demi_sgarray_t *sga,
 	return udp_tx(&datagram->udp, sga, ip, port, &push->done, waits_out);
 }
 
-/* One short segment of the heap, to where the one before went: nothing to check, nothing to wait for. */
-static bool send_fast(struct datagram *datagram, struct op *op, const demi_sgarray_t *sga,
-		      const struct ip_address *ip, uint16_t port)
+/* One short segment of the heap, to where the headers lead: nothing to check, nothing to wait for. */
+static bool send_fast(struct datagram *datagram, struct op *op, const demi_sgarray_t *sga)
 {
 	struct catnip *catnip = datagram->catnip;
 	bool collects = catnip_collects(catnip);
 
 	if (sga->sga_numsegs != 1 || datagram->error ||
 	    !heap_owns(catnip->context->heap, sga->sga_segs[0].sgaseg_buf) ||
-	    !udp_tx_fast(&datagram->udp, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len,
-			 ip, port))
+	    !udp_tx_fast(&datagram->udp, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len))
 		return false;
 	complete(datagram, op, 0);
 	if (!collects)
@@ -232,10 +230,10 @@ static int send_now(struct datagram *datagram, struct op *op, const demi_sgarray
 	return 0;
 }
 
-static int datagram_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
-			 const struct sockaddr *address, socklen_t length)
+static __attribute__((noinline)) int push_anywhere(struct datagram *datagram, struct op *op,
+						   const demi_sgarray_t *sga,
+						   const struct sockaddr *address, socklen_t length)
 {
-	struct datagram *datagram = datagram_of(queue);
 	uint16_t port = datagram->udp.peer_port;
 	struct ip_address ip;
 	int error = 0;
@@ -244,8 +242,8 @@ static int datagram_push(struct queue *queue, struct op *op, const demi_sgarray_
 		error = load_peer(&datagram->udp, address, length, &ip, &port);
 	else if (!port)
 		error = -EDESTADDRREQ;
-	if (likely(!error) &&
-	    send_fast(datagram, op, sga, address ? &ip : &datagram->udp.peer, port))
+	if (!error && address && udp_leads_to(&datagram->udp, &ip, port) &&
+	    send_fast(datagram, op, sga))
 		return 0;
 	if (!error)
 		error = check_push(datagram, sga, port);
@@ -257,6 +255,19 @@ static int datagram_push(struct queue *queue, struct op *op, const demi_sgarray_
 		return 0;
 	}
 	return send_now(datagram, op, sga, address ? &ip : NULL, port);
+}
+
+static int datagram_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
+			 const struct sockaddr *address, socklen_t length)
+{
+	struct datagram *datagram = datagram_of(queue);
+	const struct udp_socket *udp = &datagram->udp;
+
+	if (likely(address ? udp_leads_to_socket_address(udp, address, length)
+			   : udp->peer_port && udp_leads_to(udp, &udp->peer, udp->peer_port)) &&
+	    send_fast(datagram, op, sga))
+		return 0;
+	return push_anywhere(datagram, op, sga, address, length);
 }
 
 /* What the device has in its hands it will send. */

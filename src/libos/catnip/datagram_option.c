@@ -123,8 +123,10 @@ static int get_mtu(struct queue *queue)
 
 	if (!udp->peer_port)
 		return -ENOTCONN;
-	if (!path_is_valid(udp->net, &udp->path, &udp->peer))
+	if (!path_is_valid(udp->net, &udp->path, &udp->peer)) {
+		udp_forget_fast(udp);
 		error = path_find(udp->net, &udp->path, &udp->peer);
+	}
 	return error ? error : (int)udp->path.mtu;
 }
 
