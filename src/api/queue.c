@@ -25,8 +25,18 @@ int demi_queue(int *qd_out)
 	return api_give_descriptor(runtime, queue, qd_out);
 }
 
-static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
-		      const struct sockaddr *address, socklen_t length)
+static __attribute__((noinline)) int
+check_slowly(const struct runtime *runtime, const struct queue *queue, const demi_sgarray_t *sga)
+{
+	return -sga_check(runtime->context.heap, sga,
+			  runtime->config.heap.foreign == CONFIG_FOREIGN_REFUSE,
+			  queue->takes_empty);
+}
+
+static inline __attribute__((always_inline)) int start_push(demi_qtoken_t *qt_out, int qd,
+							    const demi_sgarray_t *sga,
+							    const struct sockaddr *address,
+							    socklen_t length)
 {
 	API_KEEP_ERRNO;
 	struct runtime *runtime;
@@ -40,11 +50,10 @@ static int start_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga,
 		return EFAULT;
 	if (!queue->ops->push)
 		return EOPNOTSUPP;
-	error = sga_check(runtime->context.heap, sga,
-			  runtime->config.heap.foreign == CONFIG_FOREIGN_REFUSE,
-			  queue->takes_empty);
+	if (!sga_is_plain(runtime->context.heap, sga))
+		error = check_slowly(runtime, queue, sga);
 	if (error)
-		return -error;
+		return error;
 	op = op_alloc(&runtime->context.ops, DEMI_OPC_PUSH, queue, qd);
 	if (!op)
 		return EAGAIN;

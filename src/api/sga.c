@@ -23,11 +23,20 @@ demi_sgarray_t demi_sgaalloc(size_t size)
 	return sga;
 }
 
-int demi_sgafree(demi_sgarray_t *sga)
+/* Several bufs, held ones, large ones, and what is none. Return: 0, EINVAL or EFAULT. */
+static __attribute__((noinline)) int free_slowly(struct heap *heap, void *buf)
 {
 	API_KEEP_ERRNO;
+
+	if (buf_free(heap, buf) == 0)
+		return 0;
+	return heap_owns(heap, buf) ? EINVAL : EFAULT;
+}
+
+int demi_sgafree(demi_sgarray_t *sga)
+{
 	struct runtime *runtime = api_runtime;
-	struct heap *heap;
+	int error = 0;
 
 	if (!runtime)
 		return ENOSYS;
@@ -35,9 +44,10 @@ int demi_sgafree(demi_sgarray_t *sga)
 		return EFAULT;
 	if (!sga->sga_buf)
 		return EINVAL;
-	heap = runtime->context.heap;
-	if (buf_free(heap, sga->sga_buf) < 0)
-		return heap_owns(heap, sga->sga_buf) ? EINVAL : EFAULT;
+	if (unlikely(!buf_free_fast(runtime->context.heap, sga->sga_buf)))
+		error = free_slowly(runtime->context.heap, sga->sga_buf);
+	if (unlikely(error))
+		return error;
 	sga->sga_buf = NULL;
 	sga->sga_numsegs = 0;
 	return 0;

@@ -301,16 +301,14 @@ int demi_wait_all(demi_qresult_t qrs_out[], const demi_qtoken_t qts[], int num_q
 static int look_next(struct runtime *runtime, void *arg, enum wait_look how)
 {
 	struct wait_many *wait = arg;
+	uint32_t ready = 0;
+	struct op *op;
 
 	(void)how;
-	while (wait->ready < wait->count) {
-		struct op *op = wait_take_next(&runtime->context.ops);
-
-		if (!op)
-			break;
-		take(runtime, op, &wait->qr_out[wait->ready++]);
-	}
-	return wait->ready > 0;
+	while (ready < wait->count && (op = wait_take_next(&runtime->context.ops)))
+		take(runtime, op, &wait->qr_out[ready++]);
+	wait->ready = ready;
+	return ready > 0;
 }
 
 int demi_wait_next_n(demi_qresult_t *qr_out, int num_qrs, int *num_qrs_out,

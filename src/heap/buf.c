@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "heap/fast.h"
+
 static void buf_init(struct buf *buf, unsigned char *data)
 {
 	*buf = (struct buf){.data = data};
@@ -61,6 +63,16 @@ int buf_free(struct heap *heap, struct buf *buf)
 		buf = next;
 	}
 	return 0;
+}
+
+bool buf_free_fast(struct heap *heap, struct buf *buf)
+{
+	const struct unit *unit;
+	uint32_t *state = heap_find_fast(heap, buf, &unit);
+
+	/* Nothing of it is read before it is known to be a live buf. */
+	return state && *state == (STATE_NEW | STATE_BUF) && !buf->next && !buf->object &&
+	       heap_give_fast(heap, unit, state, buf, STATE_NEW | STATE_BUF);
 }
 
 static void free_if_buf(struct heap *heap, void *object)

@@ -81,6 +81,13 @@ struct buf *buf_from_pointer(const struct heap *heap, const void *ptr);
 int buf_free(struct heap *heap, struct buf *buf);
 
 /**
+ * buf_free_fast - as buf_free for one buf that nobody else holds, whose bytes are its own
+ *
+ * false: nothing was done; use buf_free.
+ */
+bool buf_free_fast(struct heap *heap, struct buf *buf);
+
+/**
  * buf_free_all - free every live buf of the heap, when its runtime ends
  */
 void buf_free_all(struct heap *heap);

@@ -40,28 +40,49 @@ static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *
 }
 
 /**
- * heap_free_fast - free an object of a class that nobody else holds; false: use heap_free
- * @expected: the state word that it was allocated with
+ * heap_find_fast - the state word of what starts at @object, an object of a class; NULL: none ever did,
+ * or it is a large one
  */
-static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *heap, void *object,
-								 uint32_t expected)
+static inline __attribute__((always_inline)) uint32_t *
+heap_find_fast(const struct heap *heap, const void *object, const struct unit **unit_out)
 {
 	uintptr_t offset = (uintptr_t)object - (uintptr_t)heap->base;
-	struct magazine *magazine;
-	struct magazine_slot *top;
-	struct unit *unit;
+	const struct unit *unit;
 	uint32_t *state;
 	uint32_t index;
 
 	if (unlikely(offset >= heap->bytes))
-		return false;
+		return NULL;
 	unit = &heap->units[offset >> UNIT_SHIFT];
 	index = object_index_exact(unit, object);
 	if (unlikely(index == UINT32_MAX))
-		return false;
+		return NULL;
+	*unit_out = unit;
 	state = &unit->states[index];
-	magazine = magazine_at(heap, unit->magazine_offset);
-	top = magazine->top;
+	/* Saves the caller's test. */
+	if (!state)
+		__builtin_unreachable();
+	return state;
+}
+
+/** heap_is_buf_fast - as heap_is_buf, but for large objects false: ask that */
+static inline bool heap_is_buf_fast(const struct heap *heap, const void *object)
+{
+	const struct unit *unit;
+	const uint32_t *state = heap_find_fast(heap, object, &unit);
+
+	return state && (*state & (STATE_NEW | STATE_BUF)) == (STATE_NEW | STATE_BUF);
+}
+
+/** heap_give_fast - the second half of heap_free_fast, once heap_find_fast has found @unit and @state */
+static inline __attribute__((always_inline)) bool heap_give_fast(struct heap *heap,
+								 const struct unit *unit,
+								 uint32_t *state, void *object,
+								 uint32_t expected)
+{
+	struct magazine *magazine = magazine_at(heap, unit->magazine_offset);
+	struct magazine_slot *top = magazine->top;
+
 	if (unlikely(*state != expected || top == magazine->limit))
 		return false;
 	*state = STATE_IN_MAGAZINE;
@@ -69,6 +90,19 @@ static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *he
 	top->state = state;
 	magazine->top = top + 1;
 	return true;
+}
+
+/**
+ * heap_free_fast - free an object of a class that nobody else holds; false: use heap_free
+ * @expected: the state word that it was allocated with
+ */
+static inline __attribute__((always_inline)) bool heap_free_fast(struct heap *heap, void *object,
+								 uint32_t expected)
+{
+	const struct unit *unit;
+	uint32_t *state = heap_find_fast(heap, object, &unit);
+
+	return likely(state != NULL) && heap_give_fast(heap, unit, state, object, expected);
 }
 
 #endif /* DEMI_HEAP_FAST_H */

@@ -27,14 +27,14 @@ enum op_state {
 };
 
 struct op {
-	uint32_t generation; /* never 0; changes when the slot is freed */
+	/* In the order of the token's halves, so that one load gets both. */
 	uint32_t index;      /* of this slot */
+	uint32_t generation; /* never 0; changes when the slot is freed */
 	int32_t qd;          /* descriptor it was issued on */
 	uint8_t opcode;      /* enum demi_opcode */
 	uint8_t state;       /* enum op_state */
 	uint8_t marked;      /* scratch bit of wait_all */
-	uint8_t started : 1; /* the queue has done a part of it that cannot be undone */
-	uint8_t guarded : 1; /* its memory is watched */
+	bool guarded;        /* its memory is watched */
 	struct op *next;     /* in the list that it is on */
 	struct op *previous;
 	struct queue *queue; /* while pending */
@@ -82,8 +82,14 @@ static inline struct op *op_list_take(struct op_list *list)
 {
 	struct op *op = list->head;
 
-	if (op)
-		op_list_remove(list, op);
+	if (!op)
+		return NULL;
+	/* As op_list_remove, of which the first one has nobody in front. */
+	list->head = op->next;
+	if (op->next)
+		op->next->previous = NULL;
+	else
+		list->tail = NULL;
 	return op;
 }
 
@@ -128,8 +134,8 @@ static inline struct op *op_alloc(struct op_table *table, enum demi_opcode opcod
 	}
 	op->opcode = (uint8_t)opcode;
 	op->state = OP_PENDING;
-	op->started = 0;
-	op->guarded = 0;
+	op->marked = 0;
+	op->guarded = false;
 	op->qd = qd;
 	op->queue = queue;
 	op->request = NULL;
@@ -143,8 +149,8 @@ static inline struct op *op_alloc(struct op_table *table, enum demi_opcode opcod
 static inline void op_free(struct op_table *table, struct op *op)
 {
 	op->state = OP_FREE;
-	if (++op->generation == 0)
-		op->generation = 1;
+	op->generation++;
+	op->generation += op->generation == 0;
 	op->next = table->free;
 	table->free = op;
 }
@@ -180,7 +186,7 @@ static inline struct op *op_lookup(const struct op_table *table, demi_qtoken_t t
 	if (index >= table->used)
 		return NULL;
 	op = &table->slots[index];
-	return op->generation == token >> 32 && op->state != OP_FREE ? op : NULL;
+	return op_token(op) == token && op->state != OP_FREE ? op : NULL;
 }
 
 static inline bool op_is_complete(const struct op *op)

@@ -178,7 +178,6 @@ static void op_alloc__is_pending_and_clean(void **state)
 
 	(void)state;
 	op->request = op;
-	op->started = 1;
 	op->result.buf = (struct buf *)(uintptr_t)64;
 	op->wait_hint = 7;
 	op_complete(&table, op, EPIPE);
@@ -191,7 +190,6 @@ static void op_alloc__is_pending_and_clean(void **state)
 	assert_ptr_equal(op->queue, queue);
 	assert_int_equal(op->qd, 777);
 	assert_int_equal(op->error, 0);
-	assert_int_equal(op->started, 0);
 	assert_int_equal(op->marked, 0);
 	assert_null(op->request);
 	assert_null(op->result.buf);

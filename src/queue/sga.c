@@ -153,8 +153,8 @@ void sga_release(struct heap *heap, const demi_sgarray_t *sga)
 	}
 }
 
-static void accept_result(demi_accept_result_t *ares, const struct queue_context *context,
-			  const struct op *op)
+static __attribute__((noinline)) void
+accept_result(demi_accept_result_t *ares, const struct queue_context *context, const struct op *op)
 {
 	struct queue *queue = queue_lookup(&context->queues, op->result.accepted_qd);
 	struct sockaddr_in address = {0};
@@ -168,13 +168,18 @@ static void accept_result(demi_accept_result_t *ares, const struct queue_context
 
 void qresult_from_op(demi_qresult_t *qr, const struct queue_context *context, const struct op *op)
 {
-	qr->qr_opcode = op->error ? DEMI_OPC_FAILED : (enum demi_opcode)op->opcode;
+	/* Read before the first store: for all that the compiler knows, @qr may lie over the operation. */
+	const enum demi_opcode opcode = op->error ? DEMI_OPC_FAILED : (enum demi_opcode)op->opcode;
+	struct buf *chain = op->result.buf;
+	const demi_qtoken_t token = op_token(op);
+
 	qr->qr_qd = op->qd;
-	qr->qr_qt = op_token(op);
 	qr->qr_ret = op->error;
-	if (op->opcode == DEMI_OPC_POP && !op->error) {
-		sga_from_bufs(&qr->qr_value.sga, op->result.buf);
-	} else if (op->opcode == DEMI_OPC_ACCEPT && !op->error) {
+	qr->qr_qt = token;
+	qr->qr_opcode = opcode;
+	if (opcode == DEMI_OPC_POP) {
+		sga_from_bufs(&qr->qr_value.sga, chain);
+	} else if (__builtin_expect(opcode == DEMI_OPC_ACCEPT, 0)) {
 		accept_result(&qr->qr_value.ares, context, op);
 	} else {
 		qr->qr_value.sga.sga_buf = NULL;

@@ -8,6 +8,7 @@
 #include <demi/types.h>
 
 #include "heap/buf.h"
+#include "heap/fast.h"
 
 /**
  * sga_check - check an array that an application wants to push
@@ -21,6 +22,25 @@
  */
 int sga_check(const struct heap *heap, const demi_sgarray_t *sga, bool refuse_foreign,
 	      bool allow_empty);
+
+/**
+ * sga_is_plain - whether an array is surely in order: one segment inside the first buf, as the
+ * library has handed it out
+ *
+ * false: ask sga_check.
+ */
+static inline bool sga_is_plain(const struct heap *heap, const demi_sgarray_t *sga)
+{
+	const struct buf *buf = sga->sga_buf;
+	uint32_t length = sga->sga_segs[0].sgaseg_len;
+	uintptr_t offset;
+
+	if (sga->sga_numsegs != 1 || !heap_is_buf_fast(heap, buf) || buf->object)
+		return false;
+	/* No bytes are refused: length - 1 is more than any room then. */
+	offset = (uintptr_t)sga->sga_segs[0].sgaseg_buf - (uintptr_t)(buf + 1);
+	return length - 1 < buf->capacity && offset <= buf->capacity - length;
+}
 
 /** sga_has_foreign - whether a part of a checked array lies outside of our heap */
 bool sga_has_foreign(const struct heap *heap, const demi_sgarray_t *sga);

@@ -49,11 +49,7 @@ int wait_all_check(struct op_table *table, const demi_qtoken_t qts[], uint32_t c
 /** wait_take_next - the operation that completed first of all, unlinked; NULL without one */
 static inline struct op *wait_take_next(struct op_table *table)
 {
-	struct op *op = table->parked.head ? table->parked.head : table->fresh.head;
-
-	if (op)
-		op_unlink(table, op);
-	return op;
+	return op_list_take(table->parked.head ? &table->parked : &table->fresh);
 }
 
 #endif /* DEMI_QUEUE_WAIT_H */
