@@ -232,6 +232,44 @@ static void buf_free__null_is_the_empty_chain(void **state)
 	assert_int_equal(buf_free(*state, NULL), 0);
 }
 
+static void buf_free_fast__one_buf_that_nobody_else_holds(void **state)
+{
+	struct heap *heap = *state;
+	struct buf *buf = buf_alloc(heap, 100);
+
+	assert_true(buf_free_fast(heap, buf));
+	assert_int_equal(live_objects(heap), 0);
+	assert_false(buf_free_fast(heap, buf));
+	assert_ptr_equal(buf_alloc(heap, 100), buf);
+	buf_hold(heap, buf);
+	assert_false(buf_free_fast(heap, buf));
+	buf_release(heap, buf);
+	assert_true(buf_free_fast(heap, buf));
+	assert_int_equal(live_objects(heap), 0);
+}
+
+static void buf_free_fast__leaves_what_it_does_not_free(void **state)
+{
+	struct heap *heap = *state;
+	void *object = heap_alloc(heap, 100);
+	struct buf *large = buf_alloc(heap, 1000000);
+	struct buf *first = buf_alloc(heap, 100);
+	struct buf foreign = {0};
+
+	first->next = buf_reference(heap, object, object, 100);
+	assert_false(buf_free_fast(heap, NULL));
+	assert_false(buf_free_fast(heap, &foreign));
+	assert_false(buf_free_fast(heap, memset(object, 0, 100)));
+	assert_false(buf_free_fast(heap, (struct buf *)(void *)first->data));
+	assert_false(buf_free_fast(heap, large));
+	assert_false(buf_free_fast(heap, first));
+	assert_false(buf_free_fast(heap, first->next));
+	assert_int_equal(live_objects(heap), 4);
+	assert_int_equal(buf_free(heap, first), 0);
+	assert_int_equal(buf_free(heap, large), 0);
+	assert_int_equal(heap_free(heap, object), 0);
+}
+
 static void buf_free__twice_is_einval(void **state)
 {
 	struct heap *heap = *state;
@@ -370,6 +408,8 @@ int main(void)
 		buf_test(heap_free__refuses_a_buf),
 		buf_test(buf_free__frees_the_whole_chain),
 		buf_test(buf_free__null_is_the_empty_chain),
+		plain_test(buf_free_fast__one_buf_that_nobody_else_holds),
+		buf_test(buf_free_fast__leaves_what_it_does_not_free),
 		buf_test(buf_free__twice_is_einval),
 		buf_test(buf_free__foreign_is_einval),
 		buf_test(buf_free__stops_where_a_chain_breaks),

@@ -669,6 +669,25 @@ static void done_told(struct buf_done *done)
 	see_number(told->stack, 'D', told - told->stack->told);
 }
 
+/* Both questions about where the headers lead have one answer. */
+static void check_socket_address(const struct udp_socket *udp, const struct ip_address *peer,
+				 uint16_t port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htobe16(port),
+		.sin_addr = ip_address_to_in(peer),
+	};
+	const struct sockaddr *any = (const struct sockaddr *)&address;
+	bool leads = ip_address_is_v4(peer) && !udp->is_v6 && udp_leads_to(udp, peer, port);
+
+	if (ip_address_is_v4(peer))
+		assert_int_equal(udp_leads_to_socket_address(udp, any, sizeof(address)), leads);
+	assert_false(udp_leads_to_socket_address(udp, any, sizeof(address) - 1));
+	address.sin_family = AF_INET6;
+	assert_false(udp_leads_to_socket_address(udp, any, sizeof(address)));
+}
+
 /* As a libOS pushes: the fast way, then the common one. @peer: NULL: the connected one */
 static int send_one(struct stack *stack, uint32_t place, const struct ip_address *peer,
 		    uint16_t port, uint32_t length)
@@ -688,6 +707,8 @@ static int send_one(struct stack *stack, uint32_t place, const struct ip_address
 	*told = (struct told){{done_told}, stack};
 	if (stack->is_plain)
 		udp->headers.generation = 0;
+	if (peer)
+		check_socket_address(udp, peer, port);
 	if ((peer || udp->peer_port) &&
 	    udp_leads_to(udp, peer ? peer : &udp->peer, peer ? port : udp->peer_port) &&
 	    udp_tx_fast(udp, data, length))

@@ -160,6 +160,57 @@ static void sga_check__refuses_a_freed_array(void **state)
 	assert_int_equal(sga_check(*state, &sga, false, false), -EFAULT);
 }
 
+/* What surely is in order sga_check allows, and what is inside of one buffer is surely in order. */
+static void sga_is_plain__is_what_lies_inside(void **state)
+{
+	demi_sgarray_t sga = sga_allocate(*state, 100);
+	unsigned char *data = sga.sga_segs[0].sgaseg_buf;
+
+	for (int start = -2; start <= 102; start++) {
+		for (int length = 0; length <= 103; length++) {
+			bool inside = start >= 0 && length > 0 && start + length <= 100;
+
+			sga.sga_segs[0].sgaseg_buf = data + start;
+			sga.sga_segs[0].sgaseg_len = (uint32_t)length;
+			assert_int_equal(sga_is_plain(*state, &sga), inside);
+			assert_int_equal(sga_check(*state, &sga, true, false) == 0, inside);
+		}
+	}
+	sga.sga_segs[0].sgaseg_buf = data + 1;
+	sga.sga_segs[0].sgaseg_len = UINT32_MAX;
+	assert_false(sga_is_plain(*state, &sga));
+	sga.sga_segs[0].sgaseg_len = 1;
+	sga.sga_segs[0].sgaseg_buf = NULL;
+	assert_false(sga_is_plain(*state, &sga));
+	assert_int_equal(buf_free(*state, sga.sga_buf), 0);
+}
+
+static void sga_is_plain__only_one_live_buf_of_its_own(void **state)
+{
+	demi_sgarray_t sga = sga_allocate(*state, 100);
+	unsigned char *data = sga.sga_segs[0].sgaseg_buf;
+	void *chain = sga.sga_buf;
+	void *object = heap_alloc(*state, 200);
+
+	sga.sga_numsegs = 2;
+	assert_false(sga_is_plain(*state, &sga));
+	sga.sga_numsegs = 1;
+	assert_true(sga_is_plain(*state, &sga));
+	sga.sga_buf = NULL;
+	assert_false(sga_is_plain(*state, &sga));
+	sga.sga_buf = data;
+	assert_false(sga_is_plain(*state, &sga));
+	sga.sga_buf = memset(object, 0, 200);
+	assert_false(sga_is_plain(*state, &sga));
+	sga.sga_buf = buf_reference(*state, chain, data, 100);
+	assert_false(sga_is_plain(*state, &sga));
+	assert_int_equal(buf_free(*state, sga.sga_buf), 0);
+	sga.sga_buf = chain;
+	assert_int_equal(buf_free(*state, chain), 0);
+	assert_false(sga_is_plain(*state, &sga));
+	heap_free(*state, object);
+}
+
 static void sga_check__segments_stay_inside_their_buffer(void **state)
 {
 	demi_sgarray_t sga = sga_allocate(*state, 100);
@@ -470,6 +521,8 @@ int main(void)
 		heap_test(sga_check__every_segment_has_bytes),
 		heap_test(sga_check__refuses_a_sga_buf_that_is_not_ours),
 		heap_test(sga_check__refuses_a_freed_array),
+		heap_test(sga_is_plain__is_what_lies_inside),
+		heap_test(sga_is_plain__only_one_live_buf_of_its_own),
 		heap_test(sga_check__segments_stay_inside_their_buffer),
 		heap_test(sga_check__with_sga_buf_every_segment_is_in_its_chain),
 		heap_test(sga_check__a_buf_by_reference_bounds_its_run),
