@@ -38,7 +38,8 @@ extern int demi_detach(_Out_ demi_runtime_t **runtime_out);
  * demi_attach - make a detached runtime this thread's
  * @runtime: as demi_detach gave it; no other thread may have it
  *
- * Return: 0, EFAULT, or EEXIST (the thread has a runtime).
+ * Return: 0, EFAULT, EEXIST (the thread has a runtime), or EINVAL (this is the child of a fork, and
+ * the runtime is the parent's).
  */
 ATTR_NONNULL(1)
 extern int demi_attach(_In_ demi_runtime_t *runtime);

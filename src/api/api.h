@@ -32,6 +32,13 @@ static inline bool api_pointer_ok(const void *pointer, size_t alignment)
 
 #define API_POINTER_OK(pointer) api_pointer_ok(pointer, _Alignof(__typeof__(*(pointer))))
 
+/**
+ * api_load_config - the configuration as file and environment give it now
+ *
+ * Return: 0 or a positive errno, having logged what is wrong.
+ */
+int api_load_config(struct config *config);
+
 /** api_find - the runtime and the queue of @qd; 0, ENOSYS or EBADF */
 static inline int api_find(int qd, struct runtime **runtime_out, struct queue **queue_out)
 {

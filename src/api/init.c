@@ -79,27 +79,35 @@ static void leave(struct runtime *runtime)
 	pthread_mutex_unlock(&runtimes_lock);
 }
 
+int api_load_config(struct config *config)
+{
+	const char *path = getenv("CONFIG_PATH");
+	char message[512];
+	int error;
+
+	if (path && !*path) {
+		log_error("CONFIG_PATH is empty: name a file, or unset it");
+		return EINVAL;
+	}
+	error = config_load(config, path, environ, message, sizeof(message));
+	if (error)
+		log_error("%s", message);
+	return -error;
+}
+
 int demi_init(const struct demi_args *args)
 {
 	API_KEEP_ERRNO;
-	const char *path = getenv("CONFIG_PATH");
 	struct runtime *runtime;
 	struct config config;
-	char message[512];
 	int error;
 
 	(void)args;
 	if (api_runtime)
 		return EEXIST;
-	if (path && !*path) {
-		log_error("CONFIG_PATH is empty: name a file, or unset it");
-		return EINVAL;
-	}
-	error = config_load(&config, path, environ, message, sizeof(message));
-	if (error) {
-		log_error("%s", message);
-		return -error;
-	}
+	error = api_load_config(&config);
+	if (error)
+		return error;
 	log_set_level(config.log.level);
 	error = runtime_create(&runtime, &config, clock_now_ns(), api_heap_wrong_free);
 	if (!error)

@@ -2,15 +2,12 @@
 /* A runtime apart from its thread, and what somebody else needs to know to sleep for it. */
 #include <demi/runtime.h>
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/api.h"
 #include "api/heap.h"
 #include "base/clock.h"
 #include "base/config_key.h"
-#include "base/log.h"
 #include "heap/heaps.h"
 
 _Static_assert(DEMI_IDLE_MAX == LIBOS_WAKES_MAX, "a libOS fills the caller's array");
@@ -37,13 +34,22 @@ int demi_attach(demi_runtime_t *runtime)
 {
 	struct runtime *attached = (struct runtime *)runtime;
 
-	if (!attached)
+	if (!API_POINTER_OK(attached))
 		return EFAULT;
 	if (api_runtime)
 		return EEXIST;
+	if (attached->is_forgotten)
+		return EINVAL;
 	api_runtime = attached;
 	api_heap = attached->context.heap;
 	return 0;
+}
+
+/* A wait_any parks what it passed over, which another wait may be for. */
+static bool has_work(const struct queue_context *context)
+{
+	return sched_has_ready(&context->sched) || context->ops.fresh.head ||
+	       context->ops.parked.head || heap_has_remote(context->heap);
 }
 
 static uint64_t time_to_timer(struct runtime *runtime)
@@ -71,8 +77,7 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 		return EFAULT;
 	if (num_wakes < DEMI_IDLE_MAX)
 		return EINVAL;
-	if (sched_has_ready(&runtime->context.sched) || runtime->context.ops.fresh.head ||
-	    heap_has_remote(runtime->context.heap))
+	if (has_work(&runtime->context))
 		return EAGAIN;
 	timeout_ns = time_to_timer(runtime);
 	count = runtime->libos->ops->idle(runtime->libos, wakes, &timeout_ns);
@@ -86,13 +91,12 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 	return 0;
 }
 
-/* The key of a name with a dot, or without one. */
 static const struct config_key *find_key(const char *name)
 {
-	const char *dot = strchr(name, '.');
-	struct span section = {name, dot ? (size_t)(dot - name) : 0};
-
-	return config_key_find(section, span_of(dot ? dot + 1 : name));
+	for (size_t i = 0; i < config_key_count; i++)
+		if (strcmp(config_keys[i].name, name) == 0)
+			return &config_keys[i];
+	return NULL;
 }
 
 int demi_config(const char *key, char *value, size_t size)
@@ -100,7 +104,6 @@ int demi_config(const char *key, char *value, size_t size)
 	API_KEEP_ERRNO;
 	const struct config_key *found;
 	struct config config;
-	char message[512];
 	int error;
 
 	if (!key || !value)
@@ -108,10 +111,8 @@ int demi_config(const char *key, char *value, size_t size)
 	found = find_key(key);
 	if (!found)
 		return ENOENT;
-	error = config_load(&config, getenv("CONFIG_PATH"), environ, message, sizeof(message));
-	if (error) {
-		log_error("%s", message);
-		return -error;
-	}
+	error = api_load_config(&config);
+	if (error)
+		return error;
 	return config_key_get(&config, found, value, size) < size ? 0 : ENOSPC;
 }

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/config.h"
+#include "base/config_key.h"
 #include "base/log.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -210,6 +211,7 @@ static const struct {
 	VALUE(afxdp.mode, "zero-copy", CONFIG_AFXDP_ZERO_COPY),
 	VALUE(afxdp.queue, "1023", 1023),
 	VALUE(afxdp.busy_poll_us, "1000000", 1000000),
+	VALUE(shim.trace, "1", 1),
 	VALUE(log.level, "error", CONFIG_LOG_ERROR),
 	VALUE(log.level, "warning", CONFIG_LOG_WARNING),
 	VALUE(log.level, "info", CONFIG_LOG_INFO),
@@ -282,6 +284,8 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.tcp.ecn, CONFIG_OFF);
 	assert_int_equal(config.tcp.congestion, CONFIG_CONGESTION_CUBIC);
 	assert_int_equal(config.afxdp.mode, CONFIG_AFXDP_AUTO);
+	assert_string_equal(config.shim.rules, "");
+	assert_int_equal(config.shim.trace, 0);
 	assert_int_equal(config.log.level, CONFIG_LOG_WARNING);
 }
 
@@ -313,7 +317,7 @@ static const struct {
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
 	TEXT(net.dev),    TEXT(net.ip),   TEXT(net.gw),    TEXT(net.mac),
-	TEXT(net.routes), TEXT(net.pcap), TEXT(dpdk.args),
+	TEXT(net.routes), TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)
@@ -618,7 +622,7 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, log"
+#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, shim, log"
 #define TCP_KEYS                                                                              \
 	"connections_max, syn_backlog_max, time_wait_max, time_wait_ms, buffer, max_buffer, " \
 	"send_pieces_max, out_of_order_max, rto_min_ms, rto_max_ms, delayed_ack_ms, "         \
@@ -859,6 +863,31 @@ static void config_load__refuses_unknown_variables_of_our_sections(void **state)
 	assert_unchanged(&config);
 }
 
+/* DEMI_SHIM says where the shim is; the section's keys are keys all the same. */
+static void config_load__does_not_take_the_shim_for_a_key(void **state)
+{
+	static const char *const environment[] = {"DEMI_SHIM=/usr/lib/demi/libdemi-shim.so",
+						  "DEMI_SHIM_TRACE=1", "DEMI_SHIM_RULES=demi *",
+						  NULL};
+	char error[ERROR_SIZE];
+	struct config config;
+
+	(void)state;
+	assert_int_equal(load_environment(&config, environment, error), 0);
+	assert_int_equal(config.shim.trace, 1);
+	assert_string_equal(config.shim.rules, "demi *");
+	assert_int_equal(load_variable(&config, "DEMI_SHIM=", error), 0);
+	assert_int_equal(config.shim.trace, 0);
+	fill(&config);
+	assert_int_equal(load_variable(&config, "DEMI_SHIM_=x", error), -EINVAL);
+	assert_string_equal(error, "DEMI_SHIM_: unknown variable; allowed: in section shim, rules, "
+				   "trace");
+	assert_int_equal(load_variable(&config, "DEMI_SHIM_TRACES=1", error), -EINVAL);
+	assert_string_equal(error, "DEMI_SHIM_TRACES: unknown variable (did you mean "
+				   "DEMI_SHIM_TRACE?); allowed: DEMI_<SECTION>_<KEY>");
+	assert_unchanged(&config);
+}
+
 static void config_load__leaves_other_variables_alone(void **state)
 {
 	const char *environment[] = {"DEMI_PCAPS=/tmp/x",
@@ -995,8 +1024,100 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 55);
+	assert_int_equal(count, 57);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
+}
+
+static const struct config_key *key_of(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	struct span section = {name, dot ? (size_t)(dot - name) : 0};
+	const struct config_key *key = config_key_find(section, span_of(dot ? dot + 1 : name));
+
+	assert_non_null(key);
+	return key;
+}
+
+static void assert_gets(const struct config *config, const char *name, const char *expected)
+{
+	char text[1024];
+
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(config_key_get(config, key_of(name), text, sizeof(text)),
+			 strlen(expected));
+	assert_string_equal(text, expected);
+}
+
+static void config_key_get__tells_what_was_set(void **state)
+{
+	struct config config, again;
+	char text[1024], value[1024];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		const struct config_key *key = key_of(values[i].name);
+		size_t length;
+
+		config_defaults(&config);
+		assert_null(config_key_set(&config, key, span_of(values[i].value)));
+		length = config_key_get(&config, key, text, sizeof(text));
+		assert_int_equal(length, strlen(text));
+		/* Numbers come without their suffix, all else as it was. */
+		snprintf(value, sizeof(value), "%llu", (unsigned long long)values[i].expected);
+		assert_string_equal(text, key->kind == KIND_CHOICE ? values[i].value : value);
+		config_defaults(&again);
+		assert_null(config_key_set(&again, key, span_of(text)));
+		assert_memory_equal(&again, &config, offsetof(struct config, origin));
+	}
+}
+
+static void config_key_get__tells_texts(void **state)
+{
+	struct config config;
+	char longest[1024];
+
+	(void)state;
+	config_defaults(&config);
+	assert_gets(&config, "libos", "catnap");
+	assert_gets(&config, "net.ip", "");
+	assert_gets(&config, "shim.rules", "");
+	memset(longest, 'a', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	assert_null(config_key_set(&config, key_of("net.ip"), span_of(longest)));
+	assert_gets(&config, "net.ip", longest);
+	assert_null(config_key_set(&config, key_of("shim.rules"), span_of("kernel *:22, demi *")));
+	assert_gets(&config, "shim.rules", "kernel *:22, demi *");
+}
+
+/* As snprintf: the whole length, and an end in what is cut. */
+static void config_key_get__cuts_to_the_size(void **state)
+{
+	static const struct {
+		const char *name, *whole;
+	} cases[] = {
+		{"libos", "catnap"},
+		{"runtime.idle", "spin"},
+		{"heap.max_bytes", "4294967296"},
+		{"runtime.operations_max", "65536"},
+	};
+	struct config config;
+	char text[32];
+
+	(void)state;
+	config_defaults(&config);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		size_t length = strlen(cases[i].whole);
+
+		for (size_t size = 0; size <= length + 1; size++) {
+			memset(text, 'x', sizeof(text));
+			assert_int_equal(config_key_get(&config, key_of(cases[i].name), text, size),
+					 length);
+			if (size)
+				assert_int_equal(strlen(text), size - 1);
+			assert_memory_equal(text, cases[i].whole, size ? size - 1 : 0);
+			assert_int_equal(text[size], 'x');
+		}
+	}
 }
 
 /* Read the manual's page, which lies in the same tree as this file; NULL if it is not there. */
@@ -1152,10 +1273,14 @@ int main(void)
 		cmocka_unit_test(config_load__lets_the_environment_win),
 		cmocka_unit_test(config_load__does_not_hide_a_broken_file_behind_the_environment),
 		cmocka_unit_test(config_load__refuses_unknown_variables_of_our_sections),
+		cmocka_unit_test(config_load__does_not_take_the_shim_for_a_key),
 		cmocka_unit_test(config_load__leaves_other_variables_alone),
 		cmocka_unit_test(config_load__survives_hostile_files),
 		cmocka_unit_test(config_load__reads_a_file_of_the_greatest_size),
 		cmocka_unit_test(config_describe__tells_what_config_defaults_sets),
+		cmocka_unit_test(config_key_get__tells_what_was_set),
+		cmocka_unit_test(config_key_get__tells_texts),
+		cmocka_unit_test(config_key_get__cuts_to_the_size),
 		cmocka_unit_test(manual__describes_each_key),
 		cmocka_unit_test(manual__has_an_example_that_parses),
 		cmocka_unit_test(log_write__writes_one_line),

@@ -158,6 +158,7 @@ void runtime_forget(struct runtime *runtime, bool is_own)
 		if (op->state == OP_PENDING && op->opcode == DEMI_OPC_CLOSE)
 			forget_queue(op->queue);
 	}
+	runtime->is_forgotten = true;
 	runtime->libos->ops->forget(runtime->libos);
 	heaps_disown(runtime->context.heap, is_own);
 }

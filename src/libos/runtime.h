@@ -13,6 +13,7 @@ struct runtime {
 	struct config config;
 	struct libos *libos;
 	struct runtime *next;   /* in the list of all of the process */
+	bool is_forgotten;      /* this is the child of a fork, and it is the parent's */
 	uint64_t purge_at_ns;   /* when free memory goes back to the system; 0: there is none */
 	uint64_t signals_at_ns; /* when a wait may next make a system call for signals */
 	uint32_t waits_without_poll; /* waits in a row that found their operation complete */

@@ -36,6 +36,7 @@ static const struct profile profiles[] = {
 		.sends_on = true,
 		.udp = true,
 		.queues = true,
+		.wakes = true,
 	},
 };
 

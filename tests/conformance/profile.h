@@ -23,6 +23,7 @@ struct profile {
 	bool queues;      /* in-memory queues */
 	bool sends_on;    /* closed over, what was pushed is sent from a copy; or reset: too much */
 	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
+	bool wakes;       /* over net.dev: loop:NAME, demi_idle names what to sleep on */
 	bool shares_addresses; /* all runtimes have these addresses, and reach each other at them */
 };
 
