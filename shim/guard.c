@@ -24,6 +24,8 @@ static void pass_on(int number, siginfo_t *info, void *context)
 	struct sigaction program = *action;
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
 
+	if (program.sa_handler == SIG_IGN && info->si_code <= 0)
+		return;
 	/* Where it was raised by a fault, it is raised again on return. */
 	if (program.sa_handler == SIG_DFL || program.sa_handler == SIG_IGN) {
 		real()->sigaction(number, &by_default, NULL);
@@ -33,6 +35,10 @@ static void pass_on(int number, siginfo_t *info, void *context)
 	}
 	if (program.sa_flags & (int)SA_RESETHAND)
 		*action = by_default;
+	/* The return from our handler undoes it. */
+	if (!(program.sa_flags & SA_NODEFER))
+		sigaddset(&program.sa_mask, number);
+	pthread_sigmask(SIG_BLOCK, &program.sa_mask, NULL);
 	if (program.sa_flags & SA_SIGINFO)
 		program.sa_sigaction(number, info, context);
 	else

@@ -142,6 +142,7 @@ static bool ports_parse(struct rule *rule, struct text text)
 {
 	long first, last;
 	struct text from;
+	bool is_range;
 
 	rule->port_first = 0;
 	rule->port_last = UINT16_MAX;
@@ -153,9 +154,10 @@ static bool ports_parse(struct rule *rule, struct text text)
 	text.length--;
 	if (text_is(text, "*"))
 		return true;
+	is_range = memchr(text.start, '-', text.length) != NULL;
 	from = text_cut(&text, '-');
 	first = number_parse(from, UINT16_MAX);
-	last = text.length ? number_parse(text, UINT16_MAX) : first;
+	last = is_range ? number_parse(text, UINT16_MAX) : first;
 	rule->port_first = (uint16_t)first;
 	rule->port_last = (uint16_t)last;
 	return first >= 0 && last >= first;
@@ -168,6 +170,8 @@ static bool target_parse(struct rule *rule, struct text text)
 	if (text.length && text.start[0] == '[') {
 		text.start++;
 		text.length--;
+		if (!memchr(text.start, ']', text.length))
+			return false;
 		address = text_cut(&text, ']');
 	} else {
 		address.start = text.start;
