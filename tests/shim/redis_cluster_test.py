@@ -86,6 +86,8 @@ class Cluster(Several):
         self.check("before")
         self.fill("after")
         self.check("after")
+        for node in nodes[1:]:
+            node.process.terminate()  # together: each waits for the others' last word
 
     def wait_for(self, ends, state):
         for end in ends:
