@@ -18,6 +18,7 @@ struct command {
 };
 
 int run_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
 int lab_command(int argc, char **argv);
 
 /**

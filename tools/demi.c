@@ -11,6 +11,7 @@
 
 static const struct command commands[] = {
 	{"run", "run a program, unmodified, on Demi's network stack", run_command},
+	{"doctor", "what runs on this machine, and what is missing for the rest", doctor_command},
 	{"lab", "a network of namespaces to try things in", lab_command},
 };
 

@@ -14,5 +14,5 @@ def clean_environment(**more):
 
 def start(words, environment=None, **options):
     """Runs it to its end: the CompletedProcess, with its output as text."""
-    return subprocess.run(words, env=clean_environment(**(environment or {})), text=True,
+    return subprocess.run(words, env=clean_environment(**(environment or {})), text=True, errors="backslashreplace",
                           capture_output=True, timeout=60, **options)

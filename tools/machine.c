@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "machine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers.h"
+#include "files.h"
+
+/* ---- This process ---- */
+
+static void look_at_status(struct machine *machine)
+{
+	FILE *file = files_open("/proc/self/status");
+	char line[LINE_BYTES];
+	unsigned int effective;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Uid: %*u %u", &effective) == 1)
+			machine->is_root = effective == 0;
+		sscanf(line, "CapEff: %" SCNx64, &machine->capabilities);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* "Max open files   1024   4096   files": the first number; -1: unlimited. */
+static int64_t soft_limit(const char *values)
+{
+	return strncmp(values + strspn(values, " "), "unlimited", 9) == 0 ? -1 : atoll(values);
+}
+
+static void look_at_limits(struct machine *machine)
+{
+	static const char files[] = "Max open files";
+	static const char locked[] = "Max locked memory";
+	FILE *file = files_open("/proc/self/limits");
+	char line[LINE_BYTES];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, files, strlen(files)) == 0)
+			machine->files_max = soft_limit(line + strlen(files));
+		if (strncmp(line, locked, strlen(locked)) == 0)
+			machine->memlock_bytes = soft_limit(line + strlen(locked));
+	}
+	if (file)
+		fclose(file);
+}
+
+bool machine_has_capability(const struct machine *machine, unsigned int capability)
+{
+	return machine->capabilities >> capability & 1;
+}
+
+/* ---- The system ---- */
+
+/* "0-3,8": how many these are. */
+static unsigned int count_cpus(const char *list)
+{
+	unsigned int count = 0, first, last;
+	int length;
+
+	while (sscanf(list, "%u%n", &first, &length) == 1) {
+		list += length;
+		last = first;
+		if (sscanf(list, "-%u%n", &last, &length) == 1)
+			list += length;
+		count += last >= first ? last - first + 1 : 0;
+		list += *list == ',';
+	}
+	return count;
+}
+
+static void look_at_system(struct machine *machine)
+{
+	char line[LINE_BYTES];
+
+	files_line(line, "/proc/sys/kernel/osrelease");
+	snprintf(machine->kernel, sizeof(machine->kernel), "%.127s", line);
+	files_line(line, "/sys/devices/system/cpu/online");
+	snprintf(machine->cpus, sizeof(machine->cpus), "%.63s", line);
+	machine->cpu_count = count_cpus(line);
+	machine->unprivileged_bpf = (int)files_number("/proc/sys/kernel/unprivileged_bpf_disabled");
+	machine->io_uring_disabled = (int)files_number("/proc/sys/kernel/io_uring_disabled");
+	machine->io_uring_error = answers_io_uring();
+	machine->af_xdp_error = answers_af_xdp();
+}
+
+static void add_pages(void *context, const char *name)
+{
+	static const char folder[] = "/sys/kernel/mm/hugepages";
+	struct machine *machine = context;
+	struct pages *pages = &machine->pages[machine->page_sizes];
+
+	if (machine->page_sizes == PAGE_SIZES_MAX ||
+	    sscanf(name, "hugepages-%ukB", &pages->kib) != 1)
+		return;
+	int64_t total = files_number("%s/%s/nr_hugepages", folder, name);
+	int64_t unused = files_number("%s/%s/free_hugepages", folder, name);
+	pages->total = total > 0 ? (unsigned int)total : 0;
+	pages->free = unused > 0 ? (unsigned int)unused : 0;
+	machine->page_sizes++;
+}
+
+/* Whether the kernel's modules have this one, as a file or built in. */
+static bool can_load(const struct machine *machine, const char *file_name)
+{
+	static const char *const lists[] = {"modules.dep", "modules.builtin"};
+	bool is_there = false;
+
+	for (unsigned int i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		FILE *file = files_open("/lib/modules/%s/%s", machine->kernel, lists[i]);
+		char line[LINE_BYTES];
+
+		while (file && !is_there && fgets(line, sizeof(line), file)) {
+			const char *end = strchr(line, ':');
+
+			line[end ? end - line : (long)strcspn(line, "\n")] = '\0';
+			is_there = strstr(line, file_name) != NULL;
+		}
+		if (file)
+			fclose(file);
+	}
+	return is_there;
+}
+
+static void look_at_doors(struct machine *machine)
+{
+	char line[LINE_BYTES];
+
+	machine->has_tun = files_allowed("/dev/net/tun");
+	machine->knows_tun = files_exist("/sys/class/misc/tun") || files_exist("/dev/net/tun");
+	machine->has_vfio = files_allowed("/dev/vfio/vfio");
+	machine->knows_vfio_pci = files_exist("/sys/bus/pci/drivers/vfio-pci") ||
+				  can_load(machine, "/vfio-pci.ko");
+	machine->iommu_groups = files_each("/sys/kernel/iommu_groups", NULL, NULL);
+	files_line(line, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	machine->vfio_wants_iommu = line[0] != 'Y';
+}
+
+static void add_rdma(void *context, const char *name)
+{
+	struct machine *machine = context;
+
+	if (machine->rdma_count < RDMA_MAX)
+		snprintf(machine->rdma[machine->rdma_count++], sizeof(machine->rdma[0]), "%.31s",
+			 name);
+}
+
+void machine_look(struct machine *machine)
+{
+	memset(machine, 0, sizeof(*machine));
+	answers_open();
+	look_at_status(machine);
+	look_at_limits(machine);
+	look_at_system(machine);
+	look_at_doors(machine);
+	files_each("/sys/kernel/mm/hugepages", add_pages, machine);
+	files_each("/sys/class/infiniband", add_rdma, machine);
+	machine_look_at_interfaces(machine);
+	machine_look_at_drives(machine);
+	answers_close();
+}
