@@ -18,7 +18,7 @@ die() {
 
 # c_files: the C sources, each ended by a NUL.
 c_files() {
-	find include src apps bench tests -name '*.[ch]' -print0 | sort -z
+	find include src apps tools bench tests -name '*.[ch]' -print0 | sort -z
 }
 
 # configure NAME OPTION...: the build directory build/NAME, with these Meson options and no others.

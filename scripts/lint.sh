@@ -24,16 +24,16 @@ check_cppcheck() {
 		--library=posix --enable=warning,performance,portability \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions \
 		-D_GNU_SOURCE -D__GNUC__=12 -D__x86_64__ -D__linux__ -I src -I include \
-		src apps bench
+		src apps tools bench
 }
 
-# Sources of src/ and apps/ that are built here, without their tests.
+# Sources of src/, apps/ and tools/ that are built here, without their tests.
 tidy_files() {
 	python3 - build/clang/compile_commands.json <<-'EOF'
 		import json, os, sys
 		files = {os.path.relpath(os.path.join(entry["directory"], entry["file"]))
 		         for entry in json.load(open(sys.argv[1]))}
-		print("\n".join(sorted(f for f in files if f.startswith(("src/", "apps/"))
+		print("\n".join(sorted(f for f in files if f.startswith(("src/", "apps/", "tools/"))
 		                       and f.endswith(".c") and not f.endswith("_test.c"))))
 	EOF
 }
@@ -44,7 +44,8 @@ check_tidy() {
 }
 
 check_scripts() {
-	find scripts tests .ci -type f \( -name '*.sh' -o -path .ci/run \) -print0 |
+	find scripts tests tools .ci -type f \
+		\( -name '*.sh' -o -name '*.bash-completion' -o -path .ci/run \) -print0 |
 		xargs -0 shellcheck -x
 }
 

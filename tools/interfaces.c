@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The interfaces and network cards of a machine. */
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "answers.h"
 #include "files.h"
 #include "machine.h"
+#include "words.h"
 
 #define CLASS_ETHERNET 0x0200 /* of PCI, with its subclass */
 #define PORT_SSH 22
@@ -18,13 +18,19 @@
 
 /* ---- One interface ---- */
 
+/* 0000:03:00.0 */
 static bool is_pci_address(const char *word)
 {
-	unsigned int domain, bus, slot, function;
-	int length = 0;
+	static const char ends[] = {':', ':', '.', '\0'};
 
-	return sscanf(word, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &length) == 4 &&
-	       word[length] == '\0';
+	for (size_t i = 0; i < sizeof(ends); i++) {
+		size_t digits = strspn(word, "0123456789abcdefABCDEF");
+
+		if (digits == 0 || word[digits] != ends[i])
+			return false;
+		word += digits + 1;
+	}
+	return true;
 }
 
 /* The card nearest to the interface in ".../0000:00:03.0/virtio2/net/eth0". */
@@ -146,23 +152,20 @@ static void look_at_routes(struct machine *machine)
 {
 	FILE *file = files_open("/proc/net/route");
 	char line[LINE_BYTES];
-	char name[IF_NAMESIZE];
-	unsigned int destination, mask;
+	char *words[WORDS_MAX];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%15s %x %*x %*x %*d %*d %*d %x", name, &destination, &mask) ==
-			    3 &&
-		    destination == 0 && mask == 0)
-			mark_default(machine, name);
+		words_split(words, line);
+		if (words_are(words[1], 16, 0) && words_are(words[7], 16, 0)) /* to, mask */
+			mark_default(machine, words[0]);
 	}
 	if (file)
 		fclose(file);
 	file = files_open("/proc/net/ipv6_route");
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%*32x %x %*32x %*x %*32x %*x %*x %*x %*x %15s", &mask, name) ==
-			    2 &&
-		    mask == 0)
-			mark_default(machine, name);
+		words_split(words, line);
+		if (words_are(words[1], 16, 0)) /* the length of the prefix */
+			mark_default(machine, words[9]);
 	}
 	if (file)
 		fclose(file);
@@ -188,8 +191,13 @@ static bool parse_address(const char *text, struct in6_addr *address)
 	if (strlen(text) != 8 && strlen(text) != 32)
 		return false;
 	for (unsigned int i = first; i < 4; i++, text += 8) {
-		if (sscanf(text, "%8" SCNx32, &words[i]) != 1)
+		char digits[9] = {0};
+		uint64_t value;
+
+		memcpy(digits, text, 8);
+		if (!words_number(digits, 16, &value))
 			return false;
+		words[i] = (uint32_t)value;
 	}
 	memcpy(address, words, sizeof(*address));
 	return true;
@@ -200,14 +208,16 @@ static void look_at_connections(struct machine *machine, const char *table)
 {
 	FILE *file = files_open("/proc/net/%s", table);
 	char line[LINE_BYTES];
-	char local[33];
-	unsigned int port, state;
+	char *words[WORDS_MAX];
 	struct in6_addr address;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f:] %x", local, &port,
-			   &state) == 3 &&
-		    port == PORT_SSH && state == TCP_ESTABLISHED_STATE &&
+		words_split(words, line);
+		char *port = words[1]; /* "0500000A:0016" */
+		char *local = strsep(&port, ":");
+
+		if (port && words_are(port, 16, PORT_SSH) &&
+		    words_are(words[3], 16, TCP_ESTABLISHED_STATE) &&
 		    parse_address(local, &address))
 			mark_ssh(machine, &address);
 	}
@@ -220,12 +230,14 @@ static void look_at_session(struct machine *machine)
 {
 	const char *session = files_are_ours() ? getenv("SSH_CONNECTION") : NULL;
 	char mapped[INET6_ADDRSTRLEN + 8];
-	char server[INET6_ADDRSTRLEN];
+	char line[LINE_BYTES];
+	char *words[WORDS_MAX];
 	struct in6_addr address;
 
-	if (!session || sscanf(session, "%*s %*s %45s", server) != 1)
-		return;
-	snprintf(mapped, sizeof(mapped), "%s%s", strchr(server, ':') ? "" : "::ffff:", server);
+	snprintf(line, sizeof(line), "%s", session ? session : "");
+	words_split(words, line);
+	snprintf(mapped, sizeof(mapped), "%s%.45s",
+		 strchr(words[2], ':') ? "" : "::ffff:", words[2]);
 	if (inet_pton(AF_INET6, mapped, &address) == 1)
 		mark_ssh(machine, &address);
 }

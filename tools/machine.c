@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine.h"
 
-#include <inttypes.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "answers.h"
 #include "files.h"
+#include "words.h"
 
 /* ---- This process ---- */
 
@@ -15,35 +16,40 @@ static void look_at_status(struct machine *machine)
 {
 	FILE *file = files_open("/proc/self/status");
 	char line[LINE_BYTES];
-	unsigned int effective;
+	char *words[WORDS_MAX];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Uid: %*u %u", &effective) == 1)
-			machine->is_root = effective == 0;
-		sscanf(line, "CapEff: %" SCNx64, &machine->capabilities);
+		words_split(words, line);
+		if (strcmp(words[0], "Uid:") == 0)
+			machine->is_root = words_are(words[2], 10, 0); /* the effective one */
+		if (strcmp(words[0], "CapEff:") == 0)
+			words_number(words[1], 16, &machine->capabilities);
 	}
 	if (file)
 		fclose(file);
 }
 
-/* "Max open files   1024   4096   files": the first number; -1: unlimited. */
-static int64_t soft_limit(const char *values)
+/* "unlimited", -1, or a number; what is neither limits nothing. */
+static int64_t limit_of(const char *word)
 {
-	return strncmp(values + strspn(values, " "), "unlimited", 9) == 0 ? -1 : atoll(values);
+	uint64_t value;
+
+	return words_number(word, 10, &value) && value <= INT64_MAX ? (int64_t)value : -1;
 }
 
 static void look_at_limits(struct machine *machine)
 {
-	static const char files[] = "Max open files";
-	static const char locked[] = "Max locked memory";
 	FILE *file = files_open("/proc/self/limits");
 	char line[LINE_BYTES];
+	char *words[WORDS_MAX];
 
+	machine->files_max = machine->memlock_bytes = -1;
 	while (file && fgets(line, sizeof(line), file)) {
-		if (strncmp(line, files, strlen(files)) == 0)
-			machine->files_max = soft_limit(line + strlen(files));
-		if (strncmp(line, locked, strlen(locked)) == 0)
-			machine->memlock_bytes = soft_limit(line + strlen(locked));
+		words_split(words, line); /* "Max open files 1024 4096 files", soft and hard */
+		if (strcmp(words[1], "open") == 0 && strcmp(words[2], "files") == 0)
+			machine->files_max = limit_of(words[3]);
+		if (strcmp(words[1], "locked") == 0 && strcmp(words[2], "memory") == 0)
+			machine->memlock_bytes = limit_of(words[3]);
 	}
 	if (file)
 		fclose(file);
@@ -59,18 +65,17 @@ bool machine_has_capability(const struct machine *machine, unsigned int capabili
 /* "0-3,8": how many these are. */
 static unsigned int count_cpus(const char *list)
 {
-	unsigned int count = 0, first, last;
-	int length;
+	unsigned long count = 0;
 
-	while (sscanf(list, "%u%n", &first, &length) == 1) {
-		list += length;
-		last = first;
-		if (sscanf(list, "-%u%n", &last, &length) == 1)
-			list += length;
+	while (isdigit((unsigned char)*list)) {
+		char *end;
+		unsigned long first = strtoul(list, &end, 10);
+		unsigned long last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+
 		count += last >= first ? last - first + 1 : 0;
-		list += *list == ',';
+		list = end + (*end == ',');
 	}
-	return count;
+	return (unsigned int)count;
 }
 
 static void look_at_system(struct machine *machine)
@@ -91,12 +96,13 @@ static void look_at_system(struct machine *machine)
 static void add_pages(void *context, const char *name)
 {
 	static const char folder[] = "/sys/kernel/mm/hugepages";
+	static const char prefix[] = "hugepages-"; /* 2048kB */
 	struct machine *machine = context;
 	struct pages *pages = &machine->pages[machine->page_sizes];
 
-	if (machine->page_sizes == PAGE_SIZES_MAX ||
-	    sscanf(name, "hugepages-%ukB", &pages->kib) != 1)
+	if (machine->page_sizes == PAGE_SIZES_MAX || strncmp(name, prefix, strlen(prefix)) != 0)
 		return;
+	pages->kib = (unsigned int)strtoul(name + strlen(prefix), NULL, 10);
 	int64_t total = files_number("%s/%s/nr_hugepages", folder, name);
 	int64_t unused = files_number("%s/%s/free_hugepages", folder, name);
 	pages->total = total > 0 ? (unsigned int)total : 0;

@@ -25,7 +25,7 @@ static void own_folder(char folder[PATH_MAX])
 	if (slash)
 		*slash = '\0';
 	else
-		strcpy(folder, ".");
+		memcpy(folder, ".", sizeof("."));
 }
 
 static bool join(char path[PATH_MAX], const char *folder, const char *name)

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdarg.h>
@@ -51,11 +52,11 @@ static bool is_kind(const char *word, size_t length)
 static const char *kind_names(void)
 {
 	static char names[64];
+	size_t length = 0;
 
-	names[0] = '\0';
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		strcat(names, i ? ", " : "");
-		strcat(names, kinds[i]);
+		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+					   i ? ", " : "", kinds[i]);
 	}
 	return names;
 }
@@ -185,14 +186,23 @@ const char *settings_check_gateway(const char *text)
 	return address_bits(text) ? NULL : "not an address; write it as 10.0.0.1 or fe80::1";
 }
 
+/* Six pairs of digits, with colons between them. */
+static bool parse_mac(const char *text, unsigned char byte[6])
+{
+	for (unsigned int i = 0; i < 6; i++, text += 3) {
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
+		    text[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		byte[i] = (unsigned char)strtoul((char[]){text[0], text[1], '\0'}, NULL, 16);
+	}
+	return true;
+}
+
 const char *settings_check_mac(const char *text)
 {
-	unsigned int byte[6];
-	int length = 0;
+	unsigned char byte[6];
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
-		   &byte[4], &byte[5], &length) != 6 ||
-	    text[length] || length != 17)
+	if (!parse_mac(text, byte))
 		return "not an Ethernet address; write it as 02:00:00:00:00:01";
 	if (byte[0] & 1)
 		return "the address of a group; the first byte of a station's is even, as in "

@@ -9,8 +9,8 @@
 
 #include "settings.h"
 
-/* net.frames times the size of a frame: what AF_XDP locks by default. */
-#define AFXDP_LOCKED_BYTES (4096 * 2048)
+/* net.frames of 4096 times 2048 bytes: what AF_XDP locks by default. */
+#define AFXDP_LOCKED_BYTES INT64_C(8388608)
 #define ON_ADDRESS "--ip 10.0.0.2/24 -- PROGRAM"
 
 #ifdef DEMI_HAVE_XDP
@@ -178,8 +178,9 @@ static void judge_afxdp(struct verdict *verdict, const struct machine *machine)
 			    "--cap-add=NET_ADMIN --cap-add=NET_RAW --cap-add=BPF", device);
 	} else if (machine->memlock_bytes >= 0 && machine->memlock_bytes < AFXDP_LOCKED_BYTES &&
 		   !machine_has_capability(machine, CAP_IPC_LOCK)) {
-		lacks(verdict, "memory that may be locked: %lld KiB, and it takes %d",
-		      (long long)machine->memlock_bytes / 1024, AFXDP_LOCKED_BYTES / 1024);
+		lacks(verdict, "memory that may be locked: %lld KiB, and it takes %lld",
+		      (long long)machine->memlock_bytes / 1024,
+		      (long long)AFXDP_LOCKED_BYTES / 1024);
 		with(verdict, "ulimit -l unlimited");
 	} else {
 		judge_interface(verdict, machine, best);
