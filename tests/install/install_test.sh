@@ -110,6 +110,34 @@ has_version() {
 	prints "$version" demi_pkg_config --modversion demi
 }
 
+# demi_command ARGUMENT...: the installed command, which finds its parts from where it lies.
+demi_command() {
+	"$dest/usr/bin/demi" "$@"
+}
+
+has_command() {
+	local version
+	version=$(demi_pkg_config --modversion demi)
+	prints "demi $version" demi_command --version
+	[[ -e $dest/usr/share/bash-completion/completions/demi ]]
+}
+
+command_finds_shim() {
+	prints "LD_PRELOAD=$libdir/demi/libdemi-shim.so" env -u LD_PRELOAD -u DEMI_SHIM "$dest/usr/bin/demi" \
+		run --libos catnap --ip 192.0.2.1/32 -- env
+}
+
+command_finds_lab() {
+	prints 'demi lab up' demi_command lab --help
+}
+
+command_looks_around() {
+	local status=0
+	demi_command doctor --json >"$work/doctor.json" || status=$?
+	[[ $status == 0 || $status == 1 ]]
+	python3 -m json.tool "$work/doctor.json"
+}
+
 # What is packed is unpacked elsewhere: no file may know the folder it was staged in.
 no_trace_of_dest() {
 	! grep -rlF "$dest" "$dest"
@@ -170,6 +198,10 @@ if [[ $# == 0 ]]; then
 	check 'all public headers' has_headers
 	check 'manual pages' has_manual
 	check 'pkg-config knows the version' has_version
+	check 'demi and its completion' has_command
+	check 'demi run finds what it preloads' command_finds_shim
+	check 'demi lab finds its script' command_finds_lab
+	check 'demi doctor' command_looks_around
 	check 'exports exactly the functions of the headers' only_api_exported
 	check 'a program links the shared library, gcc' builds_shared gcc
 	check 'a program links the static library, gcc' builds_static gcc
