@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 
 #include "cork.h"
@@ -20,6 +19,7 @@
 #include "socket.h"
 #include "starter.h"
 #include "trace.h"
+#include "waiter.h"
 
 /* A start that failed is tried again so much later: another process may have the device. */
 #define RETRY_NS NS_PER_S
@@ -29,6 +29,8 @@
 #define SIGNALS_AFTER_NS (20 * NS_PER_US)
 #define SIGNALS_EVERY_NS (10 * NS_PER_MS)
 #define RESULTS_MAX 16
+/* Without a descriptor to be woken by, a thread looks again so soon. */
+#define NAP_NS NS_PER_MS
 /* Bytes that a cork holds back go so late at the most, after their time. */
 #define CORK_LOOK_NS (20 * NS_PER_MS)
 
@@ -54,6 +56,14 @@ uint64_t clock_ns(void)
 
 /* ---- The lock ---- */
 
+/* Another thread ends the process: calls do not return, as in a kernel that has torn it down. */
+static __attribute__((noreturn)) void wait_for_the_end(void)
+{
+	pthread_mutex_unlock(&lock);
+	for (;;)
+		pause();
+}
+
 void engine_lock(void)
 {
 	if (pthread_mutex_trylock(&lock) != 0) {
@@ -64,6 +74,8 @@ void engine_lock(void)
 	shim_is_inside = true;
 	if (engine.state == ENGINE_RUNS)
 		demi_attach(runtime);
+	else if (engine.state == ENGINE_ENDED)
+		wait_for_the_end();
 }
 
 void engine_let_go(void)
@@ -309,7 +321,8 @@ void engine_end(void)
 	send_the_rest(sockets_closing, END_QUIET_NS / 4);
 	demi_fini();
 	engine.state = ENGINE_ENDED;
-	engine_unlock();
+	pthread_mutex_unlock(&lock);
+	/* What this thread still does is the kernel's: shim_is_inside stays. */
 }
 
 void engine_poll(void)
@@ -330,54 +343,6 @@ void engine_poll(void)
 }
 
 /* ---- Waiters ---- */
-
-static pthread_key_t waiter_key;
-static _Thread_local struct waiter self_waiter = {.event_fd = -1};
-
-static void waiter_end(void *waiter)
-{
-	real()->close(((struct waiter *)waiter)->event_fd);
-	((struct waiter *)waiter)->event_fd = -1;
-}
-
-static void waiter_key_make(void)
-{
-	pthread_key_create(&waiter_key, waiter_end);
-}
-
-void waiter_forget(void)
-{
-	if (self_waiter.event_fd >= 0)
-		real()->close(self_waiter.event_fd);
-	self_waiter = (struct waiter){.event_fd = -1};
-}
-
-struct waiter *waiter_self(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct waiter *self = &self_waiter;
-
-	if (self->event_fd >= 0)
-		return self;
-	pthread_once(&once, waiter_key_make);
-	self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (self->event_fd < 0)
-		return NULL;
-	pthread_setspecific(waiter_key, self);
-	return self;
-}
-
-void waiter_wake(struct waiter *waiter)
-{
-	const uint64_t one = 1;
-
-	if (!waiter->sleeps || waiter->is_woken)
-		return;
-	waiter->is_woken = true;
-	/* Its count cannot overflow: it is read before the next. */
-	if (real()->write(waiter->event_fd, &one, sizeof(one)) < 0)
-		waiter->is_woken = false;
-}
 
 static void sleeper_add(struct waiter *self)
 {
@@ -445,38 +410,60 @@ static int lead(struct waiter *self, bool is_program, struct pollfd *wakes, uint
 	return count;
 }
 
-/* Let the lock go, and sleep. Return: what ppoll returned, with errno. */
+/* With the lock; what it watches may wake it from now on. */
+static void before_sleep(struct waiter *self, bool is_program)
+{
+	self->sleeps = true;
+	self->is_woken = 0;
+	if (leader == self || !is_program)
+		engine_let_go();
+	else
+		engine_unlock();
+}
+
+static void after_sleep(struct waiter *self)
+{
+	engine_lock();
+	self->sleeps = false;
+	waiter_give_back(self);
+	if (leader == self)
+		leader = NULL;
+}
+
+/* Let the lock go, and sleep on descriptors. Return: what ppoll returned, with errno. */
 static int sleep_unlocked(struct waiter *self, bool is_program, struct pollfd *fds, nfds_t count,
 			  uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
 				   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-	uint64_t events;
-	int outcome;
+	int outcome, error;
 
-	self->sleeps = true;
-	self->is_woken = false;
-	if (leader == self || !is_program)
-		engine_let_go();
-	else
-		engine_unlock();
+	before_sleep(self, is_program);
 	outcome = real()->ppoll(fds, count, timeout_ns == NEVER_NS ? NULL : &timeout, signals);
-	engine_lock();
-	self->sleeps = false;
-	if (self->is_woken && real()->read(self->event_fd, &events, sizeof(events)) < 0)
-		self->is_woken = false;
-	if (leader == self)
-		leader = NULL;
+	error = errno;
+	after_sleep(self);
+	errno = error;
 	return outcome;
 }
 
 void engine_rest(struct waiter *self, uint64_t timeout_ns)
 {
-	struct pollfd fds[WAIT_EXTRA] = {{.fd = self->event_fd, .events = POLLIN}};
-	int count = lead(self, false, fds + 1, &timeout_ns);
+	struct pollfd fds[WAIT_EXTRA];
+	int count;
 
-	if (count < 0)
+	/* Without a descriptor the keeper naps, and looks again. */
+	if (!waiter_lend(self)) {
+		before_sleep(self, false);
+		waiter_sleep_futex(self, NAP_NS);
+		after_sleep(self);
 		return;
+	}
+	count = lead(self, false, fds + 1, &timeout_ns);
+	if (count < 0) {
+		waiter_give_back(self);
+		return;
+	}
+	fds[0] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
 	sleep_unlocked(self, false, fds, (nfds_t)(1 + count), timeout_ns, NULL);
 }
 
@@ -488,43 +475,91 @@ static bool any_ready(const struct wait *wait)
 	return false;
 }
 
-/* Return: 0 to look again, 1 when a descriptor of the kernel's is ready, -EINTR. */
-static int sleep_once(struct wait *wait, const sigset_t *signals)
-{
-	struct pollfd own[WAIT_EXTRA];
-	struct pollfd *fds = wait->kernel_count ? wait->kernel : own;
-	nfds_t count = wait->kernel_count;
-	struct waiter *self = waiter_self();
-	uint64_t timeout_ns = wait->deadline_ns;
-	int wakes, outcome;
-
-	if (!self) {
-		give_way();
-		return 0;
-	}
-	if (timeout_ns != NEVER_NS)
-		timeout_ns = timeout_ns > engine.now_ns ? timeout_ns - engine.now_ns : 0;
-	wakes = lead(self, true, fds + count + 1, &timeout_ns);
-	if (wakes < 0)
-		return 0;
-	fds[count] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
-	sleeper_add(self);
-	outcome = sleep_unlocked(self, true, fds, count + 1 + (nfds_t)wakes, timeout_ns, signals);
-	sleeper_remove(self);
-	keeper_needed();
-	if (outcome < 0)
-		return errno == EINTR ? -EINTR : 0;
-	return outcome > 0 && any_ready(wait);
-}
-
-/* ---- Waiting ---- */
-
 /* Signals are held back while a wait is idle, so that it notices them. */
 struct hold {
 	bool is_held;
 	sigset_t original;
 	uint64_t look_ns;
 };
+
+/* Let in what was held back. Return: whether something was. */
+static bool release_signals(struct hold *hold)
+{
+	sigset_t pending;
+	bool any = false;
+
+	if (!hold->is_held)
+		return false;
+	hold->is_held = false;
+	sigpending(&pending);
+	for (int number = 1; number < NSIG; number++)
+		any |= sigismember(&pending, number) == 1 &&
+		       sigismember(&hold->original, number) == 0;
+	pthread_sigmask(SIG_SETMASK, &hold->original, NULL);
+	return any;
+}
+
+/*
+ * Somebody else sleeps on the device, and there is nothing of the kernel's to wait for. No
+ * descriptor is needed, which are few where threads are many.
+ */
+static int sleep_light(struct waiter *self, struct hold *hold, uint64_t timeout_ns)
+{
+	int outcome;
+
+	if (release_signals(hold))
+		return -EINTR;
+	before_sleep(self, true);
+	outcome = waiter_sleep_futex(self, timeout_ns) < 0 ? -errno : 0;
+	after_sleep(self);
+	return outcome == -EINTR ? -EINTR : 0;
+}
+
+/* As sleep_once. */
+static int sleep_on_descriptors(struct waiter *self, struct wait *wait, struct hold *hold,
+				uint64_t timeout_ns)
+{
+	struct pollfd own[WAIT_EXTRA];
+	struct pollfd *fds = wait->kernel_count ? wait->kernel : own;
+	nfds_t count = wait->kernel_count;
+	int wakes = lead(self, true, fds + count + 1, &timeout_ns);
+	int outcome;
+
+	if (wakes < 0) {
+		waiter_give_back(self);
+		return 0;
+	}
+	fds[count] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
+	outcome = sleep_unlocked(self, true, fds, count + 1 + (nfds_t)wakes, timeout_ns,
+				 hold->is_held ? &hold->original : wait->signals);
+	if (outcome < 0)
+		return errno == EINTR ? -EINTR : 0;
+	return outcome > 0 && any_ready(wait);
+}
+
+/* Return: 0 to look again, 1 when a descriptor of the kernel's is ready, -EINTR. */
+static int sleep_once(struct wait *wait, struct hold *hold)
+{
+	struct waiter *self = waiter_self();
+	bool is_light = !wait->kernel_count && !wait->signals && engine_led();
+	uint64_t timeout_ns = wait->deadline_ns;
+	int outcome;
+
+	if (timeout_ns != NEVER_NS)
+		timeout_ns = timeout_ns > engine.now_ns ? timeout_ns - engine.now_ns : 0;
+	sleeper_add(self);
+	if (is_light)
+		outcome = sleep_light(self, hold, timeout_ns);
+	else if (waiter_lend(self))
+		outcome = sleep_on_descriptors(self, wait, hold, timeout_ns);
+	else
+		outcome = sleep_light(self, hold, timeout_ns < NAP_NS ? timeout_ns : NAP_NS);
+	sleeper_remove(self);
+	keeper_needed();
+	return outcome;
+}
+
+/* ---- Waiting ---- */
 
 static void hold_signals(struct hold *hold)
 {
@@ -578,7 +613,7 @@ static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns)
 		give_way();
 		return 0;
 	}
-	outcome = sleep_once(wait, hold->is_held ? &hold->original : wait->signals);
+	outcome = sleep_once(wait, hold);
 	*since_ns = 0;
 	return outcome;
 }

@@ -19,6 +19,7 @@
 #include <demi/demi.h>
 
 #include "rule.h"
+#include "waiter.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
@@ -64,23 +65,6 @@ void engine_poll(void);
 
 /** clock_ns - CLOCK_MONOTONIC */
 uint64_t clock_ns(void);
-
-/** A thread that waits; each thread has one. */
-struct waiter {
-	struct waiter *next, **link; /* in the list of those that sleep */
-	int event_fd;                /* -1: not made yet */
-	bool sleeps;
-	bool is_woken;
-};
-
-/** waiter_self - the calling thread's; NULL: no descriptor was free for it */
-struct waiter *waiter_self(void);
-
-/** waiter_forget - in the child of a fork: the descriptor is shared with the parent */
-void waiter_forget(void);
-
-/** waiter_wake - something happened that it watches */
-void waiter_wake(struct waiter *waiter);
 
 struct wait {
 	bool (*is_ready)(void *context);

@@ -32,9 +32,9 @@ struct epoll {
 	struct item *ready, **ready_tail;
 	bool has_kernel; /* something was added to the kernel's half */
 	uint32_t count;
-	uint64_t look_ns;  /* when the kernel's half was last asked */
+	uint64_t look_ns;    /* when the kernel's half was last asked */
 	bool kernel_is_busy; /* it had something the last time: it is asked at each call */
-	bool kernel_first; /* it has the first places the next time, so that neither starves */
+	bool kernel_first;   /* it has the first places the next time, so that neither starves */
 };
 
 static inline struct epoll *epoll_of(struct file *file)
