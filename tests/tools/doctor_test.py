@@ -41,7 +41,7 @@ SERVER = {
         "proc/net/tcp": "  sl  local_address rem_address   st tx_queue rx_queue\n"
                         "   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n"
                         "   1: 0500000A:0016 0900000A:D431 01 00000000:00000000\n",
-        "proc/mounts": "/dev/nvme0n1p2 / ext4 rw 0 0\nproc /proc proc rw 0 0\n",
+        "proc/mounts": "/dev/nvme0n1p2 / ext4 rw 0 0\n/dev/nvme1n10 /data ext4 rw 0 0\nproc /proc proc rw 0 0\n",
         "proc/swaps": "Filename\tType\tSize\n/dev/nvme1n1 partition 1024 0 -2\n",
         "sys/devices/system/cpu/online": "0-3,8\n",
         "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "512\n",
@@ -51,7 +51,7 @@ SERVER = {
         "sys/class/misc/tun/dev": "10:200\n",
         "sys/class/infiniband/mlx5_0/node_type": "1: CA\n",
         "sys/block/nvme0n1/size": "1\n", "sys/block/nvme1n1/size": "1\n",
-        "sys/block/nvme2n1/size": "1\n", "sys/block/nvme10n1/size": "1\n", "sys/block/sda/size": "1\n",
+        "sys/block/nvme1n10/size": "1\n", "sys/block/nvme2n1/size": "1\n", "sys/block/nvme10n1/size": "1\n", "sys/block/sda/size": "1\n",
         "sys/class/block/nvme10n1p1/holders/dm-0": "",
         "sys/bus/pci/devices/0000:03:00.0/class": "0x020000\n",
         "sys/bus/pci/devices/0000:04:00.0/class": "0x020000\n",
@@ -175,6 +175,7 @@ def test_facts():
     expect("drives, and what they are in use for", [(said["nvme"], [
         {"name": "nvme0n1", "driver": "nvme", "use": "mounted on /"},
         {"name": "nvme1n1", "driver": "nvme", "use": "swap"},
+        {"name": "nvme1n10", "driver": "nvme", "use": "mounted on /data"},
         {"name": "nvme2n1", "driver": "nvme", "use": None},
         {"name": "nvme10n1", "driver": "nvme", "use": "part of another device"},
         {"name": "0000:05:00.0", "driver": "uio_pci_generic", "use": None}])])
@@ -202,6 +203,9 @@ def test_afxdp():
         expect_verdict(name, machine, "afxdp", state, missing, command)
 
     case("the interface that is to spare", Machine(), "can run", None, SPARE)
+    slower = Machine()
+    slower.answers["interfaces"] = {"eth0": {"xdp_features": 15}, "eth1": {"xdp_features": 0}}
+    case("though it is the slower one", slower, "can run", None, SPARE)
     shared = Machine().remove("sys/class/net/eth1")
     case("only the one that the machine needs", shared, "can run", None, SPARE.replace("eth1", "eth0"))
     alone = Machine().remove("sys/class/net/eth0")

@@ -269,6 +269,27 @@ def test_bad_input(folder):
         expect_refused("no interface", ["--dev", "afxdp:", "true"], 125, "name an interface")
 
 
+IN_LABORATORY = """
+for change in 'mtu 1800' 'mtu 1500 down' 'up'; do
+    ip -n $LAB_DEMI link set $LAB_DEV $change
+    ip netns exec $LAB_DEMI "$0" run --dev afxdp:$LAB_DEV --ip $LAB_DEMI_IP/24 -- sh -c 'exit 5'
+    echo $?
+done
+"""
+
+
+def test_interface():
+    """As it is set, which only root can change, and only in a laboratory without harm."""
+    name = "an interface's MTU and state are looked at"
+    if os.geteuid() != 0 or "afxdp" not in run("--dev", "x", "true").stderr:
+        outcome(f"{name} # SKIP needs root, and AF_XDP in the build", [])
+        return
+    result = start([DEMI, "lab", "run", "--", "sh", "-c", IN_LABORATORY, DEMI], {"DEMI_SHIM": SHIM})
+    refused = [line for line in result.stderr.splitlines() if line.startswith("demi run: ")]
+    expect(name, result.stdout.split() == ["125", "125", "5"] and len(refused) == 2
+           and "MTU of 1800" in refused[0] and "ip link set dev demi0 up" in refused[1], result)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name).resolve()
@@ -278,6 +299,7 @@ def main():
         test_programs_refused(folder)
         test_privileged(folder)
         test_bad_input(folder)
+    test_interface()
     finish()
 
 
