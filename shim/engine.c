@@ -41,6 +41,7 @@ static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int contenders; /* threads that want the lock */
 static demi_runtime_t *runtime; /* while nobody has the lock */
 static uint64_t retry_ns;
+static bool is_starting;
 static struct waiter *sleepers; /* threads of the program */
 static struct waiter *leader;   /* sleeps on the device; may be the keeper */
 static bool leader_is_program;
@@ -239,15 +240,23 @@ int engine_start(void)
 	if (engine.state == ENGINE_RUNS)
 		return 0;
 	now_ns = clock_ns();
-	if (engine.state == ENGINE_ENDED || now_ns < retry_ns)
+	if (engine.state == ENGINE_ENDED || (!is_starting && now_ns < retry_ns))
 		return -ENETDOWN;
+	/* Another thread may be about it: then its outcome is waited for. */
+	if (is_starting) {
+		engine_unlock();
+		pthread_mutex_lock(&start_lock);
+		pthread_mutex_unlock(&start_lock);
+		engine_lock();
+		return engine.state == ENGINE_RUNS ? 0 : is_starting ? engine_start() : -ENETDOWN;
+	}
 	retry_ns = now_ns + RETRY_NS;
+	is_starting = true;
 	engine_unlock();
 	error = start_runtime(&started);
 	/* Not engine_lock: there is nothing to attach yet, or somebody else made it. */
 	engine_lock();
-	if (engine.state == ENGINE_RUNS)
-		return 0;
+	is_starting = false;
 	if (error) {
 		trace_count(COUNT_NO_RUNTIME);
 		TRACE("the stack does not start: %s", strerror(error));
@@ -273,6 +282,7 @@ void engine_forget(void)
 	sleepers = NULL;
 	leader = NULL;
 	retry_ns = 0;
+	is_starting = false;
 	keeper_forget();
 	starter_cancel();
 	if (engine.state != ENGINE_RUNS)
