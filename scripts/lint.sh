@@ -24,16 +24,16 @@ check_cppcheck() {
 		--library=posix --enable=warning,performance,portability \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions \
 		-D_GNU_SOURCE -D__GNUC__=12 -D__x86_64__ -D__linux__ -I src -I include \
-		src apps tools bench
+		src shim apps tools bench
 }
 
-# Sources of src/, apps/ and tools/ that are built here, without their tests.
+# Sources of src/, shim/, apps/ and tools/ that are built here, without their tests.
 tidy_files() {
 	python3 - build/clang/compile_commands.json <<-'EOF'
 		import json, os, sys
 		files = {os.path.relpath(os.path.join(entry["directory"], entry["file"]))
 		         for entry in json.load(open(sys.argv[1]))}
-		print("\n".join(sorted(f for f in files if f.startswith(("src/", "apps/", "tools/"))
+		print("\n".join(sorted(f for f in files if f.startswith(("src/", "shim/", "apps/", "tools/"))
 		                       and f.endswith(".c") and not f.endswith("_test.c"))))
 	EOF
 }
