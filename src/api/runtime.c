@@ -84,10 +84,10 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 	if (count < 0)
 		return -count;
 	*num_wakes_out = count;
-	*timeout_out = timeout_ns == UINT64_MAX
-			       ? (struct timespec){.tv_sec = -1}
-			       : (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
-						   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+	*timeout_out = (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+					 .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+	if (timeout_ns == UINT64_MAX)
+		timeout_out->tv_sec = -1;
 	return 0;
 }
 
