@@ -42,12 +42,17 @@ class Iperf(stack.Test):
             self.check(run("iperf3", "-6", "-c", peer.replace("10.77.0.", "fd77::"), "-J", "-t",
                            "1"))
 
+    def start_server(self, end):
+        """It takes the look at its port for a client, and serves others when it is done with that."""
+        server = self.start("iperf3", "-s", "--forceflush", end=end, port=5201, statuses=(0, 1))
+        stack.wait_until(lambda: server.said().count("Server listening") > 1, "iperf3 listens again")
+
     def test_server(self):
-        self.start("iperf3", "-s", port=5201, statuses=(0, 1))
+        self.start_server(1)
         self.run_all(stack.here, stack.address())
 
     def test_client(self):
-        self.start("iperf3", "-s", end=None, port=5201, statuses=(0, 1))
+        self.start_server(None)
         self.run_all(stack.client, lab.LINUX_IP[4])
 
 
