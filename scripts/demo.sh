@@ -5,10 +5,12 @@
 # loopback, TCP and UDP, with and without a durable log, and beside each run the same over plain
 # epoll sockets. Then past the kernel: as root a plain client of Linux's to Catnip over AF_XDP, TCP
 # and UDP, beside the same to the kernel's own stack; otherwise two Catnips over shared memory.
-# Each ends with a table. Called by `make demo`.
+# Then, as root, Debian's unmodified redis-server on Catnip beside the same on the kernel, with a
+# picture. Each ends with a table. Called by `make demo`.
 #
 # usage: scripts/demo.sh BUILD_DIRECTORY
-# DEMO_SECONDS sets the length of each run (default 2).
+# DEMO_SECONDS sets the length of each run (default 2), DEMO_PICTURE where the picture goes (default
+# build/demo/redis.svg).
 #        scripts/demo.sh --in-lab BUILD_DIRECTORY WORK_DIRECTORY     the part within scripts/lab.sh
 
 set -u
@@ -307,6 +309,17 @@ else
 fi
 if [ $shown = no ]; then
 	show_memif
+	case $? in
+	0 | 2) ;;
+	*) exit 1 ;;
+	esac
+fi
+
+if [ $shown = yes ]; then
+	echo
+	echo "Debian's redis-server, unmodified, asked by redis-benchmark on the kernel:"
+	"$(dirname "$0")/lab.sh" run -- python3 "$(dirname "$0")/../bench/programs/redis_demo.py" \
+		"$build" "${DEMO_PICTURE:-build/demo/redis.svg}"
 	case $? in
 	0 | 2) ;;
 	*) exit 1 ;;

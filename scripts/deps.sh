@@ -26,6 +26,9 @@ build libbpf-dev                          module  libbpf
 build gcc-bpf|clang                       program clang|bpf-gcc|bpf-unknown-none-gcc
 demo  iproute2                            program ip
 demo  ethtool                             program ethtool
+demo  redis-server                        program redis-server
+demo  redis-tools                         program redis-benchmark
+demo  gnuplot-nox|gnuplot-qt|gnuplot-x11  program gnuplot
 test  gcc                                 program gcc
 test  g++                                 program g++
 build binutils                            program objcopy
@@ -43,8 +46,6 @@ test  tcpdump                             program tcpdump
 test  tshark                              program tshark
 test  sockperf                            program sockperf
 test  curl                                program curl
-test  redis-server                        program redis-server
-test  redis-tools                         program redis-cli
 test  memcached                           program memcached
 test  nginx-light|nginx-core              program nginx
 test  iperf3                              program iperf3
