@@ -313,6 +313,16 @@ EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
 
 /* ---- With messages ---- */
 
+static bool is_on_stack(int fd)
+{
+	struct socket *socket = call_enter(fd);
+	bool is_so = socket && socket->side == SIDE_DEMI;
+
+	if (socket)
+		file_leave(&socket->file);
+	return is_so;
+}
+
 /* @message is a copy; what is returned in it is stored in it. */
 static bool message_make(int fd, struct msghdr *message, int flags, bool sends, ssize_t *outcome)
 {
@@ -322,6 +332,14 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 	bool is_ours;
 	int error;
 
+	/* What they ask for would not be done: where from, in how many datagrams, when. */
+	if (sends && message->msg_controllen && is_on_stack(fd)) {
+		trace_count(COUNT_NO_CALL);
+		TRACE("sendmsg on descriptor %d is refused: its control messages are not carried",
+		      fd);
+		*outcome = call_return(-EOPNOTSUPP);
+		return true;
+	}
 	error = message->msg_iovlen > IOV_MAX
 			? -EMSGSIZE
 			: take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);

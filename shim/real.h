@@ -59,6 +59,7 @@
 	X(epoll_pwait)    \
 	X(epoll_pwait2)   \
 	X(sigaction)      \
+	X(signal)         \
 	X(setuid)         \
 	X(setreuid)       \
 	X(setresuid)      \

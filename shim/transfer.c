@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "guard.h"
+#include "trace.h"
 
 bool cursor_init(struct cursor *cursor, const struct iovec *pieces, size_t count)
 {
@@ -74,8 +75,11 @@ bool cursor_write(struct cursor *cursor, const void *from, size_t bytes)
 
 ssize_t transfer_send(struct socket *socket, struct transfer *transfer)
 {
-	if (transfer->flags & MSG_OOB)
+	if (transfer->flags & MSG_OOB) {
+		trace_count(COUNT_NO_CALL);
+		TRACE("urgent data on descriptor %d is refused", transfer->fd);
 		return -EOPNOTSUPP;
+	}
 	return socket->type == SOCK_STREAM ? stream_send(socket, transfer)
 					   : datagram_send(socket, transfer);
 }
