@@ -62,6 +62,16 @@ static uint64_t time_to_timer(struct runtime *runtime)
 	return timer_ns > now_ns ? timer_ns - now_ns : 0;
 }
 
+static struct timespec timespec_of(uint64_t timeout_ns)
+{
+	struct timespec never = {.tv_sec = -1};
+
+	if (timeout_ns == UINT64_MAX)
+		return never;
+	return (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+				 .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+}
+
 int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 	      struct timespec *timeout_out)
 {
@@ -84,10 +94,7 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 	if (count < 0)
 		return -count;
 	*num_wakes_out = count;
-	*timeout_out = (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
-					 .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-	if (timeout_ns == UINT64_MAX)
-		timeout_out->tv_sec = -1;
+	*timeout_out = timespec_of(timeout_ns);
 	return 0;
 }
 
