@@ -301,6 +301,8 @@ static void select_to_poll(struct poll_call *call, int limit, const fd_set *in, 
 		if (events)
 			call->fds[at++] = (struct pollfd){.fd = fd, .events = (short)events};
 	}
+	/* Fewer, if another thread has written to the sets since they were counted. */
+	call->count = at;
 }
 
 /* Return: how many bits are left, or -EBADF. */
