@@ -23,7 +23,7 @@ api:    libos queue heap sched base
 '
 
 # These see what a user sees: <demi/...>, and headers of their own folder.
-readonly outside='shim apps tools tests/conformance tests/compat'
+readonly outside='shim apps tools tests/conformance tests/compat tests/shim'
 
 # include_lines FOLDER...: file:line:#include ...
 include_lines() {

@@ -71,6 +71,10 @@ while IFS= read -r header; do
 	as_c "$header"
 done < <(find src -name '*.h' | sort)
 
+while IFS= read -r header; do
+	alone "C $header" "${cc[@]}" -std=gnu17 -D_GNU_SOURCE -I include -x c -include "$header"
+done < <(find shim -name '*.h' | sort)
+
 for header in include/demi/*.h; do
 	as_public_c "$header"
 	as_cxx "$header"
