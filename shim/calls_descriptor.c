@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls about descriptors: they end, become more, and change their flags. */
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -21,11 +22,12 @@
 static void linger(struct file *file)
 {
 	struct socket *socket = socket_of(file);
-	uint64_t end_ns = clock_ns() + socket->linger_ns;
+	uint64_t end_ns;
 
 	if (file->kind != FILE_SOCKET || !socket->linger_ns || file->descriptors != 1 ||
 	    file->is_nonblocking || socket->state != SOCKET_CONNECTED)
 		return;
+	end_ns = clock_ns() + socket->linger_ns;
 	cork_flush(socket);
 	while (socket->out_bytes && socket->state == SOCKET_CONNECTED) {
 		socket->wants_empty = true;
@@ -76,7 +78,7 @@ static void remove_range(unsigned int first, unsigned int last)
 EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	/* With CLOSE_RANGE_CLOEXEC they only end with the program. */
-	if (flags == 0 && first <= last)
+	if (!(flags & CLOSE_RANGE_CLOEXEC) && first <= last)
 		remove_range(first, last);
 	return real()->close_range(first, last, flags);
 }
@@ -105,7 +107,7 @@ static int add_copy(int fd, struct file *file)
 
 EXPORT int dup(int fd)
 {
-	struct file *file = file_enter(fd);
+	struct file *file = process_is_vfork_child() ? NULL : file_enter(fd);
 	int copy;
 
 	if (!file)
@@ -203,7 +205,8 @@ static int control(struct file *file, int fd, int command, void *argument)
 
 static int fcntl_any(int fd, int command, void *argument)
 {
-	struct file *file = file_enter(fd);
+	bool copies = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+	struct file *file = copies && process_is_vfork_child() ? NULL : file_enter(fd);
 	int outcome;
 
 	if (!file)

@@ -118,6 +118,7 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
 static bool call_make(int fd, struct call *call, ssize_t *outcome)
 {
 	struct socket *socket;
+	bool is_stream;
 	ssize_t got;
 
 	if (!file_is_ours(fd))
@@ -125,11 +126,12 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 	socket = call_enter(fd);
 	if (!socket)
 		return false;
+	is_stream = socket->type == SOCK_STREAM;
 	got = call_ours(socket, fd, call);
 	file_leave(&socket->file);
 	if (got == KERNELS)
 		return false;
-	if (got == -EPIPE && call->sends && !(call->flags & MSG_NOSIGNAL))
+	if (got == -EPIPE && call->sends && is_stream && !(call->flags & MSG_NOSIGNAL))
 		raise(SIGPIPE);
 	*outcome = call_return(got);
 	return true;
@@ -419,12 +421,15 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 {
 	unsigned int received = 0;
 	uint64_t deadline_ns = NEVER_NS;
+	struct timespec limit;
 
 	if (!file_is_ours(fd))
 		return real()->recvmmsg(fd, messages, count, flags, timeout);
+	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
+		return (int)call_return(-EFAULT);
 	if (timeout)
-		deadline_ns = clock_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
-			      (uint64_t)timeout->tv_nsec;
+		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
+			      (uint64_t)limit.tv_nsec;
 	for (; received < count && received < IOV_MAX; received++) {
 		int wait = received && (flags & MSG_WAITFORONE) ? MSG_DONTWAIT : 0;
 		ssize_t outcome = recvmsg(fd, &messages[received].msg_hdr,

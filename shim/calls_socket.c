@@ -179,8 +179,10 @@ static int bind_socket(struct socket *socket, int fd, struct address *address)
 		return bind_ours(socket, fd, address);
 	if (side == SIDE_BOTH)
 		return bind_both(socket, fd, address);
+	if (real()->bind(fd, name_of(address), address->length) != 0)
+		return -errno;
 	socket_decide(socket, fd, SIDE_KERNEL, "bound to an address that is not the stack's");
-	return real()->bind(fd, name_of(address), address->length) == 0 ? 0 : -errno;
+	return 0;
 }
 
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
@@ -289,7 +291,9 @@ static int accept_ours(struct socket *listener, int flags, struct address *peer)
 		return fd;
 	}
 	error = file_add(fd, &socket->file);
-	if (!error)
+	if (error)
+		socket_end(socket);
+	else
 		error = socket_adopt(socket, listener);
 	if (error) {
 		file_remove(fd);

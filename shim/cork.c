@@ -35,7 +35,7 @@ static struct cork *cork_make(struct socket *socket)
 		return NULL;
 	}
 	cork->socket = socket;
-	cork->until_ns = engine.now_ns + CORK_NS;
+	cork->until_ns = clock_ns() + CORK_NS;
 	cork->next = corks;
 	cork->link = &corks;
 	if (corks)
@@ -84,11 +84,13 @@ int cork_flush(struct socket *socket)
 
 	if (cork && cork->used) {
 		if (!pushes_reserve(&socket->pushes))
-			return -EAGAIN;
+			return -ENOMEM;
 		cork->sga.sga_segs[0].sgaseg_len = cork->used;
 		error = demi_push(&qt, socket->qd, &cork->sga);
-		if (error == ENOBUFS || error == EAGAIN || error == ENOMEM)
-			return -EAGAIN;
+		if (error == ENOBUFS || error == EAGAIN || error == ENOMEM) {
+			socket->is_full = socket->pushes.count > 0;
+			return socket->is_full ? -EAGAIN : -ENOBUFS;
+		}
 		if (!error) {
 			pushes_add(&socket->pushes, qt, cork->used);
 			socket->out_bytes += cork->used;
@@ -96,6 +98,11 @@ int cork_flush(struct socket *socket)
 	}
 	cork_drop(socket);
 	return 0;
+}
+
+void corks_forget(void)
+{
+	corks = NULL;
 }
 
 bool corks_flush_old(void)

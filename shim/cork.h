@@ -26,6 +26,9 @@ int cork_flush(struct socket *socket);
 /** cork_drop - forget what waits */
 void cork_drop(struct socket *socket);
 
+/** corks_forget - in the child of a fork: they hold the parent's memory */
+void corks_forget(void);
+
 /** corks_flush_old - those that have waited for too long; whether any waits still */
 bool corks_flush_old(void);
 

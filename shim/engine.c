@@ -588,14 +588,15 @@ static void hold_signals(struct hold *hold)
 }
 
 /* A wait that spins: let in what has come. */
-static bool signals_came(struct hold *hold)
+static bool signals_came(const struct wait *wait, struct hold *hold)
 {
 	static const struct timespec at_once;
+	const sigset_t *mask = hold->is_held ? &hold->original : wait->signals;
 
-	if (!hold->is_held || engine.now_ns < hold->look_ns)
+	if (!mask || engine.now_ns < hold->look_ns)
 		return false;
 	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
-	return real()->ppoll(NULL, 0, &at_once, &hold->original) < 0 && errno == EINTR;
+	return real()->ppoll(NULL, 0, &at_once, mask) < 0 && errno == EINTR;
 }
 
 static bool kernel_is_ready(struct wait *wait, uint64_t *look_ns)
@@ -618,7 +619,7 @@ static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns)
 	if (idle_ns >= SIGNALS_AFTER_NS && !hold->is_held && !wait->signals)
 		hold_signals(hold);
 	if (engine.state == ENGINE_RUNS && (engine.spins || idle_ns < engine.idle_after_ns)) {
-		if (signals_came(hold))
+		if (signals_came(wait, hold))
 			return -EINTR;
 		give_way();
 		return 0;

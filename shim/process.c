@@ -60,7 +60,7 @@ EXPORT void _Exit(int status)
  */
 static void last_chance(void)
 {
-	if (shim_is_inside || geteuid() != 0 || !engine_is_configured())
+	if (shim_is_inside || geteuid() != 0 || !engine_is_configured() || process_is_vfork_child())
 		return;
 	engine_lock();
 	engine_start();

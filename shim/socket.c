@@ -13,6 +13,7 @@
 #include "epoll.h"
 #include "real.h"
 #include "trace.h"
+#include "transfer.h"
 
 /* As Linux starts them: net.ipv4.tcp_rmem, and what tcp_wmem grows to. */
 #define IN_ROOM_DEFAULT (256u << 10)
@@ -232,6 +233,12 @@ void socket_reset(struct socket *socket)
 	bool resets = socket->type == SOCK_STREAM && (socket->inbox.bytes > 0 || socket->resets);
 
 	cork_drop(socket);
+	stream_push_held(socket);
+	/* What cannot be sent any more must not look like an end of it. */
+	resets |= socket->held.sga_numsegs != 0;
+	if (socket->held.sga_numsegs)
+		demi_sgafree(&socket->held);
+	socket->held.sga_numsegs = 0;
 	inbox_drop(&socket->inbox);
 	if (socket->qd >= 0)
 		close_queue(socket->qd, resets);
@@ -575,7 +582,10 @@ static bool pushed(struct socket *socket, demi_qresult_t *result)
 	if (!bytes)
 		return false;
 	socket->out_bytes -= bytes;
-	socket->is_full = false;
+	if (socket->held.sga_numsegs)
+		stream_push_held(socket);
+	else
+		socket->is_full = false;
 	if (result->qr_opcode == DEMI_OPC_FAILED) {
 		/* A stream's pop, which fails too, tells; a datagram's error is the next call's. */
 		if (socket->type == SOCK_DGRAM && result->qr_ret != ECANCELED)
@@ -765,6 +775,7 @@ void sockets_forget(void)
 	/* The parent's memory, which is not given back, and whose operations are not ours. */
 	free_chunks = NULL;
 	closing = 0;
+	corks_forget();
 	for (struct socket *socket = all; socket; socket = socket->next) {
 		if (socket->qd >= 0 && (uint32_t)socket->qd < by_qd_count)
 			by_qd[socket->qd] = NULL;
@@ -776,6 +787,7 @@ void sockets_forget(void)
 		socket->pushes.count = 0;
 		socket->out_bytes = 0;
 		socket->cork = NULL;
+		socket->held.sga_numsegs = 0;
 	}
 	file_for_each(forget_fd);
 }

@@ -88,10 +88,11 @@ struct socket {
 	size_t in_room;               /* SO_RCVBUF: no pop is made beyond */
 	uint64_t receive_ns, send_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct option_record *options;
-	bool tells_connect; /* a connect that did not wait has not been told of its end */
-	bool resets;        /* SO_LINGER of 0: closing it resets the connection */
-	uint64_t linger_ns; /* SO_LINGER of more: what close waits for; 0: nothing */
-	bool may_broadcast; /* SO_BROADCAST */
+	bool tells_connect;  /* a connect that did not wait has not been told of its end */
+	bool resets;         /* SO_LINGER of 0: closing it resets the connection */
+	uint64_t linger_ns;  /* SO_LINGER of more: what close waits for; 0: nothing */
+	bool may_broadcast;  /* SO_BROADCAST */
+	demi_sgarray_t held; /* pushed when one completes: the library has no place for it */
 	bool is_corked;
 	struct cork *cork; /* bytes that wait for more */
 };

@@ -52,16 +52,42 @@ static int push(struct socket *socket, demi_sgarray_t *sga, size_t bytes)
 	demi_qtoken_t qt;
 	int error = pushes_reserve(&socket->pushes) ? demi_push(&qt, socket->qd, sga) : ENOMEM;
 
-	demi_sgafree(sga);
-	if (error == ENOBUFS || error == EAGAIN || error == ENOMEM) {
-		socket->is_full = socket->pushes.count > 0;
-		return socket->is_full ? -EAGAIN : -ENOBUFS;
+	/* Its bytes have been taken from the program already: it goes when one before it completes. */
+	if ((error == ENOBUFS || error == EAGAIN || error == ENOMEM) && socket->pushes.count) {
+		socket->held = *sga;
+		socket->is_full = true;
+		socket->out_bytes += bytes;
+		return 0;
 	}
+	demi_sgafree(sga);
 	if (error)
-		return -error;
+		return error == EAGAIN ? -ENOBUFS : -error;
 	pushes_add(&socket->pushes, qt, (uint32_t)bytes);
 	socket->out_bytes += bytes;
 	return 0;
+}
+
+void stream_push_held(struct socket *socket)
+{
+	demi_qtoken_t qt;
+	size_t bytes = 0;
+	int error;
+
+	if (!socket->held.sga_numsegs)
+		return;
+	for (uint32_t i = 0; i < socket->held.sga_numsegs; i++)
+		bytes += socket->held.sga_segs[i].sgaseg_len;
+	error = pushes_reserve(&socket->pushes) ? demi_push(&qt, socket->qd, &socket->held)
+						: ENOMEM;
+	if ((error == ENOBUFS || error == EAGAIN || error == ENOMEM) && socket->pushes.count)
+		return;
+	if (error)
+		socket->out_bytes -= bytes;
+	else
+		pushes_add(&socket->pushes, qt, (uint32_t)bytes);
+	demi_sgafree(&socket->held);
+	socket->held.sga_numsegs = 0;
+	socket->is_full = false;
 }
 
 /* Where bytes go: the segments of an array, in their order. */
@@ -95,8 +121,11 @@ static ssize_t send_piece(struct socket *socket, fill_fn *fill, void *source, si
 	ssize_t filled;
 	int error;
 
-	if (socket->cork && cork_flush(socket) != 0)
-		return -EAGAIN;
+	if (socket->cork) {
+		error = cork_flush(socket);
+		if (error)
+			return error;
+	}
 	if (bytes > PUSH_BYTES_MAX)
 		bytes = PUSH_BYTES_MAX;
 	sga = demi_sgaalloc(bytes);
@@ -118,8 +147,15 @@ static ssize_t cork_piece(struct socket *socket, fill_fn *fill, void *source, si
 	size_t room = cork_room(socket);
 	ssize_t filled;
 
-	if (room == 0 && (cork_flush(socket) != 0 || (room = cork_room(socket)) == 0))
-		return -EAGAIN;
+	if (room == 0) {
+		int error = cork_flush(socket);
+
+		if (error)
+			return error;
+		room = cork_room(socket);
+		if (room == 0)
+			return -ENOBUFS;
+	}
 	filled = fill(source, cork_end(socket), bytes < room ? bytes : room);
 	if (filled > 0)
 		cork_add(socket, (size_t)filled);
