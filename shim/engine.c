@@ -352,6 +352,12 @@ void engine_poll(void)
 	} while (count == RESULTS_MAX);
 }
 
+void engine_refresh(void)
+{
+	if (leader)
+		engine_poll();
+}
+
 /* ---- Waiters ---- */
 
 static void sleeper_add(struct waiter *self)

@@ -63,6 +63,12 @@ int engine_start(void);
 /** engine_poll - let the stack work, and hand out what completed */
 void engine_poll(void);
 
+/**
+ * engine_refresh - before a call uses the stack: its time is that of the last poll, and while a thread
+ * slept on the device that may have been long ago
+ */
+void engine_refresh(void);
+
 /** clock_ns - CLOCK_MONOTONIC */
 uint64_t clock_ns(void);
 

@@ -27,6 +27,7 @@ struct file *file_enter(int fd)
 	if (!file_is_ours(fd))
 		return NULL;
 	engine_lock();
+	engine_refresh();
 	file = file_table[fd];
 	if (!file) {
 		engine_unlock();
