@@ -3,6 +3,8 @@
 #
 # Builds the release and runs its benchmarks: bench.sh [OPTION of demi-bench]...
 # bench.sh --instructions only counts instructions, which needs valgrind.
+# bench.sh --programs [OPTION]... only measures Debian's programs on Catnip beside the kernel, which
+# needs root; it comes last in a call without options. --programs --help lists its options.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -18,11 +20,31 @@ add_lwip() {
 	compile release
 }
 
+# programs OPTION...: in a laboratory of its own; it says why when it cannot.
+programs() {
+	local status=0
+	if [[ ${1:-} == --help ]]; then
+		exec python3 bench/programs/programs_bench.py --help
+	elif [[ $(id -u) != 0 ]]; then
+		printf "Debian's programs are left out: only root can make their laboratory\n" >&2
+		return
+	fi
+	scripts/lab.sh run -- python3 bench/programs/programs_bench.py build/release "$@" || status=$?
+	[[ $status == 0 || $status == 2 ]] || exit "$status"
+}
+
 scripts/deps.sh bench
 build_release
+if [[ ${1:-} == --programs ]]; then
+	shift
+	programs "$@"
+	exit
+fi
 if scripts/lwip.sh build/lwip; then
 	quietly 'build with lwIP' add_lwip
 else
 	printf 'lwIP is left out of the comparison\n' >&2
 fi
-exec build/release/bench/demi-bench "$@"
+[[ $# == 0 ]] || exec build/release/bench/demi-bench "$@"
+build/release/bench/demi-bench
+programs

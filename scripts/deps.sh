@@ -65,6 +65,13 @@ vm    kmod                                program depmod
 vm    pciutils                            program lspci
 vm    python3                             program python3
 vm    xz-utils                            program xz
+bench iproute2                            program ip
+bench ethtool                             program ethtool
+bench redis-server                        program redis-server
+bench redis-tools                         program redis-benchmark
+bench memcached                           program memcached
+bench nginx-light|nginx-core              program nginx
+bench wrk                                 program wrk
 bench valgrind                            program valgrind
 bench dpkg-dev                            program dpkg-source
 bench libjemalloc2                        -       -

@@ -6,6 +6,7 @@ the laboratory (scripts/lab.sh) or joined by memif, and what redis-benchmark and
 
 import contextlib
 import csv
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import tempfile
 import time
 
 START_S = 10
+CLIENT_S = 40  # no run is asked to take half as long
 CATNIP_IP, KERNEL_IP, LINUX_IP = "10.77.0.2", "10.77.0.3", "10.77.0.1"
 MEMIF_IP = {"server": "10.76.0.1", "client": "10.76.0.2"}
 TITLES = {"catnip": "Catnip over AF_XDP", "kernel": "the kernel's stack",
@@ -36,9 +38,9 @@ class Machine:
     """The places where servers and clients of a kind run."""
 
     def __init__(self, build):
-        self.shim = os.path.abspath(os.path.join(build, "shim/libdemi-shim.so"))
-        if not os.access(self.shim, os.R_OK):
-            print(f"  skipped: {self.shim} is missing")
+        self.demi = os.path.abspath(os.path.join(build, "tools/demi"))
+        if not os.access(self.demi, os.X_OK):
+            print(f"  skipped: {self.demi} is missing")
             sys.exit(2)
         self.folder = tempfile.mkdtemp(prefix="demi-programs.")
         os.chmod(self.folder, 0o755)
@@ -47,12 +49,11 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_stack(self, device, ip, words):
-        """The one place that knows how a program is given the stack."""
-        return ["env", f"LD_PRELOAD={self.shim}", "LIBOS=catnip", f"DEMI_NET_DEV={device}",
-                f"DEMI_NET_IP={ip}/24", "DEMI_RUNTIME_IDLE=spin", *words]
+        return [self.demi, "run", "--dev", device, "--ip", f"{ip}/24", "--idle", "spin", "--",
+                *words]
 
     def memif(self, role, words):
-        runtime = os.path.join(self.folder, role)
+        runtime = os.path.join(self.folder, f"runtime-{role}")
         os.makedirs(runtime, mode=0o700, exist_ok=True)
         device = f"dpdk:net_memif0,role={role},id=0,socket=demi-programs-{os.getpid()}"
         return ["env", f"XDG_RUNTIME_DIR={runtime}", *self.on_stack(device, MEMIF_IP[role], words)]
@@ -109,8 +110,11 @@ class Machine:
 
     def ask(self, kind, *words):
         """A client, on the other CPU: what it said."""
-        completed = subprocess.run(self.client(kind, list(words)), text=True, timeout=120,
-                                   capture_output=True, preexec_fn=pinned(0))
+        try:
+            completed = subprocess.run(self.client(kind, list(words)), text=True, timeout=CLIENT_S,
+                                       capture_output=True, preexec_fn=pinned(0))
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{words[0]} does not end within {CLIENT_S} s") from None
         if completed.returncode != 0:
             raise RuntimeError(f"{' '.join(words)}: {completed.stdout}{completed.stderr}")
         return completed.stdout
@@ -144,14 +148,55 @@ def redis_benchmark_once(machine, kind, clients, requests, pipeline, size):
 
 def redis_benchmark(machine, kind, clients, pipeline=1, size=64, seconds=1.0):
     """
-    For SET and GET, measured for about as long: {"rate": requests/s, "p50": us, "p99": us}. It can
-    only be told how many requests, so that a short run goes first.
+    Asks a redis-server of its own. For SET and GET, measured for about as long: {"rate": requests/s,
+    "p50": us, "p99": us}. redis-benchmark can only be told how many requests, so that a short run
+    goes first; each has a server to itself, since over memif a server has but one client.
     """
-    first = redis_benchmark_once(machine, kind, clients, 40 * clients * pipeline, pipeline, size)
+    least = 40 * clients * pipeline
+    with redis_server(machine, kind):
+        first = redis_benchmark_once(machine, kind, clients, least, pipeline, size)
     slower = min(figures["rate"] for figures in first.values())
-    return redis_benchmark_once(machine, kind, clients,
-                                max(int(slower * seconds), 100 * clients * pipeline), pipeline,
-                                size)
+    with redis_server(machine, kind):
+        return redis_benchmark_once(machine, kind, clients, max(int(slower * seconds), least),
+                                    pipeline, size)
+
+
+def memcached(machine, load, kind, connections, size, seconds):
+    """What memcached-load says of a server of its own: {"rate": requests/s, "p50": us, "p99": us}"""
+    with machine.running(kind, 11211, "memcached", "-u", "root", "-t", "1"):
+        return json.loads(machine.ask(kind, load, machine.address(kind), "11211",
+                                      str(connections), str(seconds), str(size)))
+
+
+NGINX = """
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 100000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{ listen 8080; root {folder}; }}
+}}
+"""
+
+
+def nginx(machine, kind, connections, size, seconds):
+    """What wrk says of a file of so many bytes."""
+    path = os.path.join(machine.folder, "nginx.conf")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(NGINX.format(folder=machine.folder))
+    with open(os.path.join(machine.folder, "file"), "wb") as file:
+        file.write(bytes(size))
+    with machine.running(kind, 8080, "nginx", "-c", path):
+        return wrk(machine, kind, "file", connections, seconds)
 
 
 def wrk(machine, kind, path, connections, seconds):
