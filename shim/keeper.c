@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "engine.h"
+#include "real.h"
 #include "trace.h"
 
 /* The stack is never left alone for longer, give or take the kernel's scheduler. */
@@ -83,7 +84,7 @@ void keeper_start(void)
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	/* Signals are for the program's threads. */
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	if (pthread_create(&thread, &attributes, keep, NULL) != 0)
+	if (real()->pthread_create(&thread, &attributes, keep, NULL) != 0)
 		TRACE("no thread to look after the stack while the program computes");
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	pthread_attr_destroy(&attributes);

@@ -91,6 +91,41 @@ EXPORT int setresuid(uid_t uid, uid_t euid, uid_t saved)
 	return real()->setresuid(uid, euid, saved);
 }
 
+/* ---- Threads of the library ---- */
+
+struct start {
+	void *(*run)(void *argument);
+	void *argument;
+};
+
+static void *run_inside(void *argument)
+{
+	struct start start = *(struct start *)argument;
+
+	free(argument);
+	shim_is_inside = true;
+	return start.run(start.argument);
+}
+
+/* A driver's thread that the library makes is the library's: what it calls is the kernel's. */
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			  void *(*run)(void *argument), void *argument)
+{
+	struct start *start;
+	int error;
+
+	if (!shim_is_inside)
+		return real()->pthread_create(thread, attributes, run, argument);
+	start = malloc(sizeof(*start));
+	if (!start)
+		return EAGAIN;
+	*start = (struct start){.run = run, .argument = argument};
+	error = real()->pthread_create(thread, attributes, run_inside, start);
+	if (error)
+		free(start);
+	return error;
+}
+
 /* ---- Handlers of faults ---- */
 
 EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)

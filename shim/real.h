@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -58,6 +59,7 @@
 	X(epoll_wait)     \
 	X(epoll_pwait)    \
 	X(epoll_pwait2)   \
+	X(pthread_create) \
 	X(sigaction)      \
 	X(signal)         \
 	X(setuid)         \

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "engine.h"
+#include "real.h"
 
 #define MOMENT_NS (200 * NS_PER_MS)
 
@@ -38,7 +39,7 @@ void starter_arm(void)
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	is_armed = pthread_create(&thread, &attributes, start_later, NULL) == 0;
+	is_armed = real()->pthread_create(&thread, &attributes, start_later, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	pthread_attr_destroy(&attributes);
 }
