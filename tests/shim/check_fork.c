@@ -64,7 +64,11 @@ static void child_closes(const struct way *way)
 
 	if (child == 0) {
 		close(listening);
-		_exit(close(fd) == 0 ? 0 : 1);
+		if (close(fd) != 0)
+			_exit(1);
+		for (int number = 3; number < 200; number++)
+			close(number);
+		_exit(0);
 	}
 	say_child(child);
 	still_alive(fd, slot);
@@ -120,6 +124,39 @@ static void child_works_on(const struct way *way)
 	close(ends[1]);
 	say_child(child);
 	still_alive(fd, slot);
+	close(fd);
+}
+
+/* While the peer sends all the time. */
+static void while_busy(const struct way *way)
+{
+	enum { BYTES = 4 << 20, CHILDREN = 3 };
+	static uint8_t data[65536];
+	int slot, fd = stream(way, &slot);
+	pid_t children[CHILDREN];
+	size_t received = 0;
+	bool same = true;
+
+	peer("sender %d %d", slot, BYTES);
+	for (int i = 0; i < CHILDREN; i++) {
+		children[i] = must_fork();
+		if (children[i] == 0) {
+			usleep(100000);
+			_exit(0);
+		}
+	}
+	while (received < BYTES) {
+		ssize_t got = recv(fd, data, sizeof(data), 0);
+		if (got <= 0)
+			break;
+		for (ssize_t i = 0; i < got; i++)
+			same &= data[i] == pattern(received + (size_t)i);
+		received += (size_t)got;
+	}
+	say("received", "%zu, %s", received, same ? "whole" : "wrong");
+	for (int i = 0; i < CHILDREN; i++)
+		say_child(children[i]);
+	say_peer("sender", "join %d", slot);
 	close(fd);
 }
 
@@ -216,6 +253,7 @@ const struct check fork_checks[] = {
 	{"fork, child closes", child_closes, EACH_WAY},
 	{"fork, child executes", child_executes, EACH_WAY},
 	{"fork, child works on", child_works_on, EACH_WAY},
+	{"fork, while busy", while_busy, EACH_WAY},
 	{"fork, child is killed", child_is_killed, EACH_WAY},
 	{"fork, pairs", pairs, EACH_FAMILY},
 	{"fork, child serves", child_serves, EACH_WAY},

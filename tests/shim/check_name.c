@@ -105,10 +105,15 @@ static void reusing(const struct way *way)
 /* A server that starts again while its old connections are in TIME-WAIT. */
 static void restarting(const struct way *way)
 {
-	uint16_t port;
-	int one = 1, listening = listener(way->family, 8, &port);
-	int slot = peer_number("connect %d %d", way->family == AF_INET ? 4 : 6, port);
-	union address address = ours(way->family, port);
+	union address address = ours(way->family, 0);
+	socklen_t len = address_len(way->family);
+	int one = 1, listening = socket(way->family, SOCK_STREAM, 0);
+
+	setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	must("bind", bind(listening, &address.any, len));
+	must("listen", listen(listening, 8));
+	address = ours(way->family, port_of(listening));
+	int slot = peer_number("connect %d %d", way->family == AF_INET ? 4 : 6, port_of(listening));
 
 	wait_for(listening, POLLIN);
 	int fd = accept(listening, NULL, NULL);
@@ -118,7 +123,7 @@ static void restarting(const struct way *way)
 	peer("close %d", slot);
 	listening = socket(way->family, SOCK_STREAM, 0);
 	setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	outcome("bind", bind(listening, &address.any, address_len(way->family)));
+	outcome("bind", bind(listening, &address.any, len));
 	outcome("listen", listen(listening, 8));
 	close(listening);
 }

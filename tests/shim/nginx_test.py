@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import http.server
 import os
+import signal
 import threading
 
 import stack
@@ -215,10 +216,34 @@ class MasterAndWorker(stack.Test):
             user = next(line for line in file if line.startswith("Uid:")).split()[1:]
         self.assertNotIn("0", user)
 
+    def serves(self):
+        connection = self.connect()
+        try:
+            self.get(connection, "/small", SIZES["small"])
+            return True
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def workers(self):
+        path = f"/proc/{self.server.pid}/task/{self.server.pid}/children"
+        with open(path, encoding="ascii") as file:
+            return {int(pid) for pid in file.read().split()}
+
+    def test_worker_that_is_killed(self):
+        """The master starts another, which listens where the first did."""
+        self.assertTrue(self.serves())
+        before = self.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        stack.wait_until(lambda: self.workers() - before, "another worker")
+        stack.wait_until(self.serves, "it serves")
+
 
 class Alone(MasterAndWorker):
     processes = "master_process off;"
-    test_worker_is_not_root = None
+    test_worker_is_not_root = test_worker_that_is_killed = None
 
 
 if __name__ == "__main__":
