@@ -15,6 +15,8 @@
 #define EVENTS_ALWAYS (EPOLLERR | EPOLLHUP)
 /* While ours are busy, the kernel's are asked so often all the same. */
 #define KERNEL_LOOK_NS (50 * NS_PER_US)
+/* A runtime that could not start is tried again so much later. */
+#define START_AGAIN_NS (1100 * NS_PER_MS)
 #define EVENTS_MAX (INT32_MAX / (int)sizeof(struct epoll_event))
 
 _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
@@ -421,19 +423,21 @@ static void collect_both(struct epoll_call *call, bool at_once)
 		epoll->kernel_first = !kernel_first && call->count == call->room;
 }
 
-/* The runtime starts with the first wait for a socket of ours. */
-static void start_for(struct epoll *epoll)
+/*
+ * The runtime starts with the first wait for a socket of ours. Return: whether it could not; another
+ * process may have the device, and let it go.
+ */
+static bool start_for(struct epoll *epoll)
 {
 	const struct item *item;
 
 	if (engine.state != ENGINE_OFF)
-		return;
+		return false;
 	for (item = epoll->items; item; item = item->next)
 		if (item->watch.file->kind == FILE_SOCKET &&
 		    socket_of(item->watch.file)->side >= SIDE_DEMI)
 			break;
-	if (item)
-		engine_start();
+	return item && engine_start() != 0;
 }
 
 static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_t *signals)
@@ -446,9 +450,9 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 			    .kernel = kernel,
 			    .kernel_count = call->epoll->has_kernel,
 			    .signals = signals};
+	bool starts_later = start_for(call->epoll);
 	int outcome;
 
-	start_for(call->epoll);
 	engine_poll();
 	collect_both(call, deadline_ns == 0);
 	if (call->count || call->has_fault || deadline_ns == 0)
@@ -459,8 +463,15 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 	do {
 		/* One of the kernel's may have been added by another thread. */
 		wait.kernel_count = call->epoll->has_kernel;
+		wait.deadline_ns = deadline_ns;
+		if (starts_later && deadline_ns - engine.now_ns > START_AGAIN_NS)
+			wait.deadline_ns = engine.now_ns + START_AGAIN_NS;
 		outcome = engine_wait(&wait);
 		collect_kernels(call);
+		if (starts_later && outcome == -ETIMEDOUT) {
+			starts_later = start_for(call->epoll);
+			outcome = 0;
+		}
 		/* Another thread may have taken what woke us. */
 	} while (outcome == 0 && !call->count && !call->has_fault &&
 		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));
