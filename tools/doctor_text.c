@@ -87,8 +87,7 @@ static void print_doors(const struct machine *machine)
 				 : "not there");
 	row("VFIO", "%s%s", machine->has_vfio ? "may be opened" : "not there, or not for this user",
 	    machine->knows_vfio_pci ? "; vfio-pci can be had" : "; no vfio-pci in this kernel");
-	row("IOMMU", "%u groups%s", machine->iommu_groups,
-	    machine->vfio_wants_iommu ? "" : "; VFIO may do without");
+	row("IOMMU", "%u groups", machine->iommu_groups);
 }
 
 static void print_drives(const struct machine *machine)
@@ -155,6 +154,8 @@ static const char *or_dash(const char *text)
 static void print_interfaces(const struct machine *machine)
 {
 	printf("\nInterfaces\n");
+	if (machine->has_others_interfaces)
+		printf("  left out: those of another network namespace, which /sys shows here\n");
 	if (machine->interface_count == 0) {
 		printf("  none of Ethernet\n");
 		return;

@@ -118,6 +118,11 @@ static void add_interface(void *context, const char *name)
 	if (machine->interface_count == INTERFACES_MAX || strlen(name) >= IF_NAMESIZE ||
 	    files_number("/sys/class/net/%s/type", name) != ARPHRD_ETHER)
 		return;
+	if (files_are_ours() &&
+	    if_nametoindex(name) != files_number("/sys/class/net/%s/ifindex", name)) {
+		machine->has_others_interfaces = true;
+		return;
+	}
 	machine->interface_count++;
 	memcpy(interface->name, name, strlen(name) + 1);
 	files_target(interface->driver, sizeof(interface->driver),

@@ -93,6 +93,20 @@ static void look_at_system(struct machine *machine)
 	machine->af_xdp_error = answers_af_xdp();
 }
 
+/* Read word by word, since the line of flags is longer than others. */
+static void look_at_processor(struct machine *machine)
+{
+	FILE *file = files_open("/proc/cpuinfo");
+	char word[64];
+
+	while (file && fscanf(file, "%63s", word) == 1) {
+		machine->is_virtual |= strcmp(word, "hypervisor") == 0;
+		machine->is_intel |= strcmp(word, "GenuineIntel") == 0;
+	}
+	if (file)
+		fclose(file);
+}
+
 static void add_pages(void *context, const char *name)
 {
 	static const char folder[] = "/sys/kernel/mm/hugepages";
@@ -134,16 +148,12 @@ static bool can_load(const struct machine *machine, const char *file_name)
 
 static void look_at_doors(struct machine *machine)
 {
-	char line[LINE_BYTES];
-
 	machine->has_tun = files_allowed("/dev/net/tun");
 	machine->knows_tun = files_exist("/sys/class/misc/tun") || files_exist("/dev/net/tun");
 	machine->has_vfio = files_allowed("/dev/vfio/vfio");
 	machine->knows_vfio_pci = files_exist("/sys/bus/pci/drivers/vfio-pci") ||
 				  can_load(machine, "/vfio-pci.ko");
 	machine->iommu_groups = files_each("/sys/kernel/iommu_groups", NULL, NULL);
-	files_line(line, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
-	machine->vfio_wants_iommu = line[0] != 'Y';
 }
 
 static void add_rdma(void *context, const char *name)
@@ -162,6 +172,7 @@ void machine_look(struct machine *machine)
 	look_at_status(machine);
 	look_at_limits(machine);
 	look_at_system(machine);
+	look_at_processor(machine);
 	look_at_doors(machine);
 	files_each("/sys/kernel/mm/hugepages", add_pages, machine);
 	files_each("/sys/class/infiniband", add_rdma, machine);

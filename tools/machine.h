@@ -67,7 +67,8 @@ struct machine {
 	bool knows_tun;        /* the kernel has it, with or without the file */
 	bool has_vfio;         /* /dev/vfio/vfio, for this user */
 	bool knows_vfio_pci;   /* the driver is loaded, or can be */
-	bool vfio_wants_iommu; /* enable_unsafe_noiommu_mode is not set */
+	bool is_virtual;       /* a guest of some hypervisor */
+	bool is_intel;
 	unsigned int iommu_groups;
 
 	struct pages pages[PAGE_SIZES_MAX];
@@ -75,6 +76,7 @@ struct machine {
 	struct card cards[CARDS_MAX];
 	struct drive drives[DRIVES_MAX];
 	char rdma[RDMA_MAX][32];
+	bool has_others_interfaces; /* /sys is another network namespace's; they are left out */
 	unsigned int page_sizes, interface_count, card_count, drive_count, rdma_count;
 };
 

@@ -170,6 +170,10 @@ static void judge_afxdp(struct verdict *verdict, const struct machine *machine)
 	if (machine->af_xdp_error == EAFNOSUPPORT) {
 		lacks(verdict, "AF_XDP in this kernel (CONFIG_XDP_SOCKETS)");
 		with(verdict, "%sapt-get install linux-image-amd64", as_root(machine));
+	} else if (!best && machine->has_others_interfaces) {
+		lacks(verdict, "interfaces that are seen here: /sys shows those of another "
+			       "network namespace; enter this one with it");
+		with(verdict, "%sip netns exec NAMESPACE demi doctor", as_root(machine));
 	} else if (!best) {
 		lacks(verdict, "an Ethernet interface; a laboratory has one");
 		with(verdict, "%sdemi lab shell", as_root(machine));
@@ -181,7 +185,8 @@ static void judge_afxdp(struct verdict *verdict, const struct machine *machine)
 		lacks(verdict, "memory that may be locked: %lld KiB, and it takes %lld",
 		      (long long)machine->memlock_bytes / 1024,
 		      (long long)AFXDP_LOCKED_BYTES / 1024);
-		with(verdict, "ulimit -l unlimited");
+		/* ulimit cannot go above the hard limit, which as a rule is the same. */
+		with(verdict, "%sprlimit --pid $$ --memlock=unlimited", as_root(machine));
 	} else {
 		judge_interface(verdict, machine, best);
 	}
@@ -196,13 +201,16 @@ static bool is_in(const char *word, const char *const *words)
 	return *words != NULL;
 }
 
-static bool is_dpdks(const struct card *card)
+/*
+ * The kernel's drivers that leave their card to DPDK's, or share it. Those of uio do it by physical
+ * addresses, which Catnip does not have, and so does vfio-pci without an IOMMU.
+ */
+static bool is_dpdks(const struct machine *machine, const struct card *card)
 {
-	/* The last two share the card with DPDK. */
-	static const char *const drivers[] = {"vfio-pci",  "uio_pci_generic", "igb_uio",
-					      "mlx4_core", "mlx5_core",       NULL};
+	static const char *const sharing[] = {"mlx4_core", "mlx5_core", NULL};
 
-	return is_in(card->driver, drivers);
+	return is_in(card->driver, sharing) ||
+	       (machine->iommu_groups > 0 && strcmp(card->driver, "vfio-pci") == 0);
 }
 
 static const struct interface *interface_of(const struct machine *machine, const struct card *card)
@@ -217,7 +225,7 @@ static const struct interface *interface_of(const struct machine *machine, const
 static const struct card *dpdks_card(const struct machine *machine)
 {
 	for (unsigned int i = 0; i < machine->card_count; i++) {
-		if (is_dpdks(&machine->cards[i]))
+		if (is_dpdks(machine, &machine->cards[i]))
 			return &machine->cards[i];
 	}
 	return NULL;
@@ -235,26 +243,28 @@ static const struct card *spare_card(const struct machine *machine)
 	return NULL;
 }
 
+/* Which is on by default for AMD's processors, but for the firmware. */
+static void lacks_iommu(struct verdict *verdict, const struct machine *machine)
+{
+	if (machine->is_virtual) {
+		lacks(verdict, "an IOMMU, which the host of this virtual machine has to give it");
+		return;
+	}
+	lacks(verdict, "an IOMMU that is on: in the firmware (VT-d, AMD-Vi), and for the kernel, "
+		       "which then has to be started again");
+	with(verdict,
+	     "%ssh -c 'echo GRUB_CMDLINE_LINUX=\\\"\\$GRUB_CMDLINE_LINUX %siommu=pt\\\" "
+	     ">/etc/default/grub.d/iommu.cfg && update-grub'",
+	     as_root(machine), machine->is_intel ? "intel_iommu=on " : "");
+}
+
 static void lacks_binding(struct verdict *verdict, const struct machine *machine,
 			  const struct card *card)
 {
-	const char *sudo = as_root(machine);
-
-	if (machine->iommu_groups == 0 && machine->vfio_wants_iommu) {
-		lacks(verdict,
-		      "vfio-pci at %s, and an IOMMU; without one nothing keeps the card from "
-		      "the machine's memory",
-		      card->address);
-		with(verdict,
-		     "%ssh -c 'modprobe vfio enable_unsafe_noiommu_mode=1 && modprobe vfio-pci && "
-		     "dpdk-devbind.py -b vfio-pci %s'",
-		     sudo, card->address);
-		return;
-	}
 	lacks(verdict, "vfio-pci at %s, where %s is; the kernel has its interface no more then",
 	      card->address, card->driver[0] ? card->driver : "no driver");
-	with(verdict, "%ssh -c 'modprobe vfio-pci && dpdk-devbind.py -b vfio-pci %s'", sudo,
-	     card->address);
+	with(verdict, "%ssh -c 'modprobe vfio-pci && dpdk-devbind.py -b vfio-pci %s'",
+	     as_root(machine), card->address);
 }
 
 static void judge_pci(struct verdict *verdict, const struct machine *machine)
@@ -272,6 +282,8 @@ static void judge_pci(struct verdict *verdict, const struct machine *machine)
 	} else if (!spare) {
 		lacks(verdict,
 		      "a network card to spare: the machine's own network is on each it has");
+	} else if (machine->iommu_groups == 0) {
+		lacks_iommu(verdict, machine);
 	} else if (!machine->knows_vfio_pci) {
 		lacks(verdict, "vfio-pci in this kernel");
 		with(verdict, "%sapt-get install linux-image-amd64", as_root(machine));

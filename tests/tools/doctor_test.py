@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -239,7 +240,8 @@ def test_afxdp():
          "docker run --cap-add=NET_ADMIN --cap-add=NET_RAW --cap-add=BPF ...")
     little = Machine().user(1000, rights)
     little.files["proc/self/limits"] = LIMITS.format(1024, 65536)
-    case("little memory to lock", little, "missing", "64 KiB, and it takes 8192", "ulimit -l unlimited")
+    case("little memory to lock", little, "missing", "64 KiB, and it takes 8192",
+         "sudo prlimit --pid $$ --memlock=unlimited")
     case("which is no limit with CAP_IPC_LOCK", Machine(vars(little)).user(1000, rights | bits(IPC_LOCK)),
          "can run", None, SPARE)
 
@@ -251,11 +253,23 @@ def test_dpdk():
     bind = "sh -c 'modprobe vfio-pci && dpdk-devbind.py -b vfio-pci 0000:04:00.0'"
     case("a card to spare", Machine(), "missing", "where ice is", bind)
     case("to who is not root", Machine().user(1000, 0), "missing", "where ice is", "sudo " + bind)
-    case("without an IOMMU", Machine().remove("sys/kernel/iommu_groups"), "missing", "an IOMMU",
-         bind.replace("modprobe", "modprobe vfio enable_unsafe_noiommu_mode=1 && modprobe"))
-    allowed = Machine().remove("sys/kernel/iommu_groups")
-    allowed.files["sys/module/vfio/parameters/enable_unsafe_noiommu_mode"] = "Y\n"
-    case("where that is allowed", allowed, "missing", "where ice is", bind)
+    # Catnip has no physical addresses, so it takes no card whose memory accesses nothing translates:
+    # neither vfio-pci's without an IOMMU, nor one of the uio drivers.
+    without_iommu = Machine().remove("sys/kernel/iommu_groups")
+    turn_on = ("sh -c 'echo GRUB_CMDLINE_LINUX=\\\"\\$GRUB_CMDLINE_LINUX {}iommu=pt\\\" "
+               ">/etc/default/grub.d/iommu.cfg && update-grub'")
+    for vendor, flags, missing, command in (
+            ("GenuineIntel", "fpu vmx", "an IOMMU", turn_on.format("intel_iommu=on ")),
+            ("AuthenticAMD", "fpu svm", "an IOMMU", turn_on.format("")),
+            ("GenuineIntel", "f" * 600 + " hypervisor vmx", "virtual machine", None)):
+        without_iommu.files["proc/cpuinfo"] = f"vendor_id\t: {vendor}\nflags\t\t: {flags}\n"
+        case(f"without an IOMMU, {vendor}, {flags[-15:]}", without_iommu, "missing", missing, command)
+        without_iommu.files["sys/module/vfio/parameters/enable_unsafe_noiommu_mode"] = "Y\n"
+        case("also where the kernel allows it", without_iommu, "missing", missing, command)
+        bound = Machine(vars(without_iommu)).driver("0000:04:00.0", "vfio-pci")
+        case("also where vfio-pci has the card", bound, "missing", missing, command)
+    for name in ("uio_pci_generic", "igb_uio"):
+        case(name, Machine().driver("0000:04:00.0", name), "missing", f"where {name} is", bind)
     case("without the module", Machine().remove("lib"), "missing", "vfio-pci in this kernel",
          "apt-get install linux-image-amd64")
     case("no card to spare", Machine().remove("sys/bus/pci/devices/0000:04").remove("sys/class/net/eth1"),
@@ -387,6 +401,27 @@ def test_here():
     expect("here: as text", [(start([DEMI, "doctor"]).stderr, "")])
 
 
+def test_other_namespace():
+    """/sys of one network namespace, and the process in another, which has other interfaces."""
+    if os.geteuid() != 0 or not shutil.which("nsenter"):
+        outcome("here: /sys of another namespace # SKIP needs root, and nsenter", [])
+        return
+    result = start([TOP / "scripts/lab.sh", "run", "--", "sh", "-c",
+                    'nsenter --net=/run/netns/$LAB_DEMI "$0" doctor --json; nsenter --net=/run/netns/$LAB_DEMI "$0" '
+                    'doctor', DEMI])
+    try:
+        said = json.loads(result.stdout[:result.stdout.index("\n}\n") + 2])
+    except ValueError:
+        outcome("here: /sys of another namespace", [result.stdout, result.stderr])
+        return
+    expect("here: /sys of another namespace", [
+        (said["interfaces"], []), ("another network namespace" in result.stdout, True)])
+    if verdict(said, "afxdp")["state"] != "not in this build":
+        one = verdict(said, "afxdp")
+        expect("here: none of that is proposed", [
+            (one["state"], "missing"), (one["command"], "ip netns exec NAMESPACE demi doctor")])
+
+
 IN_LABORATORY = """
 ip netns exec $LAB_DEMI "$0" doctor --json
 ip netns exec $LAB_DEMI "$1" server --proto udp --addr $LAB_DEMI_IP:7000 --libos catnip \
@@ -419,7 +454,8 @@ def test_program_seen():
 
 def main():
     for test in (test_facts, test_afxdp, test_dpdk, test_tap, test_catnap, test_status, test_text, test_manual,
-                 test_garbage, test_here, test_program_seen):
+                 test_garbage, test_here, test_other_namespace,
+                 test_program_seen):
         test()
     finish()
 
