@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdint.h>
 
 /* A runtime whose rings the kernel binds to their thread. */
 static bool stays_in_thread(void)
@@ -24,7 +25,7 @@ static bool stays_in_thread(void)
 /* A pointer that no compiler sees through. */
 static void *misaligned(void)
 {
-	return (char *)null() + 1;
+	return (void *)((uintptr_t)null() + 1);
 }
 
 static demi_runtime_t *detach_at(const char *file, int line)
