@@ -309,7 +309,7 @@ size_t config_key_get(const struct config *config, const struct config_key *key,
 		      size_t size)
 {
 	const char *field = (const char *)config + key->offset;
-	struct span name = {field, 0};
+	struct span name;
 	uint64_t value = 0;
 	uint32_t narrow;
 
