@@ -27,8 +27,8 @@ check_cppcheck() {
 		src shim apps tools bench
 }
 
-# Sources of these folders that are built here, without their tests. `make lint` looks at all; among
-# the tests it is those of the library, since each file takes many seconds.
+# Sources of these folders that are built here, without their tests. `make lint` looks at the command
+# too; among the tests it is the library and its applications, since each file takes many seconds.
 tidy_files() {
 	python3 - build/clang/compile_commands.json "${TIDY_FOLDERS:-src apps}" <<-'EOF'
 		import json, os, sys
@@ -63,7 +63,7 @@ lint_steps() {
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
 	scripts/deps.sh test
-	TIDY_FOLDERS=${TIDY_FOLDERS:-src shim apps tools}
+	TIDY_FOLDERS=${TIDY_FOLDERS:-src apps tools}
 	lint_steps
 	finish
 fi

@@ -58,7 +58,7 @@ class Replication(Several):
         replica.kill()
         master("SET", "while", "away")
         _, redis = self.follow(2)
-        self.assertEqual(redis("GET", "while"), b"away")
+        stack.wait_until(lambda: redis("GET", "while") == b"away", "what was written meanwhile is there")
         self.assertEqual(redis("GET", "key999"), b"value999")
         self.assertEqual(redis("REPLICAOF", "NO", "ONE"), "OK")
         self.assertEqual(redis("SET", "own", "mind"), "OK")
