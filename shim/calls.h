@@ -18,11 +18,16 @@ static inline ssize_t call_return(ssize_t outcome)
 	return -1;
 }
 
+/** address_take - copy an address of the program's; 0, -EINVAL or -EFAULT */
+int address_take(struct address *address, const struct sockaddr *from, socklen_t length);
+
+/** address_give - copy one to the program, cut to *@length, which gets its own; 0, -EINVAL, -EFAULT */
+int address_give(const struct address *address, struct sockaddr *to, socklen_t *length);
+
 /**
  * call_enter - the socket of a descriptor, held, with the lock
- * @starts: it is to be used now: its queue is made if it is ours
  *
- * NULL: the kernel's; the lock is not held. *@error_out: 0 or -errno of making the queue.
+ * NULL: the kernel's; the lock is not held.
  */
 struct socket *call_enter(int fd);
 

@@ -177,36 +177,16 @@ EXPORT ssize_t send(int fd, const void *from, size_t bytes, int flags)
 
 /* ---- With addresses ---- */
 
+/* None is as good as one. */
 static int take_address(struct address *address, const void *from, socklen_t length)
 {
 	address->length = 0;
-	if (!from || !length)
-		return 0;
-	if (length > sizeof(address->storage))
-		return -EINVAL;
-	memset(&address->storage, 0, sizeof(address->storage));
-	if (!guard_copy(&address->storage, from, length))
-		return -EFAULT;
-	address->length = length;
-	return length < sizeof(sa_family_t) ? -EINVAL : 0;
+	return from && length ? address_take(address, from, length) : 0;
 }
 
 static int give_address(const struct address *address, void *to, socklen_t *length)
 {
-	socklen_t room;
-
-	if (!to)
-		return 0;
-	if (!guard_copy(&room, length, sizeof(room)))
-		return -EFAULT;
-	if (room > INT_MAX)
-		return -EINVAL;
-	if (room > address->length)
-		room = address->length;
-	return guard_copy(to, &address->storage, room) &&
-			       guard_copy(length, &address->length, sizeof(room))
-		       ? 0
-		       : -EFAULT;
+	return to ? address_give(address, to, length) : 0;
 }
 
 EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,

@@ -71,8 +71,7 @@ EXPORT int socket(int domain, int type, int protocol)
 
 /* ---- Addresses ---- */
 
-/* Copy an address of the program's. Return: 0 or -errno. */
-static int address_take(struct address *address, const struct sockaddr *from, socklen_t length)
+int address_take(struct address *address, const struct sockaddr *from, socklen_t length)
 {
 	if (length > sizeof(address->storage))
 		return -EINVAL;
@@ -99,7 +98,7 @@ static int address_fits(const struct socket *socket, struct address *address)
 	return 0;
 }
 
-static int address_give(const struct address *address, struct sockaddr *to, socklen_t *length)
+int address_give(const struct address *address, struct sockaddr *to, socklen_t *length)
 {
 	socklen_t room, cut;
 

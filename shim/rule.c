@@ -302,14 +302,20 @@ static bool is_own(const struct rules *rules, const struct in6_addr *address)
 	return false;
 }
 
+/* What a rule says, or that there is no stack for it; SIDE_UNDECIDED: it is for the addresses. */
+static enum side by_rule(const struct rules *rules, int type, const struct sockaddr *address,
+			 struct in6_addr *bytes)
+{
+	if (rules->own_count == 0 || !address_load(address, bytes))
+		return SIDE_KERNEL;
+	return ruled(rules, type, bytes, address_port(address));
+}
+
 enum side rules_bind(const struct rules *rules, int type, const struct sockaddr *address)
 {
 	struct in6_addr bytes;
-	enum side side;
+	enum side side = by_rule(rules, type, address, &bytes);
 
-	if (rules->own_count == 0 || !address_load(address, &bytes))
-		return SIDE_KERNEL;
-	side = ruled(rules, type, &bytes, address_port(address));
 	if (side != SIDE_UNDECIDED)
 		return side;
 	if (address_is_wildcard(address))
@@ -320,11 +326,8 @@ enum side rules_bind(const struct rules *rules, int type, const struct sockaddr 
 enum side rules_connect(const struct rules *rules, int type, const struct sockaddr *address)
 {
 	struct in6_addr bytes;
-	enum side side;
+	enum side side = by_rule(rules, type, address, &bytes);
 
-	if (rules->own_count == 0 || !address_load(address, &bytes))
-		return SIDE_KERNEL;
-	side = ruled(rules, type, &bytes, address_port(address));
 	if (side != SIDE_UNDECIDED)
 		return side;
 	if (any_has(rules->kernel, rules->kernel_count, &bytes))
