@@ -44,6 +44,7 @@ struct log_store_options {
 	void *wait_context;
 	uint32_t copy_max; /* pieces of records up to so many bytes are copied; 1024 */
 	bool read_only;    /* appends, removals and the like are -EROFS */
+	bool trim;         /* tell a device that can trim of what is free */
 };
 
 /** What log_store_format may be told; 0: what suits the device. */
@@ -73,7 +74,7 @@ int log_store_format(const struct log_store_options *options,
 int log_store_open(struct log_store **store_out, const struct log_store_options *options);
 
 /**
- * log_store_close - forget the store; the logs must have been closed, and nothing be under way
+ * log_store_close - wait for what is under way and forget the store; the logs must have been closed
  *
  * Notes where each log ends, so that damage of the last records is found later on.
  */
@@ -171,6 +172,7 @@ struct log_append {
 	 */
 	void (*done)(struct log_append *append, int error);
 	uint64_t record;
+	void *owner; /* whatever done wants to know */
 	/* The log's own. */
 	struct log_append *next;
 	uint32_t segment; /* goes on in this one */

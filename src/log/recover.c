@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recovery: from the bytes of a device to where its streams end. Nothing is written, so that a power
+ * cut in the middle changes nothing.
+ *
+ * A stream has one batch under way at a time, so all but its last batch were durable: a batch that is
+ * not what it should be is a torn write, and no more, when none of a later number follows. When one
+ * does it is damage, and is told.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "log/crc32c.h"
+#include "log/store.h"
+
+/* ---- Reading, a piece of the device at a time ---- */
+
+/*
+ * At least @bytes (up to BATCH_HEAD_BYTES_MAX) from @block on, as far as @end reaches. Return: how
+ * many are at hand, or -errno.
+ */
+static int64_t look(struct log_store *store, uint64_t block, uint64_t end, uint32_t bytes,
+		    const uint8_t **at_out)
+{
+	uint32_t need = (bytes + store->block_bytes - 1) / store->block_bytes;
+	uint32_t room = BATCH_HEAD_BYTES_MAX / store->block_bytes;
+	uint64_t left = end - block;
+	int error;
+
+	if (need > left)
+		need = (uint32_t)left;
+	if (block < store->scratch_block || block >= store->scratch_block + store->scratch_blocks ||
+	    need > store->scratch_block + store->scratch_blocks - block) {
+		store->scratch_blocks = 0;
+		/* A small look first: most logs that are looked into end soon. */
+		if (need < room / 4)
+			need = room / 4;
+		if (need > left)
+			need = (uint32_t)left;
+		error = store_io(store, BLK_READ, block, store->scratch, need);
+		if (error)
+			return error;
+		store->scratch_block = block;
+		store->scratch_blocks = need;
+	}
+	*at_out = store->scratch + (block - store->scratch_block) * store->block_bytes;
+	return (int64_t)(store->scratch_block + store->scratch_blocks - block) * store->block_bytes;
+}
+
+/* The batch at a block; 0, -EUCLEAN: there is none; another -errno: the device. */
+static int read_batch(struct stream *stream, uint64_t block, uint64_t end, struct batch *batch,
+		      const uint8_t **head_out)
+{
+	struct log_store *store = stream->store;
+	uint32_t need = BATCH_HEADER_BYTES;
+	int error = -EAGAIN;
+
+	while (error == -EAGAIN) {
+		int64_t bytes;
+
+		if (block >= end)
+			return -EUCLEAN;
+		bytes = look(store, block, end, need, head_out);
+		if (bytes < 0)
+			return (int)bytes;
+		if (bytes < need)
+			return -EUCLEAN;
+		error = batch_parse(batch, *head_out, (size_t)bytes, stream->log, stream->salt,
+				    store->block_bytes, end - block, &need);
+	}
+	return error;
+}
+
+/* ---- The bytes of a batch ---- */
+
+struct verifier {
+	struct log_store *store;
+	uint8_t *memory; /* BATCH_HEAD_BYTES_MAX in the heap */
+	const uint8_t *next_inline;
+	uint64_t next_run; /* block */
+};
+
+static int add_run(struct verifier *verifier, uint32_t bytes, uint32_t *crc)
+{
+	struct log_store *store = verifier->store;
+
+	while (bytes > 0) {
+		uint32_t part = bytes < BATCH_HEAD_BYTES_MAX ? bytes : BATCH_HEAD_BYTES_MAX;
+		uint32_t blocks = part / store->block_bytes;
+		int error = store_io(store, BLK_READ, verifier->next_run, verifier->memory, blocks);
+
+		if (error)
+			return error;
+		*crc = crc32c(*crc, verifier->memory, part);
+		verifier->next_run += blocks;
+		bytes -= part;
+	}
+	return 0;
+}
+
+static int verify_piece(struct verifier *verifier, const struct piece *piece, uint32_t crc)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < piece->extent_count && !error; i++) {
+		uint32_t extent = extent_at(piece, i), bytes = extent_bytes(extent);
+
+		if (extent_is_run(extent)) {
+			error = add_run(verifier, bytes, &crc);
+		} else {
+			crc = crc32c(crc, verifier->next_inline, bytes);
+			verifier->next_inline += bytes;
+		}
+	}
+	if (error)
+		return error;
+	return crc == piece->crc ? 0 : -EUCLEAN;
+}
+
+/* Whether all of a batch is on the medium; the head is in the scratch. */
+static int verify_batch(struct stream *stream, uint64_t block, const struct batch *batch,
+			const uint8_t *head)
+{
+	struct log_store *store = stream->store;
+	struct verifier verifier = {
+		.store = store,
+		.next_inline = head + batch->descriptor_bytes,
+		.next_run = block + batch_head_blocks(batch, store->block_bytes),
+	};
+	uint32_t offset = BATCH_HEADER_BYTES;
+	struct piece piece;
+	int error = 0;
+
+	verifier.memory = heap_alloc_aligned(store->heap, 4096, BATCH_HEAD_BYTES_MAX);
+	if (!verifier.memory)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < batch->piece_count && !error; i++) {
+		offset = piece_parse(&piece, head, offset);
+		error = verify_piece(&verifier, &piece,
+				     piece_seed(stream->salt, batch->sequence, i));
+	}
+	heap_free(store->heap, verifier.memory);
+	return error;
+}
+
+/* ---- Chains of batches ---- */
+
+static struct position position_of(const struct stream *stream)
+{
+	return (struct position){stream->next_sequence, stream->next_record, stream->block,
+				 stream->blocks_left, stream->previous};
+}
+
+static void stand_at(struct stream *stream, const struct position *position)
+{
+	stream->next_sequence = position->next_sequence;
+	stream->next_record = position->next_record;
+	stream->block = position->block;
+	stream->blocks_left = position->blocks_left;
+	stream->previous = position->previous;
+}
+
+static uint64_t record_behind(const struct batch *batch)
+{
+	uint64_t starts = batch->piece_count - (batch->flags & BATCH_CONTINUES ? 1 : 0);
+
+	return batch->first_record + starts - (batch->flags & BATCH_OPEN ? 1 : 0);
+}
+
+/*
+ * Look for a batch of a later number than @sequence, where the one that is missing can have put it.
+ * Return: 0 with its block; -ENODATA: there is none; the device's error.
+ */
+static int find_later(struct stream *stream, uint64_t block, uint64_t end, uint64_t sequence,
+		      uint64_t *block_out)
+{
+	uint64_t reach = BATCH_BYTES_MAX / stream->store->block_bytes;
+	uint64_t last = end - block > reach ? block + reach : end;
+	const uint8_t *head;
+	struct batch batch;
+
+	for (; block < last; block++) {
+		int error = read_batch(stream, block, end, &batch, &head);
+
+		if (!error && batch.sequence > sequence) {
+			*block_out = block;
+			return 0;
+		}
+		if (error && error != -EUCLEAN)
+			return error;
+	}
+	return -ENODATA;
+}
+
+typedef int visit_batch(struct stream *stream, const struct batch *batch, const uint8_t *head);
+
+/* Following a chain. */
+struct walk {
+	struct stream *stream;  /* stands behind the last batch */
+	uint64_t block, end;    /* what is looked at next, and where the room ends */
+	struct position before; /* of the last batch */
+	uint64_t last_block;    /* where that one is */
+	bool has_skipped;       /* batches in the middle are not what they should be */
+	visit_batch *visit;     /* told of each; NULL: nobody is */
+};
+
+static int pass_batch(struct walk *walk, const struct batch *batch, const uint8_t *head)
+{
+	struct stream *stream = walk->stream;
+	int error = walk->visit ? walk->visit(stream, batch, head) : 0;
+
+	if (error)
+		return error;
+	walk->before = position_of(stream);
+	walk->last_block = walk->block;
+	walk->block += batch_blocks(batch, stream->store->block_bytes);
+	stand_at(stream, &(struct position){
+				 .next_sequence = batch->sequence + 1,
+				 .next_record = record_behind(batch),
+				 .block = walk->block,
+				 .blocks_left = (uint32_t)(walk->end - walk->block),
+				 .previous = batch->crc,
+			 });
+	return 0;
+}
+
+/* To the last batch of the room; 0 or -errno. */
+static int follow(struct walk *walk)
+{
+	struct stream *stream = walk->stream;
+	bool any = true; /* number will do: after damage, or at the start of a segment */
+
+	for (;;) {
+		const uint8_t *head;
+		struct batch batch;
+		int error = read_batch(stream, walk->block, walk->end, &batch, &head);
+
+		/* An older one is of an earlier life of the segment. */
+		if (!error && !any &&
+		    (batch.sequence != stream->next_sequence || batch.previous != stream->previous))
+			error = -EUCLEAN;
+		any = false;
+		if (!error)
+			error = pass_batch(walk, &batch, head);
+		if (!error)
+			continue;
+		if (error != -EUCLEAN)
+			return error;
+		error = find_later(stream, walk->block, walk->end, stream->next_sequence,
+				   &walk->block);
+		if (error)
+			return error == -ENODATA ? 0 : error;
+		walk->has_skipped = true;
+		any = true;
+	}
+}
+
+/* ---- The catalogue ---- */
+
+static int apply_batch(struct stream *stream, const struct batch *batch, const uint8_t *head)
+{
+	const uint8_t *bytes = head + batch->descriptor_bytes;
+	uint32_t offset = BATCH_HEADER_BYTES;
+	struct piece piece;
+
+	if (batch->flags || batch->run_blocks > 0)
+		return -EUCLEAN;
+	/* All of it first: a torn one means nothing. */
+	for (uint32_t i = 0; i < batch->piece_count; i++) {
+		offset = piece_parse(&piece, head, offset);
+		if (piece.crc !=
+		    crc32c(piece_seed(stream->salt, batch->sequence, i), bytes, piece.bytes))
+			return -EUCLEAN;
+		bytes += piece.bytes;
+	}
+	bytes = head + batch->descriptor_bytes;
+	offset = BATCH_HEADER_BYTES;
+	for (uint32_t i = 0; i < batch->piece_count; i++) {
+		int error;
+
+		offset = piece_parse(&piece, head, offset);
+		error = catalogue_apply(stream->store, bytes, piece.bytes);
+		/* It is whole and makes no sense: not torn, wrong. */
+		if (error)
+			return error == -EUCLEAN ? -EBADMSG : error;
+		bytes += piece.bytes;
+	}
+	return 0;
+}
+
+/* The newest region that has a header; 0: none. */
+static int find_generation(struct log_store *store, uint64_t *generation_out)
+{
+	uint64_t generation;
+
+	*generation_out = 0;
+	for (uint64_t region = 1; region <= 2; region++) {
+		int error = store_io(store, BLK_READ, catalogue_region(store, region),
+				     store->scratch, 1);
+
+		if (error)
+			return error;
+		if (region_parse(&generation, store->superblock.salt, store->scratch) == 0 &&
+		    generation > *generation_out && (generation & 1) == (region & 1))
+			*generation_out = generation;
+	}
+	return 0;
+}
+
+int recover_catalogue(struct log_store *store)
+{
+	struct stream *stream = &store->catalogue.stream;
+	struct walk walk = {.stream = stream, .visit = apply_batch};
+	uint64_t generation;
+	int error = find_generation(store, &generation);
+
+	if (!error && generation == 0)
+		error = -EUCLEAN;
+	if (!error) {
+		catalogue_begin(store, generation);
+		walk.block = stream->block;
+		walk.end = stream->block + stream->blocks_left;
+		store->scratch_blocks = 0;
+		error = follow(&walk);
+	}
+	if (walk.has_skipped || error == -EBADMSG)
+		error = -EUCLEAN;
+	if (error == -EUCLEAN)
+		log_error(
+			"%s: the catalogue of its logs is damaged; nothing is written to it; keep "
+			"a copy of the device, and see demi log check",
+			store->device->name);
+	else if (error)
+		log_error("%s: cannot read the catalogue of its logs: %s", store->device->name,
+			  strerror(-error));
+	return error;
+}
+
+/* ---- Logs ---- */
+
+static uint64_t segment_end(const struct log_store *store, const struct log_segment *segment)
+{
+	return segment_block(store, segment->number) + store->superblock.segment_blocks;
+}
+
+/* Find the first batch of each segment. */
+static int read_firsts(struct log *log)
+{
+	struct log_store *store = log->store;
+	uint64_t last_sequence = 0;
+
+	for (uint32_t i = 0; i < log->segment_count; i++) {
+		struct log_segment *segment = &log->segments[i];
+		uint64_t start = segment_block(store, segment->number), block = start;
+		const uint8_t *head;
+		struct batch batch;
+		int error = find_later(&log->stream, start, segment_end(store, segment),
+				       last_sequence, &block);
+
+		if (error == -ENODATA)
+			continue;
+		if (!error)
+			error = read_batch(&log->stream, block, segment_end(store, segment), &batch,
+					   &head);
+		if (error)
+			return error;
+		segment->is_used = true;
+		segment->skip = (uint32_t)(block - start);
+		segment->first_record = batch.first_record;
+		segment->first_sequence = batch.sequence;
+		last_sequence = batch.sequence;
+	}
+	return 0;
+}
+
+/* The last segment below @below that has a batch, as a pointer; NULL: none has. */
+static struct log_segment *last_used(const struct log *log, const struct log_segment *below)
+{
+	for (struct log_segment *segment = log->segments + (below - log->segments);
+	     segment > log->segments;)
+		if ((--segment)->is_used)
+			return segment;
+	return NULL;
+}
+
+static int follow_segment(struct walk *walk, struct log *log, const struct log_segment *segment)
+{
+	walk->block = segment_block(log->store, segment->number) + segment->skip;
+	walk->end = segment_end(log->store, segment);
+	return follow(walk);
+}
+
+/*
+ * To the log's last batch: through its last segment but one, since only the end of that tells
+ * whether what the last one has is what follows, or is left from before. Return: 0 with that
+ * segment, or -errno.
+ */
+static int find_end(struct walk *walk, struct log *log, struct log_segment **last_out)
+{
+	struct log_segment *last = last_used(log, log->segments + log->segment_count);
+	struct log_segment *before = last ? last_used(log, last) : NULL;
+	int error;
+
+	*last_out = last;
+	if (!last)
+		return 0;
+	if (before) {
+		error = follow_segment(walk, log, before);
+		if (error)
+			return error;
+		if (last->first_sequence < log->stream.next_sequence) {
+			last->is_used = false;
+			*last_out = before;
+			return 0;
+		}
+		log->is_damaged |= last->first_sequence > log->stream.next_sequence;
+	}
+	return follow_segment(walk, log, last);
+}
+
+/* The last batch may be torn: then it is as if it had never been. */
+static int check_last(struct walk *walk, struct log *log, struct log_segment **last)
+{
+	const uint8_t *head;
+	struct batch batch;
+	int error = read_batch(&log->stream, walk->last_block, walk->end, &batch, &head);
+
+	if (!error)
+		error = verify_batch(&log->stream, walk->last_block, &batch, head);
+	if (error != -EUCLEAN)
+		return error;
+	stand_at(&log->stream, &walk->before);
+	if (walk->last_block == segment_block(log->store, (*last)->number) + (*last)->skip) {
+		(*last)->is_used = false;
+		*last = last_used(log, *last);
+	}
+	return 0;
+}
+
+/*
+ * A log without a batch: a new one, or one whose only batches are lost. A number that no batch of it
+ * can have had keeps what follows apart from what is left of them.
+ */
+#define SEQUENCES_PER_RECORD 1024u
+
+static void begin_anew(struct log *log)
+{
+	log->stream.next_sequence = 1 + log->first * SEQUENCES_PER_RECORD;
+	log->stream.next_record = log->first;
+	log->stream.previous = 0;
+	log->stream.blocks_left = 0;
+	log->is_damaged |= log->first > 0 && log->closed.next_sequence == 0;
+}
+
+/* Segments in the middle without a batch are lost; those behind the end are spare. */
+static void mark_segments(struct log *log, const struct log_segment *last)
+{
+	uint32_t used = last ? (uint32_t)(last - log->segments) + 1 : 0;
+
+	log->spare = log->segment_count - used;
+	for (uint32_t i = used; i-- > 0;) {
+		struct log_segment *segment = &log->segments[i];
+
+		log->is_damaged |= !segment->is_used || segment->skip > 0;
+		if (!segment->is_used) {
+			segment->first_record = segment[1].first_record;
+			segment->first_sequence = segment[1].first_sequence;
+		}
+	}
+}
+
+/* What was durable when the store was closed is lost: the numbers go on behind it. */
+static void check_closed(struct log *log)
+{
+	if (log->closed.next_sequence <= log->stream.next_sequence)
+		return;
+	log->closed.blocks_left = 0;
+	stand_at(&log->stream, &log->closed);
+	log->is_damaged = true;
+}
+
+static int recover_log(struct log *log)
+{
+	struct walk walk = {.stream = &log->stream};
+	struct log_segment *last = NULL;
+	int error = read_firsts(log);
+
+	begin_anew(log);
+	if (!error)
+		error = find_end(&walk, log, &last);
+	if (!error && last)
+		error = check_last(&walk, log, &last);
+	if (error)
+		return error;
+	log->is_damaged |= walk.has_skipped;
+	if (!last)
+		begin_anew(log);
+	mark_segments(log, last);
+	check_closed(log);
+	if (log->stream.next_record < log->first)
+		log->stream.next_record = log->first;
+	return 0;
+}
+
+int recover_logs(struct log_store *store)
+{
+	for (struct log *log = store->logs; log; log = log->next) {
+		int error = recover_log(log);
+
+		if (error) {
+			log_error("%s: cannot read log \"%s\": %s", store->device->name, log->name,
+				  strerror(-error));
+			return error;
+		}
+		store->was_clean &= log->closed.next_sequence == log->stream.next_sequence;
+		if (log->is_damaged)
+			log_warning(
+				"%s: log \"%s\" is damaged: some of its records cannot be read; "
+				"demi log check tells which",
+				store->device->name, log->name);
+	}
+	return 0;
+}
