@@ -9,4 +9,9 @@
 typedef int blkdev_open_fn(struct blkdev **device_out, const char *arguments,
 			   const struct blkdev_options *options);
 
+blkdev_open_fn sim_disk_open;
+#ifdef DEMI_HAVE_URING
+blkdev_open_fn uring_disk_open;
+#endif
+
 #endif /* DEMI_BLKDEV_KINDS_H */
