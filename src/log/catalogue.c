@@ -481,9 +481,18 @@ static int catalogue_extend(struct stream *stream)
 
 bool catalogue_has_room(const struct log_store *store)
 {
-	uint64_t bytes = (uint64_t)(count_changes(store) + 1) *
-			 (CHANGE_BYTES_MAX + PIECE_BYTES + sizeof(uint32_t));
+	/* An entry of the table for each, and the kind and number of the log. */
+	const uint64_t overhead = PIECE_BYTES + sizeof(uint32_t) + 5;
+	uint64_t bytes = overhead + CHANGE_BYTES_MAX;
 
+	for (const struct log *log = store->logs; log; log = log->next) {
+		uint32_t lists = (log->segment_count + CHANGE_SEGMENTS_MAX - 1) /
+				 CHANGE_SEGMENTS_MAX;
+
+		bytes += overhead + 16 + strlen(log->name);
+		bytes += lists * overhead + (uint64_t)log->segment_count * sizeof(uint32_t);
+	}
+	/* So that as many changes again find room behind it. */
 	return bytes < (uint64_t)store->superblock.catalogue_blocks * store->block_bytes / 2;
 }
 
