@@ -159,9 +159,10 @@ void cattree_run_stirred(struct cattree *cattree)
 	while (queue) {
 		struct log_queue *next = queue->next;
 
-		queue->stirred = false;
+		/* Until here it counts as stirred: what is at hand is read without another turn. */
 		start_reads(queue);
-		if (is_over(queue) && !queue->stirred)
+		queue->stirred = false;
+		if (is_over(queue))
 			destroy(queue);
 		queue = next;
 	}
