@@ -437,7 +437,7 @@ static int failed_log(const struct server *server, int error)
 		return failed(server, server->options->log, error);
 	fprintf(stderr,
 		"%s: --log %s: this library OS has no files; leave --log out, or run on one that "
-		"has, such as --libos catnap\n",
+		"has, such as --libos catnap or catnip+cattree\n",
 		server->options->program, server->options->log);
 	return error;
 }

@@ -86,9 +86,9 @@ static void copy_long_options(struct option copy[], bool has_libos)
 
 static void print_libos_help(void)
 {
-	printf("  --libos NAME       library OS to run on: catnap or catnip; default: catnip with\n"
-	       "                     one of the next, else the environment's LIBOS, else the\n"
-	       "                     configuration's\n"
+	printf("  --libos NAME       library OS to run on: catnap or catnip, or one of them with\n"
+	       "                     +cattree, which has logs; default: catnip with one of the\n"
+	       "                     next, else the environment's LIBOS, else the configuration's\n"
 	       "  --dev KIND:NAME    catnip's device, such as tap:demi0 or afxdp:eth1\n"
 	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
@@ -98,7 +98,7 @@ static void print_libos_help(void)
 
 static void print_help(const struct options *options)
 {
-	printf("usage: %s server --addr HOST:PORT [--proto tcp|udp] [--log FILE] ...\n"
+	printf("usage: %s server --addr HOST:PORT [--proto tcp|udp] [--log NAME] ...\n"
 	       "       %s client --addr HOST:PORT [--proto tcp|udp] [--size N] ...\n"
 	       "\n"
 	       "The server sends every message back. The client sends messages, verifies every byte\n"
@@ -117,7 +117,8 @@ static void print_help(const struct options *options)
 	printf("  --help, --version\n"
 	       "\n"
 	       "Server\n"
-	       "  --log FILE         append each message to FILE, answer when that is durable\n");
+	       "  --log NAME         append each message to a file, or to a log on cattree, and answer\n"
+	       "                     when that is durable\n");
 	if (options->has_libos)
 		printf("  --reply KIND       same: each message as it came; sockperf: as its client wants\n"
 		       "                     it; default: same\n");

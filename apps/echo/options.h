@@ -30,7 +30,7 @@ struct options {
 	uint32_t connections;
 	uint64_t duration_ns; /* 0: no limit */
 	enum reply reply;     /* what a server sends back */
-	const char *log;      /* file that each message is appended to; NULL: none */
+	const char *log;      /* file or log that each message is appended to; NULL: none */
 	const char *json;     /* file for the results, "-": standard output; NULL: none */
 	/* For the library; NULL and "": as the environment says. */
 	const char *libos;

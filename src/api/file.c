@@ -32,6 +32,34 @@ int demi_creat(int *qd_out, const char *path, mode_t mode)
 	return demi_open(qd_out, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
+int demi_rename(const char *path, const char *new_path)
+{
+	API_KEEP_ERRNO;
+	struct runtime *runtime = api_runtime;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!path || !new_path)
+		return EFAULT;
+	if (!runtime->libos->ops->rename)
+		return EOPNOTSUPP;
+	return -runtime->libos->ops->rename(runtime->libos, path, new_path);
+}
+
+int demi_unlink(const char *path)
+{
+	API_KEEP_ERRNO;
+	struct runtime *runtime = api_runtime;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!path)
+		return EFAULT;
+	if (!runtime->libos->ops->unlink)
+		return EOPNOTSUPP;
+	return -runtime->libos->ops->unlink(runtime->libos, path);
+}
+
 int demi_seek(int qd, int64_t offset, int whence, int64_t *position_out)
 {
 	API_KEEP_ERRNO;

@@ -109,7 +109,7 @@ int demi_init(const struct demi_args *args)
 	if (error)
 		return error;
 	log_set_level(config.log.level);
-	error = runtime_create(&runtime, &config, clock_now_ns(), api_heap_wrong_free);
+	error = runtime_create(&runtime, &config, clock_now_ns, api_heap_wrong_free);
 	if (!error)
 		enter(runtime);
 	return -error;

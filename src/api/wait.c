@@ -117,7 +117,7 @@ static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, v
 	if (found)
 		return found;
 	return runtime->libos->ops->sleep(runtime->libos, sleep_limit(runtime, now_ns, deadline_ns),
-					  &idle->guard.original);
+					  &idle->guard.original, NULL, 0);
 }
 
 /* A program whose waits are always satisfied at once must still let the devices in. */

@@ -24,7 +24,7 @@ enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_RENO, CONFIG
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config {
-	char libos[16]; /* libos: which libOS serves sockets; "catnap" */
+	char libos[16]; /* libos: "catnap"; or one for sockets and one for logs: "catnip+cattree" */
 	struct {
 		enum config_idle idle; /* runtime.idle: spin */
 		uint32_t

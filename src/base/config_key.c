@@ -24,7 +24,7 @@
 	 .choices = choices_, .help = help_}
 #define NAME(member, initial_, help_)                                                           \
 	{FIELD(member), .kind = KIND_NAME, .initial = initial_, .help = help_,                  \
-	 .type = "1 to 15 of a-z, 0-9, _ and -, a letter first"}
+	 .type = "1 to 15 of a-z, 0-9, _, - and +, a letter first"}
 #define TEXT(member, bytes, help_)                                                              \
 	{FIELD(member), .kind = KIND_TEXT, .initial = "", .help = help_,                        \
 	 .type = "text, up to " bytes " bytes"}
@@ -33,7 +33,7 @@
 	 .type = "list, up to " bytes " bytes"}
 
 const struct config_key config_keys[] = {
-	NAME(libos, "catnap", "the libOS that serves sockets"),
+	NAME(libos, "catnap", "the libOS, or two: one for sockets + one for logs"),
 	CHOICE(runtime.idle, "spin", "spin, sleep",
 	       "what a wait does that finds nothing to do"),
 	INTEGER(runtime.idle_after_us, "50", "0", "10000000",
@@ -240,7 +240,7 @@ static const char *name_check(const struct config_key *key, struct span text)
 		char c = text.text[i];
 		bool letter = c >= 'a' && c <= 'z';
 
-		if (!letter && (i == 0 || !(is_digit(c) || c == '_' || c == '-')))
+		if (!letter && (i == 0 || !(is_digit(c) || c == '_' || c == '-' || c == '+')))
 			return "is not a name";
 	}
 	return NULL;

@@ -564,7 +564,7 @@ static void config_load__refuses_an_empty_variable(void **state)
 				   "one of error, warning, info, debug");
 	assert_int_equal(load_variable(&config, "LIBOS=", error), -EINVAL);
 	assert_string_equal(error, "LIBOS: \"\" is no value; allowed: "
-				   "1 to 15 of a-z, 0-9, _ and -, a letter first");
+				   "1 to 15 of a-z, 0-9, _, - and +, a letter first");
 	assert_unchanged(&config);
 }
 
@@ -683,7 +683,7 @@ static const struct {
 	{"log:\n  level: \"info\\0\"\n", ":2: log.level: \"info?\" is not a choice; "
 					 "allowed: one of error, warning, info, debug"},
 	{"libos: \"cat\\0nap\"\n", ":1: libos: \"cat?nap\" is not a name; "
-				   "allowed: 1 to 15 of a-z, 0-9, _ and -, a letter first"},
+				   "allowed: 1 to 15 of a-z, 0-9, _, - and +, a letter first"},
 	{"log: debug\n", ":1: log: a single value instead of a section; allowed: level"},
 	{"log: ''\n", ":1: log: a single value instead of a section; allowed: level"},
 	{"log: [level]\n", ":1: log: a sequence instead of a section; allowed: level"},

@@ -20,6 +20,8 @@
 struct libos;
 
 #define LIBOS_WAKES_MAX 4
+/** Of these, what one libOS has: two may work together. */
+#define LIBOS_WAKES_OF_ONE 2
 
 struct libos_ops {
 	const char *name; /* as in LIBOS and the configuration */
@@ -42,6 +44,11 @@ struct libos_ops {
 	int (*open)(struct libos *libos, struct queue **queue_out, const char *path, int flags,
 		    mode_t mode);
 
+	/* Give what open opens another name, or take its name away; durable on return, and those that
+	 * have it open keep it. 0 or -errno. NULL: there are no such names. */
+	int (*rename)(struct libos *libos, const char *path, const char *new_path);
+	int (*unlink)(struct libos *libos, const char *path);
+
 	/*
 	 * Whether threads of the kernel work for us (a durable write): a wait that spins for long
 	 * would keep them from a CPU that they need. Optional.
@@ -52,16 +59,19 @@ struct libos_ops {
 	void (*tell_figures)(struct libos *libos, figure_fn *tell, void *context);
 
 	/*
-	 * Sleep in the kernel until the device has work, or @timeout_ns are over (UINT64_MAX:
-	 * never), with @signals as the mask meanwhile. Required.
+	 * Sleep in the kernel until the device has work, or one of @others, or @timeout_ns are over
+	 * (UINT64_MAX: never), with @signals as the mask meanwhile. Required.
+	 * @others: @other_count descriptors of another libOS, LIBOS_WAKES_OF_ONE at most
 	 * Return: 0, -EINTR when a handler ran.
 	 */
-	int (*sleep)(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals);
+	int (*sleep)(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals,
+		     const struct pollfd *others, int other_count);
 
 	/*
 	 * For somebody who sleeps instead: what to wait for, and how long at most. It holds until
-	 * the next poll. @wakes: room for LIBOS_WAKES_MAX. Required.
-	 * Return: how many descriptors, or -EAGAIN when there is work and no reason to sleep.
+	 * the next poll. @wakes: room for LIBOS_WAKES_MAX. @timeout_ns in: UINT64_MAX, or when it ends
+	 * anyway; out: no later than that. Required.
+	 * Return: how many descriptors, LIBOS_WAKES_OF_ONE at most (of a pair twice as many), or -EAGAIN when there is work and no reason to sleep.
 	 */
 	int (*idle)(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns);
 
@@ -73,10 +83,27 @@ struct libos {
 	const struct libos_ops *ops;
 };
 
-/** libos_find - the libOS of a name; NULL when it is unknown or was left out of the build */
+/**
+ * libos_find - the libOS of a name, or that of two that work together
+ * @name: "catnip", or "catnip+cattree": the first has sockets, the second logs and nothing else
+ *
+ * Return: NULL when it is unknown or was left out of the build.
+ */
 const struct libos_ops *libos_find(const char *name);
+
+/** libos_find_pair - the two of "FIRST+SECOND"; false: it is not such a name */
+bool libos_find_pair(const char *name, const struct libos_ops **first_out,
+		     const struct libos_ops **second_out);
 
 /** libos_names - names that libos_find knows, separated by ", " */
 const char *libos_names(void);
+
+/**
+ * libos_sleep_idle - a sleep for a libOS whose idle names all that it waits for
+ *
+ * Parameters and return value are those of sleep.
+ */
+int libos_sleep_idle(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals,
+		     const struct pollfd *others, int other_count);
 
 #endif /* DEMI_LIBOS_LIBOS_H */

@@ -43,17 +43,18 @@ static void log_heap(const struct heap *heap, const struct config *config)
 		 stats.bytes_locked ? "locked in memory" : "not locked in memory");
 }
 
-static int context_init(struct queue_context *context, const struct config *config, uint64_t now_ns,
-			heap_wrong_free *wrong_free)
+static int context_init(struct queue_context *context, const struct config *config,
+			uint64_t (*clock)(void), heap_wrong_free *wrong_free)
 {
 	const struct heap_options options = runtime_heap_options(config, wrong_free);
 	int error;
 
-	context->now_ns = now_ns;
+	context->clock = clock;
+	context->now_ns = clock();
 	error = heaps_create(&context->heap, &options);
 	if (!error) {
 		log_heap(context->heap, config);
-		error = sched_init(&context->sched, now_ns);
+		error = sched_init(&context->sched, context->now_ns);
 	}
 	if (!error)
 		error = op_table_init(&context->ops, config->runtime.operations_max);
@@ -87,23 +88,23 @@ static void context_fini(struct queue_context *context)
 	heaps_retire(context->heap);
 }
 
-int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns,
-		   heap_wrong_free *wrong_free)
+int runtime_create(struct runtime **runtime_out, const struct config *config,
+		   uint64_t (*clock)(void), heap_wrong_free *wrong_free)
 {
 	const struct libos_ops *ops = libos_find(config->libos);
 	struct runtime *runtime;
 	int error;
 
 	if (!ops) {
-		log_error("%s: libOS \"%s\" is not in this build; allowed: %s",
-			  config->origin.libos, config->libos, libos_names());
+		log_error("%s: \"%s\" is no libOS of this build; allowed: %s", config->origin.libos,
+			  config->libos, libos_names());
 		return -ENOTSUP;
 	}
 	runtime = calloc(1, sizeof(*runtime));
 	if (!runtime)
 		return -ENOMEM;
 	runtime->config = *config;
-	error = context_init(&runtime->context, config, now_ns, wrong_free);
+	error = context_init(&runtime->context, config, clock, wrong_free);
 	if (!error)
 		error = ops->start(&runtime->libos, &runtime->context, &runtime->config);
 	if (error) {

@@ -22,14 +22,14 @@ struct runtime {
 /**
  * runtime_create - start a runtime
  * @config: copied
- * @now_ns: the time at the start
+ * @clock: the time in ns, for the start and for calls that wait for a device
  * @wrong_free: told of wrong frees by other threads
  *
  * Return: 0, -ENOTSUP (no such libOS in this build), -ENOMEM, or the libOS's error; each has
  * been logged.
  */
-int runtime_create(struct runtime **runtime_out, const struct config *config, uint64_t now_ns,
-		   heap_wrong_free *wrong_free);
+int runtime_create(struct runtime **runtime_out, const struct config *config,
+		   uint64_t (*clock)(void), heap_wrong_free *wrong_free);
 
 /** runtime_heap_options - what the configuration says about a heap */
 struct heap_options runtime_heap_options(const struct config *config, heap_wrong_free *wrong_free);

@@ -84,6 +84,8 @@ struct queue_context {
 	struct op_table ops;
 	struct queue_table queues;
 	uint64_t now_ns; /* time of the current poll round */
+	/* What now_ns comes from: for calls that wait for a device, and nobody else. */
+	uint64_t (*clock)(void);
 };
 
 /** queue_table_init - room for @capacity descriptors; 0, -EINVAL (0) or -ENOMEM */

@@ -57,6 +57,8 @@ const struct {
 	int (*creat)(int *, const char *, mode_t);
 	int (*seek)(int, int64_t, int, int64_t *);
 	int (*truncate)(int, int64_t);
+	int (*rename)(const char *, const char *);
+	int (*unlink)(const char *);
 	void *(*malloc)(size_t);
 	void *(*calloc)(size_t, size_t);
 	void *(*realloc)(void *, size_t);
@@ -69,7 +71,8 @@ const struct {
 	demi_getsockopt, demi_getpeername, demi_getsockname, demi_sgaalloc, demi_sgafree,
 	demi_sgaaddr,    demi_wait,        demi_wait_any,    demi_wait_all, demi_wait_next_n,
 	demi_queue,      demi_open,        demi_creat,       demi_seek,     demi_truncate,
-	demi_malloc,     demi_calloc,      demi_realloc,     demi_memalign, demi_free,
+	demi_rename,     demi_unlink,      demi_malloc,      demi_calloc,   demi_realloc,
+	demi_memalign,   demi_free,
 };
 
 static_assert(std::is_trivially_copyable<demi_qresult_t>::value, "results are copied");

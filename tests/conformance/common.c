@@ -40,6 +40,8 @@ int suite_main(const char *area, bool served, const char *what, const struct CMU
 		printf("skipped: %s has no %s\n", profile_get()->libos, what);
 		return EXIT_SKIPPED;
 	}
+	if (profile_get()->logs)
+		disk_fresh(DISK_BYTES);
 	error = demi_init(NULL);
 	demi_fini();
 	if (error == ENOTSUP || error == ENOSYS || error == EPERM) {
@@ -54,6 +56,12 @@ int setup(void **state)
 {
 	(void)state;
 	return demi_init(NULL);
+}
+
+int setup_logs(void **state)
+{
+	disk_fresh(DISK_BYTES);
+	return setup(state);
 }
 
 int teardown(void **state)
@@ -88,6 +96,23 @@ void option_set(const char *name, const char *value)
 		setenv(name, value, 1);
 	else
 		unsetenv(name);
+}
+
+const char *disk_fresh(size_t bytes)
+{
+	static char path[96];
+	char device[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/disk", directory());
+	snprintf(device, sizeof(device), "uring:%s", path);
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	close(fd);
+	setenv("DEMI_BLK_DEV", device, 1);
+	return path;
 }
 
 /* ---- Children ---- */

@@ -70,6 +70,18 @@ int teardown(void **state);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 #define TEST_RAW(function) cmocka_unit_test_teardown(function, teardown)
 
+/**
+ * disk_fresh - the block device of the runtimes that follow: a blank file of @bytes
+ *
+ * Return: its path. The one before is gone. suite_main has made the first one.
+ */
+const char *disk_fresh(size_t bytes);
+
+/** DISK_BYTES - the size that is right for most tests; setup_logs makes one of it, and a runtime */
+#define DISK_BYTES (128 * MIB)
+int setup_logs(void **state);
+#define TEST_LOGS(function) cmocka_unit_test_setup_teardown(function, setup_logs, teardown)
+
 /** option_set - an environment variable for the demi_init that follows; teardown takes it back */
 void option_set(const char *name, const char *value);
 /** options_restore - the environment as it was before all option_set of this test */

@@ -70,6 +70,9 @@ static void errors__null_arguments(void **state)
 	check_fails(demi_open(&count, null(), O_RDONLY, 0));
 	check_fails(demi_creat(null(), "/dev/null", 0600));
 	check_fails(demi_creat(&count, null(), 0600));
+	check_fails(demi_rename(null(), "/dev/null"));
+	check_fails(demi_rename("/nonexistent/file", null()));
+	check_fails(demi_unlink(null()));
 	check_fails(demi_sgafree(null()));
 	check_fails(demi_sgaaddr(null(), &address.any, &size));
 	check_fails(demi_sgaaddr(&sga, null(), &size));

@@ -43,6 +43,8 @@ static void init__every_call_before_it_is_enosys(void **state)
 	check_call(demi_creat(&qd, "/dev/null", 0600), ENOSYS);
 	check_call(demi_seek(500, 0, SEEK_SET, &position), ENOSYS);
 	check_call(demi_truncate(500, 0), ENOSYS);
+	check_call(demi_rename("/dev/null", "/nonexistent/file"), ENOSYS);
+	check_call(demi_unlink("/nonexistent/file"), ENOSYS);
 	check_call(demi_wait(&qr, 1, &wait_none), ENOSYS);
 	qt = 1;
 	check_call(demi_wait_any(&qr, NULL, &qt, 1, &wait_none), ENOSYS);

@@ -8,36 +8,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CATNAP                                                                         \
+	.ipv4 = "127.0.0.1", .ipv4_foreign = "203.0.113.77", .ipv6 = "::1",            \
+	.ipv6_foreign = "2001:db8::77", .tcp = true, .udp = true, .unix_stream = true, \
+	.queues = true, .kernel_peer = true
+
+/* With the configuration that tests/meson.build gives it. */
+#define CATNIP                                                                                 \
+	.ipv4 = "10.0.0.1", .ipv4_foreign = "203.0.113.77", .ipv6 = "fd00::1",                 \
+	.ipv6_foreign = "2001:db8::77", .ipv4_silent = "10.0.0.99", .ipv6_silent = "fd00::99", \
+	.tcp = true, .sends_on = true, .udp = true, .queues = true
+
 static const struct profile profiles[] = {
-	{
-		.libos = "catnap",
-		.ipv4 = "127.0.0.1",
-		.ipv4_foreign = "203.0.113.77",
-		.ipv6 = "::1",
-		.ipv6_foreign = "2001:db8::77",
-		.tcp = true,
-		.udp = true,
-		.unix_stream = true,
-		.files = true,
-		.queues = true,
-		.kernel_peer = true,
-		.shares_addresses = true,
-	},
-	{
-		/* With the configuration that tests/meson.build gives it. */
-		.libos = "catnip",
-		.ipv4 = "10.0.0.1",
-		.ipv4_foreign = "203.0.113.77",
-		.ipv6 = "fd00::1",
-		.ipv6_foreign = "2001:db8::77",
-		.ipv4_silent = "10.0.0.99",
-		.ipv6_silent = "fd00::99",
-		.tcp = true,
-		.sends_on = true,
-		.udp = true,
-		.queues = true,
-		.wakes = true,
-	},
+	{.libos = "catnap", CATNAP, .files = true, .shares_addresses = true},
+	{.libos = "catnip", CATNIP, .wakes = true},
+	/* A block device has one runtime at a time. */
+	{.libos = "cattree", .queues = true, .logs = true},
+	{.libos = "catnap+cattree", CATNAP, .logs = true},
+	{.libos = "catnip+cattree", CATNIP, .logs = true},
 };
 
 /* Only where kernel and libOS share their addresses does the kernel's answer count. */
@@ -68,7 +56,7 @@ const struct profile *profile_get(void)
 		if (strcmp(profiles[i].libos, name) != 0)
 			continue;
 		found = profiles[i];
-		if (strcmp(name, "catnap") == 0 && found.ipv6 && !kernel_has_ipv6(found.ipv6))
+		if (found.kernel_peer && found.ipv6 && !kernel_has_ipv6(found.ipv6))
 			found.ipv6 = NULL;
 		return &found;
 	}

@@ -20,7 +20,8 @@ struct profile {
 	bool udp;
 	bool unix_stream; /* AF_UNIX, SOCK_STREAM */
 	bool files;       /* demi_open and its family, on paths of the file system */
-	bool queues;      /* in-memory queues */
+	bool logs;   /* demi_open and its family, on names of logs; the device is a file of ours */
+	bool queues; /* in-memory queues */
 	bool sends_on;    /* closed over, what was pushed is sent from a copy; or reset: too much */
 	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
 	bool wakes;       /* over net.dev: loop:NAME, demi_idle names what to sleep on */

@@ -16,6 +16,8 @@ TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).
 PAGE = (TOP / "man/demi_stats.3.scd").read_text()
 COUNTERS = (TOP / "src/net/counters.h").read_text()
 DEVICE = (TOP / "src/netdev/netdev.c").read_text()
+BLKDEV = (TOP / "src/blkdev/blkdev.c").read_text()
+LOG = "".join(path.read_text() for path in sorted((TOP / "src/log").glob("*.c")))
 
 
 def entries(text, macro):
@@ -41,13 +43,20 @@ def check(name, expected, found):
 reasons = [name.lower() for name, _ in entries((TOP / "src/wire/error.h").read_text(), "WIRE_ERRORS")]
 reasons += [name.lower() for name, _ in entries(COUNTERS, "NET_DROPS")]
 layers = sorted(text for _, text in entries(COUNTERS, "NET_LAYERS"))
-device = sorted(f"device.{name}" for name in re.findall(r'tell\(context, "device", "(\w+)"', DEVICE))
+
+
+def told(part, text):
+    return sorted(f"{part}.{name}" for name in re.findall(rf'tell\(context, "{part}", "(\w+)"', text))
+
+
 
 explained = terms("The layers")
 said_layers = re.search(r"^For each of (.*?):$", PAGE, re.M | re.S)[1]
 check("reasons of drops", reasons, [word for word in explained if "." not in word])
 check("layers", layers, sorted(re.findall(r"_(\w+?)_", said_layers)))
-check("figures of the device", device, sorted(terms("The device")))
+check("figures of the device", told("device", DEVICE), sorted(terms("The device")))
+check("figures of the block device", told("blkdev", BLKDEV), sorted(terms("The block device")))
+check("figures of the log", told("log", LOG), sorted(terms("The log")))
 check("figures of a layer", ["LAYER.drops.REASON", "LAYER.rx_bytes", "LAYER.rx_packets",
                              "LAYER.tx_bytes", "LAYER.tx_packets"],
       sorted(word for word in explained if "." in word))

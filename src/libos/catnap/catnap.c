@@ -160,11 +160,13 @@ static void catnap_forget(struct libos *libos)
 		batch_disown(catnap->batch);
 }
 
-static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
+static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals,
+			const struct pollfd *others, int other_count)
 {
 	struct catnap *catnap = catnap_of(libos);
 	int outcome = 0;
 
+	poller_watch_others(&catnap->poller, others, other_count);
 	if (!catnap->batch)
 		return poller_sleep(&catnap->poller, timeout_ns, signals);
 	if (batch_before_sleep(catnap->batch))
@@ -203,6 +205,8 @@ const struct libos_ops catnap_ops = {
 	.forget = catnap_forget,
 	.socket = catnap_socket,
 	.open = catnap_open,
+	.rename = catnap_rename,
+	.unlink = catnap_unlink,
 	.kernel_works = catnap_kernel_works,
 	.sleep = catnap_sleep,
 	.idle = catnap_idle,

@@ -35,11 +35,21 @@ struct catnap {
 
 extern const struct libos_ops catnap_ops;
 
+/** The poller has room for what another libOS waits for. */
+_Static_assert(POLLER_OTHERS_MAX == LIBOS_WAKES_OF_ONE, "");
+
 /** catnap_socket, catnap_open - the libOS's socket and open */
 int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int type,
 		  int protocol);
 int catnap_open(struct libos *libos, struct queue **queue_out, const char *path, int flags,
 		mode_t mode);
+
+/** catnap_rename, catnap_unlink - the libOS's rename and unlink */
+int catnap_rename(struct libos *libos, const char *path, const char *new_path);
+int catnap_unlink(struct libos *libos, const char *path);
+
+/** catnap_sync_directory - make the names of the directory that @path is in durable; 0 or -errno */
+int catnap_sync_directory(const char *path);
 
 static inline struct catnap *catnap_of(struct libos *libos)
 {

@@ -6,9 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -461,25 +459,6 @@ static int open_plain(const char *path, int flags, mode_t mode)
 	return fd;
 }
 
-/* A new file's name is durable only with its directory. */
-static int sync_directory(const char *path)
-{
-	char *copy = strdup(path);
-	int error = 0, fd;
-
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(copy);
-	/* A directory that may not be read cannot be synced; the file's own data still is. */
-	if (fd < 0)
-		return 0;
-	if (fsync(fd) < 0 && errno != EINVAL)
-		error = -errno;
-	close(fd);
-	return error;
-}
-
 static struct file *file_create(struct catnap *catnap, int fd, int access)
 {
 	struct file *file = calloc(1, sizeof(*file));
@@ -528,7 +507,8 @@ int catnap_open(struct libos *libos, struct queue **queue_out, const char *path,
 	fd = open_plain(path, flags, mode);
 	if (fd < 0)
 		return fd;
-	error = flags & O_CREAT ? sync_directory(path) : 0;
+	/* A new file's name is durable only with its directory. */
+	error = flags & O_CREAT ? catnap_sync_directory(path) : 0;
 	file = error ? NULL : file_create(catnap_of(libos), fd, access);
 	if (!file) {
 		close(fd);

@@ -47,8 +47,8 @@ int poller_init(struct poller *poller, uint32_t capacity)
 		poller_fini(poller);
 		return error;
 	}
-	poller->fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
-	poller->fds[1] = (struct pollfd){.fd = -1, .events = POLLIN};
+	for (uint32_t i = 0; i < POLLER_FDS_FIXED; i++)
+		poller->fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
 	return 0;
 }
 
@@ -302,6 +302,18 @@ void poller_watch_event(struct poller *poller, int event_fd)
 	poller->fds[0].fd = event_fd;
 }
 
+void poller_watch_others(struct poller *poller, const struct pollfd *others, int count)
+{
+	struct pollfd *fds = poller->fds + POLLER_FDS_FIXED - POLLER_OTHERS_MAX;
+
+	for (int i = 0; i < POLLER_OTHERS_MAX; i++) {
+		if (i < count)
+			fds[i] = others[i];
+		else
+			fds[i].fd = -1;
+	}
+}
+
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals)
 {
 	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
@@ -312,7 +324,7 @@ int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *sig
 	apply_changes(poller);
 	if (poller->again_count)
 		return 0;
-	/* With epoll only the two fixed descriptors are waited for. */
+	/* With epoll only the fixed descriptors are waited for. */
 	count = POLLER_FDS_FIXED + (poller->uses_epoll ? 0 : poller->count);
 	if (ppoll(poller->fds, count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
 		return errno == EINTR ? -EINTR : 0;

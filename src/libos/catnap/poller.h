@@ -51,8 +51,9 @@ struct poller {
 	uint32_t ready_count;
 };
 
-/* fds[0]: an eventfd that only sleeping waits for; fds[1]: epoll */
-#define POLLER_FDS_FIXED 2u
+/* fds[0]: an eventfd that only sleeping waits for; fds[1]: epoll; then others', for a sleep */
+#define POLLER_OTHERS_MAX 2
+#define POLLER_FDS_FIXED (2u + POLLER_OTHERS_MAX)
 
 /** poller_init - room for @capacity sockets; 0 or -errno */
 int poller_init(struct poller *poller, uint32_t capacity);
@@ -87,6 +88,9 @@ void poller_collect(struct poller *poller);
 
 /** poller_watch_event - let an eventfd end sleeping too; poller_sleep empties it */
 void poller_watch_event(struct poller *poller, int event_fd);
+
+/** poller_watch_others - let @count others' descriptors end the next sleep, and no longer those before */
+void poller_watch_others(struct poller *poller, const struct pollfd *others, int count);
 
 /** poller_sleep - wait until something is ready; 0, or -EINTR. @timeout_ns: UINT64_MAX is for ever */
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals);

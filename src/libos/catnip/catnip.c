@@ -3,7 +3,6 @@
 #include "libos/catnip/catnip.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -246,21 +245,6 @@ static int catnip_idle(struct libos *libos, struct pollfd *wakes, uint64_t *time
 	return wakes->fd >= 0;
 }
 
-static int catnip_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals)
-{
-	struct timespec timeout;
-	struct pollfd wakes;
-	int count = catnip_idle(libos, &wakes, &timeout_ns);
-
-	if (count < 0)
-		return 0;
-	timeout = (struct timespec){.tv_sec = (time_t)(timeout_ns / NS_PER_S),
-				    .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-	if (ppoll(&wakes, (nfds_t)count, timeout_ns == UINT64_MAX ? NULL : &timeout, signals) < 0)
-		return errno == EINTR ? -EINTR : 0;
-	return 0;
-}
-
 const struct libos_ops catnip_ops = {
 	.name = "catnip",
 	.start = catnip_start,
@@ -268,6 +252,6 @@ const struct libos_ops catnip_ops = {
 	.forget = catnip_forget,
 	.socket = catnip_socket,
 	.tell_figures = catnip_tell_figures,
-	.sleep = catnip_sleep,
+	.sleep = libos_sleep_idle,
 	.idle = catnip_idle,
 };

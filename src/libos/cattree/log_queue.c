@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues over logs: a push appends one record, by reference, and completes when it is durable; a
+ * pop reads the record at the queue's cursor. Several queues of one log share its records and have
+ * cursors of their own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <demi/file.h>
+
+#include "base/container.h"
+#include "heap/buf.h"
+#include "libos/catnap/push_request.h"
+#include "libos/cattree/cattree.h"
+#include "queue/sga.h"
+
+_Static_assert(DEMI_LOG_RECORD_BYTES_MAX == LOG_RECORD_BYTES_MAX &&
+		       DEMI_LOG_NAME_BYTES_MAX == LOG_NAME_BYTES_MAX,
+	       "the public limits are those of the log");
+
+#define OPEN_FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)
+
+struct log_push {
+	struct log_append append;
+	struct push_request request; /* its segments are the append's */
+	struct log_queue *queue;
+	struct op *op;                    /* NULL: completed before the log gave the memory back */
+	struct log_push *next, *previous; /* in the queue's pushes */
+};
+
+struct log_queue {
+	struct queue queue;
+	struct cattree *cattree;
+	struct log *log;
+	struct log_cursor *cursor;
+	int access; /* O_RDONLY, O_WRONLY or O_RDWR */
+	struct op_list pops;
+	struct log_read read;
+	uint64_t read_record;             /* while reading: the one that is read */
+	uint64_t seek_record;             /* with seeks */
+	struct log_push *pushes, *newest; /* oldest first */
+	struct op *close_op;
+	int write_error;        /* errno of the last push that failed */
+	bool reading;           /* a read is under way */
+	bool seeks;             /* the cursor is to stand at seek_record when it is next used */
+	bool closing;           /* has no descriptor: goes when nothing is under way */
+	bool stirred;           /* is in cattree->stirred */
+	struct log_queue *next; /* there */
+};
+
+static struct log_queue *log_queue_of(struct queue *queue)
+{
+	return container_of(queue, struct log_queue, queue);
+}
+
+static void complete(struct log_queue *queue, struct op *op, int error)
+{
+	op_complete(&queue->cattree->context->ops, op, error);
+}
+
+/* See to it in the next turn of the fast path: not here, where a device or a log has called us. */
+static void stir(struct log_queue *queue)
+{
+	if (queue->stirred)
+		return;
+	queue->stirred = true;
+	queue->next = queue->cattree->stirred;
+	queue->cattree->stirred = queue;
+}
+
+static bool is_over(const struct log_queue *queue)
+{
+	return queue->closing && !queue->reading && !queue->pushes;
+}
+
+static void stir_if_over(struct log_queue *queue)
+{
+	if (is_over(queue))
+		stir(queue);
+}
+
+static void destroy(struct log_queue *queue)
+{
+	queue->cattree->queues--;
+	log_cursor_destroy(queue->cursor);
+	log_close(queue->log);
+	if (queue->close_op)
+		complete(queue, queue->close_op, queue->write_error);
+	free(queue);
+}
+
+/* --- reading --- */
+
+/* The record has no pop any more, or the cursor has been moved meanwhile. */
+static void drop_read(struct log_queue *queue, struct buf *buf)
+{
+	if (buf)
+		buf_free(queue->cattree->context->heap, buf);
+	if (queue->seeks)
+		return;
+	queue->seeks = true;
+	queue->seek_record = queue->read_record;
+}
+
+static void finish_pop(struct log_queue *queue, struct buf *buf, int error)
+{
+	struct op *op = op_list_take(&queue->pops);
+
+	/* The end of the log is no bytes. */
+	if (!error && !buf) {
+		buf = buf_alloc(queue->cattree->context->heap, 0);
+		error = buf ? 0 : -ENOMEM;
+	}
+	op->result.buf = buf;
+	complete(queue, op, -error);
+}
+
+static void read_done(struct log_read *read, struct buf *buf, int error)
+{
+	struct log_queue *queue = container_of(read, struct log_queue, read);
+
+	queue->reading = false;
+	if (queue->pops.head && !queue->seeks)
+		finish_pop(queue, buf, error);
+	else
+		drop_read(queue, buf);
+	if (queue->pops.head)
+		stir(queue);
+	stir_if_over(queue);
+}
+
+static void start_reads(struct log_queue *queue)
+{
+	while (queue->pops.head && !queue->reading) {
+		int error = 0;
+
+		if (queue->seeks)
+			error = log_cursor_seek(queue->cursor, queue->seek_record);
+		queue->seeks = false;
+		queue->read_record = log_cursor_record(queue->cursor);
+		queue->reading = true;
+		if (!error)
+			error = log_read(queue->cursor, &queue->read);
+		if (error) {
+			queue->reading = false;
+			finish_pop(queue, NULL, error);
+		}
+	}
+}
+
+void cattree_run_stirred(struct cattree *cattree)
+{
+	struct log_queue *queue = cattree->stirred;
+
+	cattree->stirred = NULL;
+	while (queue) {
+		struct log_queue *next = queue->next;
+
+		/* Until here it counts as stirred: what is at hand is read without another turn. */
+		start_reads(queue);
+		queue->stirred = false;
+		if (is_over(queue))
+			destroy(queue);
+		queue = next;
+	}
+}
+
+static int log_queue_pop(struct queue *base, struct op *op)
+{
+	struct log_queue *queue = log_queue_of(base);
+
+	if (queue->access == O_WRONLY)
+		return -EBADF;
+	op_list_append(&queue->pops, op);
+	if (!queue->reading)
+		stir(queue);
+	return 0;
+}
+
+/* --- writing --- */
+
+static void list_push(struct log_queue *queue, struct log_push *push)
+{
+	push->next = NULL;
+	push->previous = queue->newest;
+	if (queue->newest)
+		queue->newest->next = push;
+	else
+		queue->pushes = push;
+	queue->newest = push;
+}
+
+static void unlist_push(struct log_queue *queue, struct log_push *push)
+{
+	if (push->previous)
+		push->previous->next = push->next;
+	else
+		queue->pushes = push->next;
+	if (push->next)
+		push->next->previous = push->previous;
+	else
+		queue->newest = push->previous;
+}
+
+static void free_push(struct log_queue *queue, struct log_push *push)
+{
+	struct heap *heap = queue->cattree->context->heap;
+
+	push_request_fini(&push->request, heap);
+	heap_free(heap, push);
+}
+
+static void append_done(struct log_append *append, int error)
+{
+	struct log_push *push = container_of(append, struct log_push, append);
+	struct log_queue *queue = push->queue;
+
+	unlist_push(queue, push);
+	if (error && error != -ECANCELED)
+		queue->write_error = -error;
+	if (push->op)
+		complete(queue, push->op, -error);
+	free_push(queue, push);
+	stir_if_over(queue);
+}
+
+/* A record of the array's bytes, which are held, or copied when they are not the heap's. */
+static int make_push(struct log_push **push_out, struct log_queue *queue, const demi_sgarray_t *sga)
+{
+	struct heap *heap = queue->cattree->context->heap;
+	struct log_push *push = heap_alloc(heap, sizeof(*push));
+	int error;
+
+	if (!push)
+		return -ENOMEM;
+	error = push_request_init(&push->request, heap, sga);
+	if (error) {
+		heap_free(heap, push);
+		return error;
+	}
+	error = push_request_copy(&push->request, sga);
+	if (error) {
+		free_push(queue, push);
+		return error;
+	}
+	push->append = (struct log_append){
+		.segments = push->request.sga.sga_segs,
+		.segment_count = push->request.sga.sga_numsegs,
+		.done = append_done,
+	};
+	push->queue = queue;
+	*push_out = push;
+	return 0;
+}
+
+static int log_queue_push(struct queue *base, struct op *op, const demi_sgarray_t *sga,
+			  const struct sockaddr *address, socklen_t length)
+{
+	struct log_queue *queue = log_queue_of(base);
+	struct log_push *push;
+	int error;
+
+	(void)length;
+	if (address)
+		return -EOPNOTSUPP;
+	if (queue->access == O_RDONLY)
+		return -EBADF;
+	if (sga_length(sga) > LOG_RECORD_BYTES_MAX)
+		return -EMSGSIZE;
+	error = make_push(&push, queue, sga);
+	if (error)
+		return error;
+	push->op = op;
+	op->request = push;
+	error = log_append(queue->log, &push->append);
+	if (error) {
+		free_push(queue, push);
+		return error;
+	}
+	list_push(queue, push);
+	return 0;
+}
+
+/* --- ends --- */
+
+/* Give up what is not being written, and let the rest finish without its operations. */
+static void abandon(struct log_queue *queue)
+{
+	struct log_push *next;
+
+	op_cancel_all(&queue->cattree->context->ops, &queue->pops);
+	for (struct log_push *push = queue->pushes; push; push = next) {
+		next = push->next;
+		if (push->op)
+			complete(queue, push->op, ECANCELED);
+		push->op = NULL;
+		/* Its done may be called at once: it is not looked at any more. */
+		log_append_cancel(queue->log, &push->append);
+	}
+}
+
+static void log_queue_close(struct queue *base)
+{
+	struct log_queue *queue = log_queue_of(base);
+
+	abandon(queue);
+	queue->closing = true;
+	stir_if_over(queue);
+}
+
+static void log_queue_aclose(struct queue *base, struct op *op)
+{
+	struct log_queue *queue = log_queue_of(base);
+
+	op_cancel_all(&queue->cattree->context->ops, &queue->pops);
+	queue->closing = true;
+	queue->close_op = op;
+	stir_if_over(queue);
+}
+
+static int log_queue_cancel(struct queue *base, struct op *op)
+{
+	struct log_queue *queue = log_queue_of(base);
+	struct log_push *push = op->request;
+
+	switch (op->opcode) {
+	case DEMI_OPC_PUSH:
+		return log_append_cancel(queue->log, &push->append);
+	case DEMI_OPC_CLOSE:
+		queue->close_op = NULL;
+		log_queue_close(base);
+		complete(queue, op, ECANCELED);
+		return 0;
+	default:
+		op_list_remove(&queue->pops, op);
+		complete(queue, op, ECANCELED);
+		return 0;
+	}
+}
+
+/* --- place --- */
+
+static uint64_t cursor_position(const struct log_queue *queue, uint64_t first)
+{
+	uint64_t record = queue->read_record;
+
+	if (queue->seeks)
+		record = queue->seek_record;
+	else if (!queue->reading)
+		return log_cursor_record(queue->cursor);
+	return record > first ? record : first;
+}
+
+static int log_queue_seek(struct queue *base, int64_t offset, int whence, int64_t *position_out)
+{
+	struct log_queue *queue = log_queue_of(base);
+	struct log_status status;
+	int64_t place = 0;
+
+	log_status(queue->log, &status);
+	if (queue->pops.head)
+		return -EBUSY;
+	if (whence == SEEK_CUR)
+		place = (int64_t)cursor_position(queue, status.first);
+	else if (whence == SEEK_END)
+		place = (int64_t)status.end;
+	if (__builtin_add_overflow(place, offset, &place) || place < 0 ||
+	    (uint64_t)place < status.first || (uint64_t)place > status.end)
+		return -EINVAL;
+	queue->seeks = true;
+	queue->seek_record = (uint64_t)place;
+	if (position_out)
+		*position_out = place;
+	return 0;
+}
+
+static int log_queue_truncate(struct queue *base, int64_t offset)
+{
+	struct log_queue *queue = log_queue_of(base);
+
+	if (queue->access == O_RDONLY)
+		return -EINVAL;
+	if (queue->pops.head)
+		return -EBUSY;
+	cattree_begin_call(queue->cattree);
+	return log_truncate(queue->log, (uint64_t)offset);
+}
+
+static const struct queue_ops log_queue_ops = {
+	.close = log_queue_close,
+	.aclose = log_queue_aclose,
+	.push = log_queue_push,
+	.pop = log_queue_pop,
+	.cancel = log_queue_cancel,
+	.seek = log_queue_seek,
+	.truncate = log_queue_truncate,
+};
+
+/* --- opening --- */
+
+static struct log_queue *log_queue_create(struct cattree *cattree, struct log *log, int access)
+{
+	struct log_queue *queue = calloc(1, sizeof(*queue));
+
+	if (!queue)
+		return NULL;
+	queue->queue = (struct queue){.ops = &log_queue_ops, .qd = -1, .takes_empty = true};
+	queue->cattree = cattree;
+	queue->log = log;
+	queue->access = access;
+	queue->read.done = read_done;
+	if (log_cursor_create(&queue->cursor, log) != 0) {
+		free(queue);
+		return NULL;
+	}
+	cattree->queues++;
+	return queue;
+}
+
+static int drop_all(struct log *log)
+{
+	struct log_status status;
+
+	log_status(log, &status);
+	return status.end > status.first ? log_truncate(log, status.end) : 0;
+}
+
+static unsigned int log_flags(int flags)
+{
+	if (!(flags & O_CREAT))
+		return 0;
+	return LOG_CREATE | (flags & O_EXCL ? LOG_EXCLUSIVE : 0);
+}
+
+int cattree_open(struct libos *libos, struct queue **queue_out, const char *path, int flags,
+		 mode_t mode)
+{
+	struct cattree *cattree = cattree_of(libos);
+	int access = flags & O_ACCMODE;
+	struct log_queue *queue = NULL;
+	struct log *log;
+	int error;
+
+	(void)mode; /* whose the device is, his is all of it */
+	if ((flags & ~OPEN_FLAGS) || access == O_ACCMODE)
+		return -EINVAL;
+	if (access != O_RDONLY && cattree->device->caps.read_only)
+		return -EROFS;
+	cattree_begin_call(cattree);
+	error = log_open(&log, cattree->store, path, log_flags(flags));
+	if (error)
+		return error;
+	if (flags & O_TRUNC)
+		error = drop_all(log);
+	if (!error)
+		queue = log_queue_create(cattree, log, access);
+	if (!queue) {
+		log_close(log);
+		return error ? error : -ENOMEM;
+	}
+	*queue_out = &queue->queue;
+	return 0;
+}

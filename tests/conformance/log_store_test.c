@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/* The store of logs as a program sees it: names, what outlives a runtime, and what the device is. */
+#include "common.h"
+#include "log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void restart(void)
+{
+	demi_fini();
+	check_call(demi_init(NULL), 0);
+}
+
+static void push_records(int qd, unsigned int count, unsigned int seed)
+{
+	for (unsigned int i = 0; i < count; i++)
+		await_opcode(push_pattern(qd, 1000 + i, seed, i), DEMI_OPC_PUSH);
+}
+
+static void expect_records(int qd, unsigned int count, unsigned int seed)
+{
+	for (unsigned int i = 0; i < count; i++)
+		record_expect(qd, 1000 + i, seed, i);
+	stream_expect_end(qd);
+}
+
+static void check_missing(const char *name)
+{
+	int qd = -1;
+
+	check_call(demi_open(&qd, name, O_RDONLY, 0), ENOENT);
+}
+
+/* ---- Durability ---- */
+
+static void store__what_was_pushed_is_there_in_the_next_runtime(void **state)
+{
+	enum { LOGS = 10 };
+
+	(void)state;
+	for (unsigned int i = 0; i < LOGS; i++)
+		push_records(log_open(log_name("kept", i), O_WRONLY | O_CREAT), 1 + i * 3, i);
+	restart();
+	for (unsigned int i = 0; i < LOGS; i++) {
+		int qd = log_open(log_name("kept", i), O_RDWR);
+
+		seek_to(qd, 0, SEEK_END, 1 + i * 3);
+		expect_records(qd, 1 + i * 3, i);
+		push_records(qd, 1, 99);
+	}
+	restart();
+	for (unsigned int i = 0; i < LOGS; i++) {
+		int qd = log_open(log_name("kept", i), O_RDWR);
+
+		seek_to(qd, -1, SEEK_END, 1 + i * 3);
+		expect_records(qd, 1, 99);
+	}
+}
+
+/* The process is gone before anything could be tidied up. */
+static void body_pushes_and_dies(void *argument)
+{
+	int qd;
+
+	(void)argument;
+	check_call(demi_init(NULL), 0);
+	qd = log_open("killed", O_RDWR | O_CREAT);
+	push_records(qd, 40, 1);
+	check_call(demi_truncate(qd, 10), 0);
+	raise(SIGKILL);
+}
+
+static void store__what_was_pushed_outlives_a_kill(void **state)
+{
+	struct child child;
+	int qd;
+
+	(void)state;
+	demi_fini();
+	child_run(&child, body_pushes_and_dies, NULL);
+	child_check_death(&child, SIGKILL, 0);
+	check_call(demi_init(NULL), 0);
+	qd = log_open("killed", O_RDWR);
+	seek_to(qd, 0, SEEK_CUR, 10);
+	for (unsigned int i = 10; i < 40; i++)
+		record_expect(qd, 1000 + i, 1, i);
+	stream_expect_end(qd);
+	push_records(qd, 3, 2);
+	expect_records(qd, 3, 2);
+}
+
+static void store__numbers_outlive_a_runtime(void **state)
+{
+	int qd = log_open("numbers", O_RDWR | O_CREAT);
+
+	(void)state;
+	push_records(qd, 20, 3);
+	check_call(demi_truncate(qd, 20), 0);
+	restart();
+	qd = log_open("numbers", O_RDWR);
+	seek_to(qd, 0, SEEK_CUR, 20);
+	seek_to(qd, 0, SEEK_END, 20);
+	push_records(qd, 2, 3);
+	check_call(demi_truncate(qd, 21), 0);
+	restart();
+	qd = log_open("numbers", O_RDWR);
+	seek_to(qd, 0, SEEK_CUR, 21);
+	record_expect(qd, 1001, 3, 1);
+	check_call(demi_seek(qd, 20, SEEK_SET, NULL), EINVAL);
+}
+
+/* ---- Names ---- */
+
+static void store__open_errors(void **state)
+{
+	char name[DEMI_LOG_NAME_BYTES_MAX + 2];
+	int qd = -1;
+
+	(void)state;
+	check_missing("missing");
+	check_call(demi_open(&qd, "missing", O_RDWR | O_TRUNC, 0), ENOENT);
+	check_call(demi_open(&qd, "", O_RDWR | O_CREAT, 0), EINVAL);
+	log_open("there", O_RDWR | O_CREAT | O_EXCL);
+	check_call(demi_open(&qd, "there", O_RDWR | O_CREAT | O_EXCL, 0), EEXIST);
+	check_call(demi_open(&qd, "there", O_RDONLY | O_DIRECTORY, 0), EINVAL);
+	check_call(demi_open(&qd, "there", O_ACCMODE, 0), EINVAL);
+	check_call(demi_open(&qd, "there", -1, 0), EINVAL);
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = 0;
+	check_call(demi_open(&qd, name, O_RDWR | O_CREAT, 0), ENAMETOOLONG);
+	check_call(demi_rename("there", name), ENAMETOOLONG);
+	name[DEMI_LOG_NAME_BYTES_MAX] = 0;
+	push_records(log_open(name, O_RDWR | O_CREAT | O_CLOEXEC), 3, 4);
+	/* A name is bytes: neither a path nor text. */
+	push_records(log_open("/a/../b\n\xff", O_RDWR | O_CREAT), 2, 5);
+	restart();
+	expect_records(log_open(name, O_RDONLY), 3, 4);
+	expect_records(log_open("/a/../b\n\xff", O_RDONLY), 2, 5);
+	check_missing("/b\n\xff");
+}
+
+static void store__direction_must_fit(void **state)
+{
+	int writer = log_open("direction", O_WRONLY | O_CREAT);
+	int reader = log_open("direction", O_RDONLY);
+	demi_sgarray_t sga = sga_pattern(10, 6, 0);
+	demi_qtoken_t qt;
+
+	(void)state;
+	check_call(demi_push(&qt, reader, &sga), EBADF);
+	check_call(demi_pop(&qt, writer), EBADF);
+	check_call(demi_sgafree(&sga), 0);
+	stream_expect_end(reader);
+}
+
+static void store__socket_calls_are_refused(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	int qd = log_open("socket", O_RDWR | O_CREAT);
+	demi_sgarray_t sga = sga_pattern(10, 7, 0);
+	demi_qtoken_t qt;
+
+	(void)state;
+	check_call(demi_bind(qd, (struct sockaddr *)&address, sizeof(address)), EOPNOTSUPP);
+	check_call(demi_listen(qd, 1), EOPNOTSUPP);
+	check_call(demi_accept(&qt, qd), EOPNOTSUPP);
+	check_call(demi_shutdown(qd, SHUT_WR), EOPNOTSUPP);
+	check_call(demi_pushto(&qt, qd, &sga, (struct sockaddr *)&address, sizeof(address)),
+		   EOPNOTSUPP);
+	check_call(demi_sgafree(&sga), 0);
+	if (!profile_get()->tcp)
+		check_call(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), EOPNOTSUPP);
+}
+
+static void store__rename_takes_the_place_of_another(void **state)
+{
+	int old = log_open("old", O_RDWR | O_CREAT), new = log_open("new", O_RDWR | O_CREAT);
+
+	(void)state;
+	push_records(old, 4, 8);
+	push_records(new, 2, 9);
+	check_call(demi_rename("missing", "new"), ENOENT);
+	check_call(demi_rename("old", ""), EINVAL);
+	check_call(demi_rename("old", "old"), 0);
+	check_call(demi_rename("old", "new"), 0);
+	check_missing("old");
+	/* Those that were open go on with what they had. */
+	push_records(old, 1, 10);
+	push_records(new, 1, 11);
+	seek_to(new, 2, SEEK_SET, 2);
+	expect_records(new, 1, 11);
+	check_call(demi_close(new), 0);
+	new = log_open("new", O_RDONLY);
+	for (unsigned int i = 0; i < 4; i++)
+		record_expect(new, 1000 + i, 8, i);
+	record_expect(new, 1000, 10, 0);
+	restart();
+	check_missing("old");
+	new = log_open("new", O_RDONLY);
+	seek_to(new, 0, SEEK_END, 5);
+}
+
+static void store__unlink_frees_a_log_when_nobody_has_it(void **state)
+{
+	int qd = log_open("gone", O_RDWR | O_CREAT);
+
+	(void)state;
+	push_records(qd, 5, 12);
+	check_call(demi_unlink("missing"), ENOENT);
+	check_call(demi_unlink("gone"), 0);
+	check_call(demi_unlink("gone"), ENOENT);
+	check_missing("gone");
+	expect_records(qd, 5, 12);
+	push_records(qd, 1, 13);
+	expect_records(qd, 1, 13);
+	/* Another one of the same name has nothing of it. */
+	stream_expect_end(log_open("gone", O_RDWR | O_CREAT));
+	restart();
+	stream_expect_end(log_open("gone", O_RDONLY));
+}
+
+/* Of names that come and go nothing is left: neither in the catalogue nor on the disk. */
+static void store__logs_come_and_go(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 300; i++) {
+		int qd = log_open("comes", O_RDWR | O_CREAT | O_EXCL);
+
+		await_opcode(push_pattern(qd, MIB, 14, i), DEMI_OPC_PUSH);
+		record_expect(qd, MIB, 14, i);
+		check_call(demi_close(qd), 0);
+		if (i % 2)
+			check_call(demi_rename("comes", "goes"), 0);
+		check_call(demi_unlink(i % 2 ? "goes" : "comes"), 0);
+	}
+}
+
+/* ---- The device ---- */
+
+/* Returns how many records of a MiB it took. */
+static unsigned int fill(int qd)
+{
+	for (unsigned int count = 0;; count++) {
+		demi_sgarray_t sga = sga_pattern(MIB, 15, count);
+		demi_qtoken_t qt = 0;
+		int error = outcome(demi_push(&qt, qd, &sga), qt);
+
+		check_call(demi_sgafree(&sga), 0);
+		assert_true(count < DISK_BYTES / MIB);
+		if (error == ENOSPC)
+			return count;
+		check_call(error, 0);
+	}
+}
+
+static void store__full_device_is_enospc_and_truncate_frees(void **state)
+{
+	int qd = log_open("full", O_RDWR | O_CREAT);
+	unsigned int count = fill(qd), again;
+
+	(void)state;
+	assert_true(count > DISK_BYTES / MIB / 2);
+	for (unsigned int i = 0; i < count; i++)
+		record_expect(qd, MIB, 15, i);
+	stream_expect_end(qd);
+	/* And after a start on the full device, as well. */
+	restart();
+	qd = log_open("full", O_RDWR);
+	seek_to(qd, 0, SEEK_END, count);
+	check_call(demi_truncate(qd, count), 0);
+	again = fill(qd);
+	assert_true(again + 2 >= count);
+	for (unsigned int i = 0; i < again; i++)
+		record_expect(qd, MIB, 15, i);
+}
+
+static void check_refused(int error)
+{
+	int qd;
+
+	check_call(demi_init(NULL), error);
+	check_call(demi_queue(&qd), ENOSYS);
+}
+
+static void store__device_that_is_none(void **state)
+{
+	(void)state;
+	option_set("DEMI_BLK_DEV", "");
+	check_refused(EINVAL);
+	option_set("DEMI_BLK_DEV", "nosuch:thing");
+	check_refused(ENOTSUP);
+	option_set("DEMI_BLK_DEV", "uring:/nonexistent/disk");
+	check_refused(ENOENT);
+}
+
+static void store__device_that_is_too_small(void **state)
+{
+	(void)state;
+	disk_fresh(64 * KIB);
+	check_refused(ENOSPC);
+	disk_fresh(DISK_BYTES);
+	check_call(demi_init(NULL), 0);
+}
+
+/* What is on a disk is somebody's: it is not touched. */
+static void store__device_with_foreign_content(void **state)
+{
+	char bytes[] = "somebody's data", seen[sizeof(bytes)] = {0};
+	const char *path = disk_fresh(DISK_BYTES);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 512), sizeof(bytes));
+	check_refused(EMEDIUMTYPE);
+	assert_int_equal(pread(fd, seen, sizeof(seen), 512), sizeof(seen));
+	assert_memory_equal(bytes, seen, sizeof(bytes));
+	close(fd);
+	disk_fresh(DISK_BYTES);
+}
+
+static void body_finds_it_busy(void *argument)
+{
+	(void)argument;
+	check_refused(EBUSY);
+}
+
+static void body_forks_and_leaves(void *argument)
+{
+	(void)argument;
+	/* The parent's runtime is not ours. */
+	check_call(demi_queue(&(int){0}), ENOSYS);
+	exit(0);
+}
+
+static void store__device_has_one_process_at_a_time(void **state)
+{
+	int qd = log_open("busy", O_RDWR | O_CREAT);
+	struct child child;
+
+	(void)state;
+	push_records(qd, 3, 16);
+	child_run(&child, body_finds_it_busy, NULL);
+	child_check_exit(&child);
+	child_check_says(&child, "another process");
+	/* A child that ends leaves the parent's logs alone. */
+	child_run(&child, body_forks_and_leaves, NULL);
+	child_check_exit(&child);
+	push_records(qd, 3, 16);
+	for (int i = 0; i < 2; i++) {
+		for (unsigned int record = 0; record < 3; record++)
+			record_expect(qd, 1000 + record, 16, record);
+	}
+	stream_expect_end(qd);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST_LOGS(store__what_was_pushed_is_there_in_the_next_runtime),
+		TEST_LOGS(store__what_was_pushed_outlives_a_kill),
+		TEST_LOGS(store__numbers_outlive_a_runtime),
+		TEST_LOGS(store__open_errors),
+		TEST_LOGS(store__direction_must_fit),
+		TEST_LOGS(store__socket_calls_are_refused),
+		TEST_LOGS(store__rename_takes_the_place_of_another),
+		TEST_LOGS(store__unlink_frees_a_log_when_nobody_has_it),
+		TEST_LOGS(store__logs_come_and_go),
+		TEST_LOGS(store__full_device_is_enospc_and_truncate_frees),
+		TEST_RAW(store__device_that_is_none),
+		TEST_RAW(store__device_that_is_too_small),
+		TEST_RAW(store__device_with_foreign_content),
+		TEST_LOGS(store__device_has_one_process_at_a_time),
+	};
+
+	return suite_main("log_store", !profile_get() || profile_get()->logs, "logs", tests,
+			  COUNT_OF(tests));
+}
