@@ -7,6 +7,7 @@
 #include <demi/file.h>
 #include <demi/heap.h>
 #include <demi/libos.h>
+#include <demi/log.h>
 #include <demi/queue.h>
 #include <demi/runtime.h>
 #include <demi/sga.h>

@@ -21,6 +21,7 @@ enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_afxdp_mode { CONFIG_AFXDP_AUTO, CONFIG_AFXDP_COPY, CONFIG_AFXDP_ZERO_COPY };
 enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_RENO, CONFIG_CONGESTION_DCTCP };
+enum config_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_NEVER, CONFIG_FORMAT_OVERWRITE };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config {
@@ -92,6 +93,17 @@ struct config {
 		enum config_switch ecn;            /* tcp.ecn: off, granted and not asked for */
 		enum config_congestion congestion; /* tcp.congestion: cubic */
 	} tcp;
+	/* Of Cattree. */
+	struct {
+		char dev[256]; /* blk.dev: "uring:/var/lib/demi.img"; empty: none, an error for Cattree */
+		enum config_switch read_only; /* blk.read_only: off */
+	} blk;
+	struct {
+		enum config_format format; /* store.format: auto */
+		uint64_t segment_bytes;    /* store.segment_bytes: 0, what suits the device */
+		uint64_t copy_max;         /* store.copy_max: payload that is copied; 1K */
+		enum config_switch trim;   /* store.trim: on */
+	} store;
 	struct {
 		char args[512]; /* dpdk.args: further words for the EAL */
 	} dpdk;

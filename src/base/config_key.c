@@ -19,6 +19,9 @@
 	 .initial = initial_, .min = min_, .max = max_, .or_zero = true, .help = help_}
 #define POWER(member, ...) NUMBER(member, KIND_POWER, "power of two", __VA_ARGS__)
 #define SIZE(member, ...) NUMBER(member, KIND_SIZE, "bytes, suffix K, M or G", __VA_ARGS__)
+#define SIZE_OR_ZERO(member, initial_, min_, max_, help_)                                       \
+	{FIELD(member), .kind = KIND_SIZE, .initial = initial_, .min = min_, .max = max_,       \
+	 .type = "0, or bytes, suffix K, M or G, " min_ ".." max_, .or_zero = true, .help = help_}
 #define CHOICE(member, initial_, choices_, help_)                                               \
 	{FIELD(member), .kind = KIND_CHOICE, .type = "one of " choices_, .initial = initial_,   \
 	 .choices = choices_, .help = help_}
@@ -104,6 +107,14 @@ const struct config_key config_keys[] = {
 	CHOICE(tcp.ecn, "off", "off, on",
 	       "ask for explicit congestion notification; it is always granted"),
 	CHOICE(tcp.congestion, "cubic", "cubic, reno, dctcp", "the congestion control"),
+	TEXT(blk.dev, "255", "the block device of Cattree, as KIND:ARGUMENTS"),
+	CHOICE(blk.read_only, "off", "off, on", "open it for reading only"),
+	CHOICE(store.format, "auto", "auto, never, overwrite",
+	       "when a store of logs is made on the device"),
+	SIZE_OR_ZERO(store.segment_bytes, "0", "64K", "64M",
+		     "segments of a store that is made, a power of two; 0: what suits the device"),
+	SIZE(store.copy_max, "1K", "0", "64K", "payload that is copied into a batch, not referred to"),
+	CHOICE(store.trim, "on", "off, on", "tell a device that can trim of what is free"),
 	TEXT(dpdk.args, "511", "further arguments of DPDK's environment abstraction layer"),
 	CHOICE(afxdp.mode, "auto", "auto, copy, zero-copy",
 	       "whether the kernel copies what AF_XDP receives and sends"),
@@ -129,6 +140,7 @@ _Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
 		       sizeof(enum config_engine) == sizeof(uint32_t) &&
 		       sizeof(enum config_afxdp_mode) == sizeof(uint32_t) &&
 		       sizeof(enum config_congestion) == sizeof(uint32_t) &&
+		       sizeof(enum config_format) == sizeof(uint32_t) &&
 		       sizeof(enum config_log_level) == sizeof(uint32_t),
 	       "choices are stored as uint32_t");
 

@@ -130,6 +130,15 @@ static const struct {
 	VALUE(runtime.idle, "sleep", CONFIG_IDLE_SLEEP),
 	VALUE(runtime.idle_after_us, "0", 0),
 	VALUE(runtime.idle_after_us, "10000000", 10000000),
+	VALUE(blk.read_only, "on", CONFIG_ON),
+	VALUE(store.format, "never", CONFIG_FORMAT_NEVER),
+	VALUE(store.format, "overwrite", CONFIG_FORMAT_OVERWRITE),
+	VALUE(store.segment_bytes, "0", 0),
+	VALUE(store.segment_bytes, "64K", 64 << 10),
+	VALUE(store.segment_bytes, "64M", 64 << 20),
+	VALUE(store.copy_max, "0", 0),
+	VALUE(store.copy_max, "64K", 64 << 10),
+	VALUE(store.trim, "off", CONFIG_OFF),
 	VALUE(runtime.operations_max, "64", 64),
 	VALUE(runtime.operations_max, "1000", 1000),
 	VALUE(runtime.operations_max, "16777216", 16777216),
@@ -283,6 +292,12 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.tcp.sack, CONFIG_ON);
 	assert_int_equal(config.tcp.ecn, CONFIG_OFF);
 	assert_int_equal(config.tcp.congestion, CONFIG_CONGESTION_CUBIC);
+	assert_string_equal(config.blk.dev, "");
+	assert_int_equal(config.blk.read_only, CONFIG_OFF);
+	assert_int_equal(config.store.format, CONFIG_FORMAT_AUTO);
+	assert_int_equal(config.store.segment_bytes, 0);
+	assert_int_equal(config.store.copy_max, 1024);
+	assert_int_equal(config.store.trim, CONFIG_ON);
 	assert_int_equal(config.afxdp.mode, CONFIG_AFXDP_AUTO);
 	assert_string_equal(config.shim.rules, "");
 	assert_int_equal(config.shim.trace, 0);
@@ -316,8 +331,8 @@ static const struct {
 	{                                                                                         \
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
-	TEXT(net.dev),    TEXT(net.ip),   TEXT(net.gw),    TEXT(net.mac),
-	TEXT(net.routes), TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules),
+	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac), TEXT(net.routes),
+	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(blk.dev),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)

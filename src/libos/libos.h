@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <demi/log.h>
+
 #include "base/config.h"
 #include "base/figure.h"
 #include "queue/queue.h"
@@ -74,6 +76,11 @@ struct libos_ops {
 	 * Return: how many descriptors, LIBOS_WAKES_OF_ONE at most (of a pair twice as many), or -EAGAIN when there is work and no reason to sleep.
 	 */
 	int (*idle)(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns);
+
+	/* As demi_log_each and demi_log_check, for one that has logs. Return: what @visit returned, or
+	 * -errno; the number of problems, or -errno. */
+	int (*each_log)(struct libos *libos, demi_log_fn_t visit, void *context);
+	int64_t (*check_logs)(struct libos *libos, demi_log_problem_fn_t tell, void *context);
 
 	/* Whether only the thread that started it may call it. Optional: it does not matter. */
 	bool (*stays_in_thread)(const struct libos *libos);

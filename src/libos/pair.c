@@ -93,6 +93,22 @@ static int pair_unlink(struct libos *libos, const char *path)
 	return storage->ops->unlink ? storage->ops->unlink(storage, path) : -EOPNOTSUPP;
 }
 
+static int pair_each_log(struct libos *libos, demi_log_fn_t visit, void *context)
+{
+	struct libos *storage = pair_of(libos)->storage;
+
+	return storage->ops->each_log ? storage->ops->each_log(storage, visit, context)
+				      : -EOPNOTSUPP;
+}
+
+static int64_t pair_check_logs(struct libos *libos, demi_log_problem_fn_t tell, void *context)
+{
+	struct libos *storage = pair_of(libos)->storage;
+
+	return storage->ops->check_logs ? storage->ops->check_logs(storage, tell, context)
+					: -EOPNOTSUPP;
+}
+
 static bool kernel_works(const struct libos *libos)
 {
 	return libos->ops->kernel_works && libos->ops->kernel_works(libos);
@@ -171,6 +187,8 @@ const struct libos_ops pair_ops = {
 	.open = pair_open,
 	.rename = pair_rename,
 	.unlink = pair_unlink,
+	.each_log = pair_each_log,
+	.check_logs = pair_check_logs,
 	.kernel_works = pair_kernel_works,
 	.tell_figures = pair_tell_figures,
 	.sleep = pair_sleep,

@@ -77,25 +77,36 @@ static int open_device(struct cattree *cattree, const struct config *config)
 		.heap = cattree->context->heap,
 		.config = config,
 		.now_ns = cattree->context->now_ns,
+		.read_only = config->blk.read_only == CONFIG_ON,
 	};
 	int error = read_seed(&options.seed);
 
 	return error ? error : blkdev_open(&cattree->device, config->blk.dev, &options);
 }
 
-/* What an empty device has to become a store is ours to say: it is made at the first start. */
-static int format_store(const struct log_store_options *options)
+static int format_store(const struct log_store_options *options, const struct config *config)
 {
-	struct log_format_options format = {0};
+	struct log_format_options format = {
+		.segment_bytes = (uint32_t)config->store.segment_bytes,
+		.overwrite = config->store.format == CONFIG_FORMAT_OVERWRITE,
+	};
 	int error = read_seed(&format.seed);
 
 	if (error)
 		return error;
-	log_info("%s is blank: it gets a store of logs", options->device->name);
+	log_info("%s gets a store of logs", options->device->name);
 	return log_store_format(options, &format);
 }
 
-static int open_store(struct cattree *cattree)
+static int complain_blank(const struct blkdev *device)
+{
+	log_error("%s: it is blank, there is no store of logs; demi log format makes one, and so "
+		  "does who opens it to write, with store.format: auto",
+		  device->name);
+	return -ENODATA;
+}
+
+static int open_store(struct cattree *cattree, const struct config *config)
 {
 	struct log_store_options options = {
 		.device = cattree->device,
@@ -104,17 +115,23 @@ static int open_store(struct cattree *cattree)
 		.now_ns = &cattree->context->now_ns,
 		.wait = cattree_wait,
 		.wait_context = cattree,
-		.copy_max = 1024,
+		.copy_max = (uint32_t)config->store.copy_max,
 		.read_only = cattree->device->caps.read_only,
+		.trim = config->store.trim == CONFIG_ON,
 	};
 	int error = read_seed(&options.seed);
 
+	if (!error && config->store.format == CONFIG_FORMAT_OVERWRITE)
+		error = format_store(&options, config);
 	if (error)
 		return error;
 	error = log_store_open(&cattree->store, &options);
 	if (error != -ENODATA)
 		return error;
-	error = format_store(&options);
+	if (config->store.format == CONFIG_FORMAT_NEVER || options.read_only)
+		return complain_blank(cattree->device);
+	/* An empty device becomes a store at the first start. */
+	error = format_store(&options, config);
 	return error ? error : log_store_open(&cattree->store, &options);
 }
 
@@ -152,7 +169,7 @@ static int cattree_start(struct libos **libos_out, struct queue_context *context
 	cattree->context = context;
 	error = open_device(cattree, config);
 	if (!error)
-		error = open_store(cattree);
+		error = open_store(cattree, config);
 	if (!error)
 		error = sched_add_fast_path(&context->sched, &cattree->fast_path, cattree_poll);
 	if (error) {
@@ -216,6 +233,54 @@ static int cattree_unlink(struct libos *libos, const char *path)
 	return log_remove(cattree->store, path);
 }
 
+/* --- all logs --- */
+
+struct visit {
+	struct cattree *cattree;
+	demi_log_fn_t visit;
+	demi_log_problem_fn_t tell;
+	void *context;
+};
+
+static int visit_log(void *context, const struct log_status *status)
+{
+	const struct visit *visit = context;
+	struct log_store_status store;
+	demi_log_t log;
+
+	log_store_status(visit->cattree->store, &store);
+	log = (demi_log_t){
+		.log_name = status->name,
+		.log_first = status->first,
+		.log_end = status->end,
+		.log_bytes = status->segments * store.segment_bytes,
+		.log_damaged = status->is_damaged,
+	};
+	return visit->visit(&log, visit->context);
+}
+
+static int cattree_each_log(struct libos *libos, demi_log_fn_t visit, void *context)
+{
+	struct visit visitor = {.cattree = cattree_of(libos), .visit = visit, .context = context};
+
+	return log_each(visitor.cattree->store, visit_log, &visitor);
+}
+
+static void tell_problem(void *context, const char *log, uint64_t record, const char *problem)
+{
+	const struct visit *visit = context;
+
+	visit->tell(log, record, problem, visit->context);
+}
+
+static int64_t cattree_check_logs(struct libos *libos, demi_log_problem_fn_t tell, void *context)
+{
+	struct visit visitor = {.cattree = cattree_of(libos), .tell = tell, .context = context};
+
+	cattree_begin_call(visitor.cattree);
+	return log_check(visitor.cattree->store, tell_problem, &visitor);
+}
+
 /* --- sleep --- */
 
 /* A simulated device ends its requests at times that it knows. */
@@ -266,6 +331,8 @@ const struct libos_ops cattree_ops = {
 	.open = cattree_open,
 	.rename = cattree_rename,
 	.unlink = cattree_unlink,
+	.each_log = cattree_each_log,
+	.check_logs = cattree_check_logs,
 	.kernel_works = cattree_kernel_works,
 	.tell_figures = cattree_tell_figures,
 	.sleep = libos_sleep_idle,
