@@ -20,6 +20,7 @@ struct command {
 int run_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
 int lab_command(int argc, char **argv);
+int log_command(int argc, char **argv);
 
 /**
  * refuse - the one line that every refusal is, on standard error

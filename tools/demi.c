@@ -12,6 +12,7 @@
 static const struct command commands[] = {
 	{"run", "run a program, unmodified, on Demi's network stack", run_command},
 	{"doctor", "what runs on this machine, and what is missing for the rest", doctor_command},
+	{"log", "the logs of a block device: list, read, check, format", log_command},
 	{"lab", "a network of namespaces to try things in", lab_command},
 };
 
@@ -97,7 +98,7 @@ static int refuse_word(const char *word)
 		return refuse(NULL, EXIT_USAGE, "unknown command '%s'; did you mean %s?", word,
 			      suggestion);
 	return refuse(NULL, EXIT_USAGE,
-		      "unknown command '%s'; allowed: run, doctor, lab, help; see demi --help",
+		      "unknown command '%s'; allowed: run, doctor, log, lab, help; see demi --help",
 		      word);
 }
 

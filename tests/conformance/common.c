@@ -55,6 +55,9 @@ int suite_main(const char *area, bool served, const char *what, const struct CMU
 int setup(void **state)
 {
 	(void)state;
+	/* A program without suite_main. */
+	if (profile_get() && profile_get()->logs && !getenv("DEMI_BLK_DEV"))
+		disk_fresh(DISK_BYTES);
 	return demi_init(NULL);
 }
 
@@ -98,12 +101,27 @@ void option_set(const char *name, const char *value)
 		unsetenv(name);
 }
 
+/* In memory: latencies are made, and blocks and alignment are those of a drive, not of a file. */
+static void disk_simulate(size_t bytes, const char *keys)
+{
+	static unsigned int serial;
+	char device[200];
+
+	snprintf(device, sizeof(device), "sim:%zu,name=disk%u,%.100s", bytes, serial++, keys);
+	setenv("DEMI_BLK_DEV", device, 1);
+}
+
 const char *disk_fresh(size_t bytes)
 {
+	const char *keys = getenv("DEMI_TEST_DISK");
 	static char path[96];
 	char device[128];
 	int fd;
 
+	if (keys) {
+		disk_simulate(bytes, keys);
+		return NULL;
+	}
 	snprintf(path, sizeof(path), "%s/disk", directory());
 	snprintf(device, sizeof(device), "uring:%s", path);
 	unlink(path);

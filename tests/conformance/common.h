@@ -73,7 +73,8 @@ int teardown(void **state);
 /**
  * disk_fresh - the block device of the runtimes that follow: a blank file of @bytes
  *
- * Return: its path. The one before is gone. suite_main has made the first one.
+ * With DEMI_TEST_DISK in the environment it is simulated, as the keys say that stand there. Return: the
+ * file's path, or NULL. The one before is gone. suite_main has made the first one.
  */
 const char *disk_fresh(size_t bytes);
 

@@ -12,19 +12,18 @@ static void pair__wait_any_over_network_and_log(void **state)
 	demi_qresult_t qr;
 	struct pair pair;
 	int qd = log_open("both", O_RDWR | O_CREAT), place = -1;
-	unsigned int logged = 0, received = 0;
+	unsigned int logged = 0, received = 0, sent = 100;
 
 	pair_open(&pair, transport);
 	qts[0] = pop(pair.server);
 	qts[1] = push_pattern(qd, 5000, 1, 0);
 	qts[2] = push_pattern(pair.client, 100, 2, 0);
-	while (logged < 100 || received < 100) {
+	while (logged < 100 || received < 10000) {
 		check_call(demi_wait_any(&qr, &place, qts, 3, &wait_long), 0);
 		if (place == 0) {
 			assert_int_equal(qr.qr_opcode, DEMI_OPC_POP);
-			sga_check(&qr.qr_value.sga, 2, 0);
+			received += (unsigned int)sga_check(&qr.qr_value.sga, 2, received);
 			check_call(demi_sgafree(&qr.qr_value.sga), 0);
-			received++;
 			qts[0] = pop(pair.server);
 		} else {
 			assert_int_equal(qr.qr_opcode, DEMI_OPC_PUSH);
@@ -32,7 +31,8 @@ static void pair__wait_any_over_network_and_log(void **state)
 			if (place == 1)
 				qts[1] = push_pattern(qd, 5000, 1, ++logged);
 			else
-				qts[2] = push_pattern(pair.client, 100, 2, 0);
+				qts[2] = push_pattern(pair.client, 100, 2, sent);
+			sent += place == 2 ? 100 : 0;
 		}
 	}
 	for (unsigned int i = 0; i < logged; i++)
@@ -79,6 +79,42 @@ static void pair__from_a_stream_to_a_log_and_back(void **state)
 	}
 	assert_int_equal(returned, BYTES);
 	stream_expect_end(qd);
+}
+
+/* Messages that are worth it are written from where they were received: only their ends are copied. */
+static void pair__what_was_received_is_not_copied_to_be_written(void **state)
+{
+	TRANSPORT(transport, state);
+	enum { MESSAGE = 8192, COUNT = 50 };
+	uint64_t copied, device_copied, inlined, bytes;
+	int qd = log_open("zero", O_RDWR | O_CREAT);
+	struct address from, to;
+	int client = socket_datagram(transport, &from), server = socket_datagram(transport, &to);
+
+	for (unsigned int i = 0; i < COUNT; i++) {
+		demi_sgarray_t sga = sga_pattern(MESSAGE, 6, i);
+		demi_qtoken_t push;
+		demi_qresult_t qr;
+
+		check_call(demi_pushto(&push, client, &sga, &to.any, to.size), 0);
+		check_call(demi_sgafree(&sga), 0);
+		qr = await_opcode(pop(server), DEMI_OPC_POP);
+		assert_int_equal(sga_bytes(&qr.qr_value.sga), MESSAGE);
+		await_opcode(push_sga(qd, &qr.qr_value.sga), DEMI_OPC_PUSH);
+		check_call(demi_sgafree(&qr.qr_value.sga), 0);
+		await_opcode(push, DEMI_OPC_PUSH);
+	}
+	check_call(demi_stat(&copied, "log.copied_bytes"), 0);
+	check_call(demi_stat(&device_copied, "blkdev.copied_bytes"), 0);
+	check_call(demi_stat(&inlined, "log.inline_bytes"), 0);
+	check_call(demi_stat(&bytes, "log.append_bytes"), 0);
+	print_message("%llu bytes, of which %llu were copied as ends of pieces\n",
+		      (unsigned long long)bytes, (unsigned long long)inlined);
+	assert_int_equal(copied, 0);
+	assert_int_equal(device_copied, 0);
+	assert_true(inlined <= bytes / 2);
+	for (unsigned int i = 0; i < COUNT; i++)
+		record_expect(qd, MESSAGE, 6, i);
 }
 
 /* A sleep ends when either has work; nothing else would end it before the test's time is over. */
@@ -144,6 +180,8 @@ int main(void)
 		TEST_OVER(ipv4, pair__wait_any_over_network_and_log),
 		TEST_OVER(ipv6, pair__wait_any_over_network_and_log),
 		TEST_OVER(ipv4, pair__from_a_stream_to_a_log_and_back),
+		TEST_OVER(ipv4, pair__what_was_received_is_not_copied_to_be_written),
+		TEST_OVER(ipv6, pair__what_was_received_is_not_copied_to_be_written),
 		TEST_OVER(ipv4, pair__sleep_is_for_both),
 		TEST(pair__names_both),
 		TEST(pair__others_are_refused),

@@ -500,8 +500,9 @@ static void log__figures(void **state)
 	check_call(demi_stat(&writes, "blkdev.writes"), 0);
 	check_call(demi_stat(&reads, "log.reads"), 0);
 	check_call(demi_stat(&copied, "blkdev.copied_bytes"), 0);
-	assert_int_equal(appends, 10);
-	assert_int_equal(bytes, 200000);
+	/* The store's own are among them. */
+	assert_true(appends >= 10);
+	assert_true(bytes >= 200000);
 	assert_true(writes >= 10);
 	assert_int_equal(reads, 1);
 	assert_int_equal(copied, 0);
