@@ -130,10 +130,17 @@ static int ask(struct log *log)
 {
 	struct log_store *store = log->store;
 	uint32_t number;
-	int error = log->is_going ? -ENOENT : segments_take(&store->segments, &number);
+	int error = log->is_going ? -EINPROGRESS : segments_take(&store->segments, &number);
 
 	if (error)
 		return error;
+	/* Nobody finds a log without a name again: its segments are free at the next start. */
+	if (!log->name[0]) {
+		error = log_add_segment(log, number);
+		if (error)
+			segments_give(&store->segments, number);
+		return error;
+	}
 	change_segments(&log->change, log->id, &number, 1);
 	log->change.append.done = segment_done;
 	log->is_changing = true;
@@ -151,6 +158,8 @@ static int log_extend(struct stream *stream)
 	struct log_store *store = log->store;
 	int error = 0;
 
+	if (log->spare == 0 && !log->is_changing)
+		error = ask(log);
 	if (log->spare > 0) {
 		struct log_segment *segment = &log->segments[log->segment_count - log->spare--];
 		bool continues = stream->appends->written > 0;
@@ -162,8 +171,6 @@ static int log_extend(struct stream *stream)
 		stream->blocks_left = store->superblock.segment_blocks;
 		return 0;
 	}
-	if (!log->is_changing)
-		error = ask(log);
 	if (error == -EINPROGRESS) {
 		log->next_hungry = store->segments.hungry;
 		store->segments.hungry = log;
@@ -253,10 +260,13 @@ static int change_away(struct log_store *store, struct change *change, struct lo
 	if (log)
 		log->is_going = true;
 	error = catalogue_change(store, change);
-	/* It is still there only when it failed, or is open: then it has no name. */
-	log = store_find_id(store, id);
-	if (log)
+	/* It is still there when that failed, or when it is open. */
+	for (log = store->logs; log && log->id != id;)
+		log = log->next;
+	if (log) {
 		log->is_going = false;
+		segments_wake(&store->segments);
+	}
 	return error;
 }
 

@@ -65,7 +65,7 @@ int segments_take(struct segments *segments, uint32_t *number_out)
 	return 0;
 }
 
-static void wake_hungry(struct segments *segments)
+void segments_wake(struct segments *segments)
 {
 	while (segments->hungry) {
 		struct log *log = segments->hungry;
@@ -87,7 +87,7 @@ static void trim_done(struct blk_request *request, int error)
 	segments->is_trimming = false;
 	segments->waiting--;
 	segments->free_count++;
-	wake_hungry(segments);
+	segments_wake(segments);
 	trim_next(segments);
 }
 
@@ -110,7 +110,7 @@ static void trim_next(struct segments *segments)
 		segments->is_trimming = false;
 		segments->waiting--;
 		segments->free_count++;
-		wake_hungry(segments);
+		segments_wake(segments);
 	}
 }
 
@@ -129,5 +129,5 @@ void segments_give(struct segments *segments, uint32_t number)
 	}
 	segments->waiting--;
 	segments->free_count++;
-	wake_hungry(segments);
+	segments_wake(segments);
 }

@@ -44,6 +44,9 @@ int segments_take(struct segments *segments, uint32_t *number_out);
 /** segments_give - it is free, and durably nobody's */
 void segments_give(struct segments *segments, uint32_t number);
 
+/** segments_wake - logs that wait for a segment may ask again */
+void segments_wake(struct segments *segments);
+
 static inline bool segments_are_scarce(const struct segments *segments)
 {
 	return segments->free_count < segments->count / 8;

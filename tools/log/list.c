@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* demi-log list, and demi-log check. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* demi-log cat: records as they are, one a line; demi-log dump: with their numbers, in hexadecimal. */
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
