@@ -17,7 +17,7 @@ from command import start
 from tap import finish, outcome
 
 DEMI, TOP, VERSION = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
-COMMANDS = ("run", "doctor", "lab")
+COMMANDS = ("run", "doctor", "log", "lab")
 COMPLETION = TOP / "tools/demi.bash-completion"
 
 
@@ -93,7 +93,7 @@ def complete(*words):
 
 
 COMPLETIONS = (
-    (("demi", ""), {"run", "doctor", "lab", "help"}),
+    (("demi", ""), {"run", "doctor", "log", "lab", "help"}),
     (("demi", "do"), {"doctor"}),
     (("demi", "help", "r"), {"run"}),
     (("demi", "doctor", "--j"), {"--json"}),
