@@ -637,7 +637,7 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, shim, log"
+#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, blk, store, dpdk, afxdp, shim, log"
 #define TCP_KEYS                                                                              \
 	"connections_max, syn_backlog_max, time_wait_max, time_wait_ms, buffer, max_buffer, " \
 	"send_pieces_max, out_of_order_max, rto_min_ms, rto_max_ms, delayed_ack_ms, "         \
@@ -1039,7 +1039,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 57);
+	assert_int_equal(count, 63);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 
