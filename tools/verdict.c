@@ -75,10 +75,11 @@ static void lacks_right(struct verdict *verdict, const struct machine *machine, 
 
 /* ---- Catnap ---- */
 
-static void judge_uring(struct verdict *verdict, const struct machine *machine)
+/* @command: what runs where there is io_uring */
+static void judge_uring(struct verdict *verdict, const struct machine *machine, const char *command)
 {
 	if (machine->io_uring_error == 0) {
-		with(verdict, "LIBOS=catnap DEMI_CATNAP_ENGINE=uring PROGRAM");
+		with(verdict, "%s", command);
 	} else if (machine->io_uring_disabled > 0) {
 		lacks(verdict, "kernel.io_uring_disabled is %d", machine->io_uring_disabled);
 		with(verdict, "%ssysctl -w kernel.io_uring_disabled=0", as_root(machine));
@@ -91,6 +92,20 @@ static void judge_uring(struct verdict *verdict, const struct machine *machine)
 		      strerror(machine->io_uring_error));
 		with(verdict, "docker run --security-opt seccomp=unconfined ...");
 	}
+}
+
+static void judge_engine(struct verdict *verdict, const struct machine *machine)
+{
+	judge_uring(verdict, machine, "LIBOS=catnap DEMI_CATNAP_ENGINE=uring PROGRAM");
+}
+
+/* ---- Cattree ---- */
+
+static void judge_file(struct verdict *verdict, const struct machine *machine)
+{
+	judge_uring(verdict, machine,
+		    "truncate -s 1G demi.img && LIBOS=catnap+cattree DEMI_BLK_DEV=uring:demi.img "
+		    "PROGRAM");
 }
 
 /* ---- Catnip over AF_XDP ---- */
@@ -335,11 +350,12 @@ unsigned int verdict_all(struct verdict verdicts[VERDICTS_MAX], const struct mac
 		void (*judge)(struct verdict *verdict, const struct machine *machine);
 	} ways[] = {
 		{"catnap", "epoll", CAN_RUN, judge_sockets},
-		{"catnap", "io_uring", URING_OUTCOME, judge_uring},
+		{"catnap", "io_uring", URING_OUTCOME, judge_engine},
 		{"catnip", "afxdp", AFXDP_OUTCOME, judge_afxdp},
 		{"catnip", "dpdk PCI", DPDK_OUTCOME, judge_pci},
 		{"catnip", "dpdk memif", DPDK_OUTCOME, judge_memif},
 		{"catnip", "tap", CAN_RUN, judge_tap},
+		{"cattree", "file", URING_OUTCOME, judge_file},
 		{"catmint", "RDMA", NOT_IN_BUILD, NULL},
 		{"cattree", "NVMe", NOT_IN_BUILD, NULL},
 		{"catmem", "shared memory", NOT_IN_BUILD, NULL},

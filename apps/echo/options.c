@@ -419,8 +419,10 @@ static int choose_libos(struct options *options)
 	if (options->libos && strncmp(options->libos, catnip, strlen(catnip)) != 0)
 		return refuse(options, "%s is for catnip; leave it out, or --libos %s", named,
 			      options->libos);
+	/* The logs that the environment asks for stay. */
 	if (!options->libos && (!environment || strncmp(environment, catnip, strlen(catnip)) != 0))
-		options->libos = catnip;
+		options->libos = environment && strstr(environment, "cattree") ? "catnip+cattree"
+									       : catnip;
 	return -1;
 }
 

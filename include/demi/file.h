@@ -90,7 +90,7 @@ extern int demi_seek(_In_ int qd, _In_ int64_t offset, _In_ int whence,
  *
  * Durable on return. Return: 0, EBADF, EINVAL (negative, or beyond the end; on a log also before what
  * is dropped already; or opened read-only), EBUSY (an operation is pending; on a log a pop),
- * EOPNOTSUPP (not a file), EROFS, EIO.
+ * ENOENT (the log was unlinked), EOPNOTSUPP (not a file), EROFS, EIO.
  */
 extern int demi_truncate(_In_ int qd, _In_ int64_t offset);
 

@@ -85,7 +85,7 @@ static void pair__from_a_stream_to_a_log_and_back(void **state)
 static void pair__what_was_received_is_not_copied_to_be_written(void **state)
 {
 	TRANSPORT(transport, state);
-	enum { MESSAGE = 8192, COUNT = 50 };
+	enum { MESSAGE = 9000, COUNT = 50 };
 	uint64_t copied, device_copied, inlined, bytes;
 	int qd = log_open("zero", O_RDWR | O_CREAT);
 	struct address from, to;

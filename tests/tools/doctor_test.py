@@ -316,6 +316,13 @@ def test_catnap():
     case("filtered", errno.EPERM, 0, "missing", "not permitted",
          "docker run --security-opt seccomp=unconfined ...")
     case("an old kernel", errno.ENOSYS, -1, "missing", "in this kernel", "apt-get install linux-image-amd64")
+    machine = Machine()
+    machine.answers["io_uring"] = 0
+    expect_verdict("logs", machine, "file", "can run", None,
+                   "truncate -s 1G demi.img && LIBOS=catnap+cattree DEMI_BLK_DEV=uring:demi.img PROGRAM")
+    machine.answers["io_uring"] = errno.ENOSYS
+    expect_verdict("no logs", machine, "file", "missing", "in this kernel",
+                   "apt-get install linux-image-amd64")
     empty = Machine({"files": {}, "links": {}, "answers": {}})
     expect_verdict("always runs", empty, "epoll", "can run", None, "LIBOS=catnap PROGRAM")
 

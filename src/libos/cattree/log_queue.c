@@ -17,8 +17,8 @@
 #include "libos/cattree/cattree.h"
 #include "queue/sga.h"
 
-_Static_assert(DEMI_LOG_RECORD_BYTES_MAX == LOG_RECORD_BYTES_MAX &&
-		       DEMI_LOG_NAME_BYTES_MAX == LOG_NAME_BYTES_MAX,
+_Static_assert((uint64_t)DEMI_LOG_RECORD_BYTES_MAX == LOG_RECORD_BYTES_MAX &&
+		       (uint64_t)DEMI_LOG_NAME_BYTES_MAX == LOG_NAME_BYTES_MAX,
 	       "the public limits are those of the log");
 
 #define OPEN_FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)
