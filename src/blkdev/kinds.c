@@ -13,7 +13,7 @@ static const struct {
 	const char *name;
 	blkdev_open_fn *open;
 } kinds[] = {
-	{"", NULL}, /* an array has one element at least */
+	{"nvme", nvme_open},
 };
 
 const char *blkdev_kinds(void)

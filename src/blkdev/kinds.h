@@ -9,4 +9,6 @@
 typedef int blkdev_open_fn(struct blkdev **device_out, const char *arguments,
 			   const struct blkdev_options *options);
 
+blkdev_open_fn nvme_open; /* "nvme:0000:00:05.0,namespace=1,depth=64,timeout_ms=30000" */
+
 #endif /* DEMI_BLKDEV_KINDS_H */
