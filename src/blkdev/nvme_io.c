@@ -246,18 +246,24 @@ static bool command_retry(struct nvme *nvme, struct nvme_slot *slot, uint16_t st
 	return true;
 }
 
+static bool completion_is_known(const struct nvme *nvme, uint16_t id)
+{
+	return id < nvme->device.caps.depth &&
+	       (nvme->slots[id].state == SLOT_SENT || nvme->slots[id].state == SLOT_ABORTED);
+}
+
 static bool completion_take(struct nvme *nvme, const struct nvme_cqe *cqe, uint64_t now_ns)
 {
-	struct nvme_slot *slot = &nvme->slots[cqe->id];
+	struct nvme_slot *slot;
 	int error = 0;
 
-	if (unlikely(cqe->id >= nvme->device.caps.depth ||
-		     (slot->state != SLOT_SENT && slot->state != SLOT_ABORTED))) {
+	if (unlikely(!completion_is_known(nvme, cqe->id))) {
 		log_error("%s: the controller has ended command %u, which it does not have: it "
 			  "does not work as it should",
 			  nvme->device.name, cqe->id);
 		return false;
 	}
+	slot = &nvme->slots[cqe->id];
 	if (unlikely(NVME_STATUS_OF(cqe->status) != NVME_SUCCESS)) {
 		if (command_retry(nvme, slot, cqe->status, now_ns))
 			return false;

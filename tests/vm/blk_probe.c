@@ -34,7 +34,7 @@ static const char usage[] =
 struct transfer {
 	struct blk_request request; /* first: what done gets is this */
 	struct iovec segments[BLK_SEGMENTS_MAX];
-	unsigned char *memory; /* of the heap: bytes_max, and as much again for gaps */
+	unsigned char *memory; /* of the heap; random: bytes_max, and as much again for gaps */
 	bool busy;
 };
 
@@ -72,10 +72,8 @@ static bool probe_open(const char *name)
 	return true;
 }
 
-static void make_transfers(uint32_t count)
+static void make_transfers(uint32_t count, size_t bytes)
 {
-	size_t bytes = 2 * (size_t)probe.device->caps.bytes_max;
-
 	probe.transfer_count = count < TRANSFERS_MAX ? count : TRANSFERS_MAX;
 	for (uint32_t i = 0; i < probe.transfer_count; i++) {
 		struct transfer *transfer = &probe.transfers[i];
@@ -303,7 +301,7 @@ static int random_command(const char *name, uint64_t seed, uint64_t count)
 
 	probe.random = seed;
 	probe.blocks = caps->block_count < BLOCKS_MAX ? (uint32_t)caps->block_count : BLOCKS_MAX;
-	make_transfers(32);
+	make_transfers(32, 2 * (size_t)caps->bytes_max);
 	while (probe.requests < count && !probe.error) {
 		for (uint32_t i = 0; i < probe.transfer_count; i++) {
 			if (!probe.transfers[i].busy)
@@ -325,7 +323,7 @@ static int full_command(void)
 {
 	uint32_t taken = 0;
 
-	make_transfers(TRANSFERS_MAX);
+	make_transfers(TRANSFERS_MAX, probe.device->caps.block_bytes);
 	for (; taken < probe.transfer_count; taken++) {
 		struct transfer *transfer = &probe.transfers[taken];
 
@@ -348,7 +346,7 @@ static int one_block_command(uint8_t operation, uint64_t block, uint64_t count)
 {
 	uint64_t errors = 0;
 
-	make_transfers(1);
+	make_transfers(1, probe.device->caps.block_bytes);
 	for (uint64_t i = 0; i < count; i++) {
 		struct transfer *transfer = &probe.transfers[0];
 
@@ -376,7 +374,7 @@ static int last_command(uint64_t seconds)
 	struct transfer *transfer = &probe.transfers[0];
 	uint64_t end_ns = clock_now_ns() + seconds * NS_PER_S;
 
-	make_transfers(1);
+	make_transfers(1, probe.device->caps.block_bytes);
 	printf("ready\n");
 	fflush(stdout);
 	while (!probe.error && clock_now_ns() < end_ns) {
