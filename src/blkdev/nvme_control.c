@@ -180,6 +180,14 @@ static void tend_running(struct nvme *nvme, uint32_t status, uint64_t now_ns)
 	}
 }
 
+/* Ones are what is read where nothing answers; some bridges, and emulators, give zeroes, which no
+ * version number is. */
+static bool is_gone(const struct nvme *nvme, uint32_t status)
+{
+	return status == NVME_REG_GONE ||
+	       (!(status & NVME_CSTS_RDY) && nvme_read32(nvme, NVME_REG_VS) == 0);
+}
+
 unsigned int nvme_tend(struct nvme *nvme, uint64_t now_ns)
 {
 	uint32_t status = nvme_read32(nvme, NVME_REG_CSTS);
@@ -187,7 +195,7 @@ unsigned int nvme_tend(struct nvme *nvme, uint64_t now_ns)
 
 	if (nvme->state == NVME_FAILED)
 		return 0;
-	if (status == NVME_REG_GONE)
+	if (is_gone(nvme, status))
 		nvme_fail(nvme, -ENODEV, "the device is gone: it was pulled out or has lost power");
 	else if ((status & NVME_CSTS_CFS) && nvme->state != NVME_DISABLING)
 		nvme_fail(nvme, -ENODEV, "the controller reports a fatal error of its own");

@@ -268,6 +268,18 @@ static void nvme_tend__device_that_is_pulled_out(void **state)
 	}
 }
 
+static void nvme_tend__device_of_which_zeroes_are_read(void **state)
+{
+	struct bench *bench = bench_opened(state, DEPTH);
+	struct io io = {0};
+
+	bench->fake->hold = true;
+	assert_int_equal(io_start(bench, &io, BLK_READ, 0, 1, io_memory(bench, 512)), 0);
+	bench->fake->gone = true;
+	bench->fake->gone_as_zeroes = true;
+	fails_for_good(bench, &io);
+}
+
 static void nvme_tend__controller_that_stops_by_itself(void **state)
 {
 	struct bench *bench = bench_opened(state, DEPTH);
@@ -338,6 +350,7 @@ int main(void)
 		TEST(nvme_tend__namespace_that_has_changed),
 		TEST(nvme_tend__fatal_error),
 		TEST(nvme_tend__device_that_is_pulled_out),
+		TEST(nvme_tend__device_of_which_zeroes_are_read),
 		TEST(nvme_tend__controller_that_stops_by_itself),
 		TEST(nvme_close__lost_commands),
 		TEST(nvme_close__of_one_that_is_gone),

@@ -416,7 +416,7 @@ void nvme_fake_step(struct nvme_fake *fake)
 	uint32_t configuration = get32(fake, NVME_REG_CC);
 
 	if (fake->gone) {
-		memset(fake->registers, 0xff, sizeof(fake->registers));
+		memset(fake->registers, fake->gone_as_zeroes ? 0 : 0xff, sizeof(fake->registers));
 		return;
 	}
 	if ((configuration & NVME_CC_EN) && !fake->is_enabled && !fake->never_ready)

@@ -35,7 +35,8 @@ struct nvme_fake {
 
 	/* What it does, at any time. */
 	bool never_ready, never_stops, ignores_admin;
-	bool gone;       /* registers read all ones */
+	bool gone; /* registers read all ones, or */
+	bool gone_as_zeroes;
 	bool fatal;      /* CSTS.CFS */
 	bool hold;       /* I/O commands are kept, for nvme_fake_complete */
 	uint16_t status; /* without the phase; of the next fail_count commands of I/O */
