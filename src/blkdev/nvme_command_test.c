@@ -12,7 +12,7 @@
 #define LIST_IOVA 0x200000ull
 #define DELTA 0x100000000ull
 #define BASE 0x40000000ull /* of the memory, which is never looked at */
-#define PAGE 4096u
+#define PAGE 4096ull
 
 static union {
 	uint64_t prps[NVME_LIST_PRPS];
@@ -24,7 +24,7 @@ static struct iovec segments[BLK_SEGMENTS_MAX];
 static struct nvme_sqe sqe;
 
 static const struct nvme_format format_prp = {.iova_delta = DELTA,
-					      .page_bytes = PAGE,
+					      .page_bytes = (uint32_t)PAGE,
 					      .bytes_max = 1u << 20,
 					      .namespace = 3,
 					      .block_shift = 9,
@@ -195,7 +195,7 @@ static void nvme_position_advance__commands_of_a_bounded_length(void **state)
 	uint32_t bytes;
 
 	(void)state;
-	format.bytes_max = 2 * PAGE;
+	format.bytes_max = 2 * (uint32_t)PAGE;
 	segments[0] = piece(0, 3 * PAGE);
 	segments[1] = piece(9 * PAGE, PAGE + 512);
 	request = request_of(BLK_WRITE, 2);

@@ -118,7 +118,8 @@ static void move_prps(struct nvme_fake *fake, const struct nvme_sqe *sqe, unsign
 	bytes -= first;
 	pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 	if (pages > 1) {
-		if (sqe->data[1] % 8 != 0 || sqe->data[1] % PAGE_BYTES + pages * 8 > PAGE_BYTES)
+		if (sqe->data[1] % 8 != 0 ||
+		    sqe->data[1] % PAGE_BYTES + (uint64_t)pages * 8 > PAGE_BYTES)
 			violation(fake, "a list of PRPs leaves its page");
 		list = memory_at(fake, sqe->data[1], (size_t)pages * 8);
 	}
@@ -504,11 +505,10 @@ static const struct nvme_bus_ops fake_ops = {
 
 struct nvme_fake *nvme_fake_create(void)
 {
-	struct nvme_fake *fake = aligned_alloc(_Alignof(struct nvme_fake), sizeof(*fake));
+	struct nvme_fake *fake = calloc(1, sizeof(*fake));
 
 	if (!fake)
 		abort();
-	memset(fake, 0, sizeof(*fake));
 	fake->block_shift = 9;
 	fake->volatile_cache = true;
 	fake->abort_works = true;

@@ -24,7 +24,7 @@ struct fake_queue {
 
 struct nvme_fake {
 	struct nvme_bus bus;
-	_Alignas(4096) uint8_t registers[NVME_REGISTERS_BYTES];
+	_Alignas(8) uint8_t registers[NVME_REGISTERS_BYTES];
 	unsigned char *disk; /* [FAKE_BLOCKS << block_shift] */
 
 	/* What it is; before it is started. */

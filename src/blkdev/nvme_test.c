@@ -5,6 +5,7 @@
 #include "blkdev/nvme_testing.h"
 
 #define KIB128 (128u << 10)
+#define PIECES_BYTES ((size_t)BLK_SEGMENTS_MAX * 4096)
 
 /* ---- Start ---- */
 
@@ -198,7 +199,7 @@ static void nvme_submit__flush_trim_and_durable(void **state)
 static void nvme_poll__queues_wrap(void **state)
 {
 	struct bench *bench = bench_opened(state, 17);
-	uint64_t *memory = io_memory(bench, 512 * 17);
+	uint64_t *memory = io_memory(bench, (size_t)512 * 17);
 	struct io ios[17] = {0};
 
 	for (unsigned int round = 0; round < 200; round++) {
@@ -301,7 +302,7 @@ static void pieces_are_on_disk(struct bench *bench)
 static void nvme_submit__pieces_are_commands(void **state)
 {
 	struct bench *bench = bench_opened(state, 16);
-	unsigned char *memory = io_memory(bench, BLK_SEGMENTS_MAX * 4096);
+	unsigned char *memory = io_memory(bench, PIECES_BYTES);
 	struct io io = {0}, behind = {0};
 
 	start_pieces(bench, &io, memory, BLK_WRITE);
@@ -319,7 +320,7 @@ static void nvme_submit__pieces_are_one_list(void **state)
 
 	bench->fake->sgl = true;
 	bench_opened(state, 16);
-	start_pieces(bench, &io, io_memory(bench, BLK_SEGMENTS_MAX * 4096), BLK_WRITE);
+	start_pieces(bench, &io, io_memory(bench, PIECES_BYTES), BLK_WRITE);
 	assert_int_equal(io_wait(bench, &io), 0);
 	assert_int_equal(bench->device->counters.commands, 1);
 	assert_int_equal(bench->fake->sgl_commands, 1);
@@ -371,7 +372,7 @@ static void nvme_close__shuts_down_cleanly(void **state)
 static void nvme_close__ends_what_is_under_way(void **state)
 {
 	struct bench *bench = bench_opened(state, 16);
-	unsigned char *memory = io_memory(bench, BLK_SEGMENTS_MAX * 4096);
+	unsigned char *memory = io_memory(bench, PIECES_BYTES);
 	struct io io = {0};
 
 	start_pieces(bench, &io, memory, BLK_WRITE);

@@ -206,7 +206,7 @@ static void shape(struct transfer *transfer, uint32_t blocks)
 		at += (size_t)piece * block_bytes;
 		blocks -= piece;
 		if (way == 1)
-			at += -(uintptr_t)at % PAGE_BYTES + PAGE_BYTES * random_below(2);
+			at += -(uintptr_t)at % PAGE_BYTES + (size_t)PAGE_BYTES * random_below(2);
 		else if (way == 3)
 			at += (size_t)random_below(1000) * alignment % PAGE_BYTES;
 	}
