@@ -15,7 +15,7 @@
 
 const struct micro *const micro_tables[] = {
 	switch_micros, queue_micros,    wait_any_micros, timer_micros, heap_micros,
-	server_micros, datagram_micros, segment_micros,  NULL,
+	server_micros, datagram_micros, segment_micros,  nvme_micros,  NULL,
 };
 
 const struct micro *micro_find(const char *name)

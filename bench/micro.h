@@ -35,6 +35,7 @@ extern const struct micro heap_micros[];
 extern const struct micro server_micros[];
 extern const struct micro datagram_micros[];
 extern const struct micro segment_micros[];
+extern const struct micro nvme_micros[];
 
 /** micro_tables - all of the above, ended by NULL */
 extern const struct micro *const micro_tables[];
@@ -47,6 +48,7 @@ extern const struct bench_group heap_group;
 extern const struct bench_group server_group;
 extern const struct bench_group datagram_group;
 extern const struct bench_group segment_group;
+extern const struct bench_group nvme_group;
 
 /** micro_run - the wanted ones of a group in alternating rounds; 0, or -errno having said why */
 int micro_run(const struct micro micros[], const struct bench_options *options,

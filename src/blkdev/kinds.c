@@ -13,6 +13,7 @@ static const struct {
 	const char *name;
 	blkdev_open_fn *open;
 } kinds[] = {
+	{"nvme", nvme_open},
 	{"sim", sim_disk_open},
 };
 

@@ -9,6 +9,7 @@
 typedef int blkdev_open_fn(struct blkdev **device_out, const char *arguments,
 			   const struct blkdev_options *options);
 
+blkdev_open_fn nvme_open; /* "nvme:0000:00:05.0,namespace=1,depth=64,timeout_ms=30000" */
 blkdev_open_fn sim_disk_open;
 #ifdef DEMI_HAVE_URING
 blkdev_open_fn uring_disk_open;
