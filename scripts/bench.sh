@@ -5,6 +5,8 @@
 # bench.sh --instructions only counts instructions, which needs valgrind.
 # bench.sh --programs [OPTION]... only measures Debian's programs on Catnip beside the kernel, which
 # needs root; it comes last in a call without options. --programs --help lists its options.
+# bench.sh --nvme [OPTION]... only measures the NVMe driver beside fio on the kernel's, in a guest; its
+# options are those of bench/block/nvme_bench.py.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -39,6 +41,11 @@ if [[ ${1:-} == --programs ]]; then
 	shift
 	programs "$@"
 	exit
+fi
+if [[ ${1:-} == --nvme ]]; then
+	shift
+	scripts/deps.sh vm
+	exec python3 bench/block/nvme_bench.py build/release "$@"
 fi
 if scripts/lwip.sh build/lwip; then
 	quietly 'build with lwIP' add_lwip

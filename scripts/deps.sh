@@ -72,6 +72,7 @@ bench redis-tools                         program redis-benchmark
 bench memcached                           program memcached
 bench nginx-light|nginx-core              program nginx
 bench wrk                                 program wrk
+bench fio                                 program fio
 bench valgrind                            program valgrind
 bench dpkg-dev                            program dpkg-source
 bench libjemalloc2                        -       -

@@ -142,6 +142,10 @@ require_free() {
 	said=$(over "$address" use_of)
 	[[ -z $said ]] || die "$address: the drive is in use: ${said//$'\n'/; }. End that first"
 	[[ -z $serial ]] || return 0
+	# It may still be looking for them.
+	[[ -n $(disks_of "$address") ]] ||
+		die "$address: the kernel knows no disk of it, so that nobody can see what is on it; try \
+again, or give its serial number: $called bind $address --serial $(serial_of "$address")"
 	said=$(over "$address" content_of)
 	[[ -z $said ]] || die "$address: there is something on the drive: ${said//$'\n'/; }. When \
 that may be destroyed, give its serial number: $called bind $address --serial $(serial_of "$address")"

@@ -55,7 +55,7 @@ void nvme_admin_post_events(struct nvme *nvme)
 		post_event_request(nvme, ADMIN_EVENT + i);
 }
 
-void nvme_say_warnings(const struct nvme *nvme, uint8_t critical_warning)
+void nvme_say_warnings(struct nvme *nvme, uint8_t critical_warning)
 {
 	static const struct {
 		uint8_t bit;
@@ -69,9 +69,10 @@ void nvme_say_warnings(const struct nvme *nvme, uint8_t critical_warning)
 	};
 
 	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
-		if (critical_warning & warnings[i].bit)
+		if (critical_warning & ~nvme->warned & warnings[i].bit)
 			log_warning("%s: the drive warns: %s", nvme->device.name, warnings[i].text);
 	}
+	nvme->warned = critical_warning;
 }
 
 static void say_event(const struct nvme *nvme, uint32_t result)

@@ -122,6 +122,7 @@ struct nvme {
 	bool step_done;         /* the command ADMIN_STEP has ended, like so: */
 	struct nvme_cqe step_cqe;
 	uint16_t aborting; /* the slot that ADMIN_ABORT is about, NVME_NO_SLOT */
+	uint8_t warned;    /* of critical warnings: the last that was read */
 	bool reading_event_log;
 	uint32_t event_limit;        /* of the controller's, for requests posted */
 	uint32_t shutdown_us;        /* how long a clean one takes at most, as it says */
@@ -184,8 +185,8 @@ int nvme_admin_run(struct nvme *nvme, const struct nvme_sqe *sqe);
 /** nvme_admin_log_smart - the command that reads the SMART log of the whole controller */
 struct nvme_sqe nvme_admin_log_smart(uint64_t iova);
 
-/** nvme_say_warnings - log what a SMART log warns of */
-void nvme_say_warnings(const struct nvme *nvme, uint8_t critical_warning);
+/** nvme_say_warnings - log what a SMART log warns of, and did not the last time */
+void nvme_say_warnings(struct nvme *nvme, uint8_t critical_warning);
 
 /* nvme_setup.c */
 

@@ -8,6 +8,7 @@ Block devices over NVMe drives: emulated ones that our driver reaches through VF
     SHORT         512-byte blocks, commands of 8 KiB at most
     BROKEN        what is from BROKEN_BLOCK on can neither be read nor written
     KERNELS       whose driver is the kernel's, for what has a mounted file system, and the like
+    TWIN, OTHER   two functions of one device, which are one IOMMU group; the kernel has OTHER
 """
 
 import fcntl
@@ -25,10 +26,12 @@ from guest import lab
 
 DRIVE, LARGE, SHORT = "0000:00:10.0", "0000:00:11.0", "0000:00:12.0"
 BROKEN, KERNELS = "0000:00:13.0", "0000:00:14.0"
-DRIVES = (DRIVE, LARGE, SHORT, BROKEN, KERNELS)
+TWIN, OTHER = "0000:00:15.0", "0000:00:15.1"
+DRIVES = (DRIVE, LARGE, SHORT, BROKEN, KERNELS, TWIN, OTHER)
 NO_DRIVE, NO_NVME = "0000:00:1d.7", "0000:00:00.0"
 
-OPTIONS = {LARGE: ",logical_block_size=4096,physical_block_size=4096", SHORT: ",mdts=1"}
+OPTIONS = {LARGE: ",logical_block_size=4096,physical_block_size=4096", SHORT: ",mdts=1",
+           TWIN: ",multifunction=on"}
 DRIVE_BYTES = 32 << 20
 BROKEN_BLOCK = 2048
 PCI_COMMAND = 4  # offset in the configuration space
@@ -38,7 +41,7 @@ NOBODY = 65534
 
 
 def serial(address):
-    return f"DEMI{address[8:10]}"
+    return f"DEMI{address[8:].replace('.', '')}"
 
 
 def qemu_arguments():
@@ -62,7 +65,7 @@ def qemu_arguments():
             arguments += ["-blockdev", file, "-blockdev",
                           f"driver=raw,file=file{at},node-name=disk{at}"]
         arguments += ["-device", f"nvme,drive=disk{at},serial={serial(address)},"
-                                 f"addr={address[8:10]}{OPTIONS.get(address, '')}"]
+                                 f"addr={address[8:]}{OPTIONS.get(address, '')}"]
     return " ".join(arguments)
 
 
@@ -131,7 +134,7 @@ def setUpModule():
     for address in DRIVES:
         disk(address)
     for address in DRIVES:
-        if address != KERNELS:
+        if address not in (KERNELS, TWIN, OTHER):
             bound(address)
 
 
@@ -185,6 +188,18 @@ class Refused(unittest.TestCase):
         holder.communicate()
         self.assertEqual(holder.returncode, 0)
         used(DRIVE, "info")
+
+    def test_drive_of_a_group_that_the_kernel_uses(self):
+        completed = nvme_sh("bind", TWIN)
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+        self.assertRegex(completed.stderr, f"{TWIN}: it shares IOMMU group [0-9]+ with {OTHER}, "
+                                           "which nvme has: give that to vfio-pci too")
+        self.says(probe(TWIN, "info"), "EPERM", "the device shares its IOMMU group [0-9]+ with "
+                                                rf"others that the kernel uses: {OTHER} \(nvme\)")
+        bound(OTHER)
+        used(TWIN, "info")
+        given_back(OTHER)
+        given_back(TWIN)
 
     def test_user_who_may_not(self):
         os.chmod("/dev/vfio/vfio", 0o666)
