@@ -556,7 +556,7 @@ bool transport_served(const struct transport *transport)
 
 	if (transport->family == AF_UNIX)
 		return profile->unix_stream;
-	return transport->family == AF_INET || profile->ipv6 != NULL;
+	return (transport->family == AF_INET ? profile->ipv4 : profile->ipv6) != NULL;
 }
 
 static void address_parse(int family, const char *text, struct address *address)

@@ -10,7 +10,7 @@
 
 struct profile {
 	const char *libos;        /* value of LIBOS */
-	const char *ipv4;         /* an address of ours; both ends of a connection use it */
+	const char *ipv4;         /* of ours; both ends of a connection use it; NULL: no IPv4 */
 	const char *ipv4_foreign; /* well-formed, unicast, and not ours */
 	const char *ipv6;         /* NULL: no IPv6 */
 	const char *ipv6_foreign; /* as ipv4_foreign */

@@ -11,55 +11,14 @@
 
 #include <demi/file.h>
 
-#include "base/container.h"
 #include "heap/buf.h"
-#include "libos/catnap/push_request.h"
-#include "libos/cattree/cattree.h"
-#include "queue/sga.h"
+#include "libos/cattree/log_queue.h"
 
 _Static_assert((uint64_t)DEMI_LOG_RECORD_BYTES_MAX == LOG_RECORD_BYTES_MAX &&
 		       (uint64_t)DEMI_LOG_NAME_BYTES_MAX == LOG_NAME_BYTES_MAX,
 	       "the public limits are those of the log");
 
 #define OPEN_FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)
-
-struct log_push {
-	struct log_append append;
-	struct push_request request; /* its segments are the append's */
-	struct log_queue *queue;
-	struct op *op;                    /* NULL: completed before the log gave the memory back */
-	struct log_push *next, *previous; /* in the queue's pushes */
-};
-
-struct log_queue {
-	struct queue queue;
-	struct cattree *cattree;
-	struct log *log;
-	struct log_cursor *cursor;
-	int access; /* O_RDONLY, O_WRONLY or O_RDWR */
-	struct op_list pops;
-	struct log_read read;
-	uint64_t read_record;             /* while reading: the one that is read */
-	uint64_t seek_record;             /* with seeks */
-	struct log_push *pushes, *newest; /* oldest first */
-	struct op *close_op;
-	int write_error;        /* errno of the last push that failed */
-	bool reading;           /* a read is under way */
-	bool seeks;             /* the cursor is to stand at seek_record when it is next used */
-	bool closing;           /* has no descriptor: goes when nothing is under way */
-	bool stirred;           /* is in cattree->stirred */
-	struct log_queue *next; /* there */
-};
-
-static struct log_queue *log_queue_of(struct queue *queue)
-{
-	return container_of(queue, struct log_queue, queue);
-}
-
-static void complete(struct log_queue *queue, struct op *op, int error)
-{
-	op_complete(&queue->cattree->context->ops, op, error);
-}
 
 /* See to it in the next turn of the fast path: not here, where a device or a log has called us. */
 static void stir(struct log_queue *queue)
@@ -76,7 +35,7 @@ static bool is_over(const struct log_queue *queue)
 	return queue->closing && !queue->reading && !queue->pushes;
 }
 
-static void stir_if_over(struct log_queue *queue)
+void log_queue_stir_if_over(struct log_queue *queue)
 {
 	if (is_over(queue))
 		stir(queue);
@@ -88,7 +47,7 @@ static void destroy(struct log_queue *queue)
 	log_cursor_destroy(queue->cursor);
 	log_close(queue->log);
 	if (queue->close_op)
-		complete(queue, queue->close_op, queue->write_error);
+		log_queue_complete(queue, queue->close_op, queue->write_error);
 	free(queue);
 }
 
@@ -115,7 +74,7 @@ static void finish_pop(struct log_queue *queue, struct buf *buf, int error)
 		error = buf ? 0 : -ENOMEM;
 	}
 	op->result.buf = buf;
-	complete(queue, op, -error);
+	log_queue_complete(queue, op, -error);
 }
 
 static void read_done(struct log_read *read, struct buf *buf, int error)
@@ -129,7 +88,7 @@ static void read_done(struct log_read *read, struct buf *buf, int error)
 		drop_read(queue, buf);
 	if (queue->pops.head)
 		stir(queue);
-	stir_if_over(queue);
+	log_queue_stir_if_over(queue);
 }
 
 static void start_reads(struct log_queue *queue)
@@ -180,126 +139,12 @@ static int log_queue_pop(struct queue *base, struct op *op)
 	return 0;
 }
 
-/* --- writing --- */
-
-static void list_push(struct log_queue *queue, struct log_push *push)
-{
-	push->next = NULL;
-	push->previous = queue->newest;
-	if (queue->newest)
-		queue->newest->next = push;
-	else
-		queue->pushes = push;
-	queue->newest = push;
-}
-
-static void unlist_push(struct log_queue *queue, struct log_push *push)
-{
-	if (push->previous)
-		push->previous->next = push->next;
-	else
-		queue->pushes = push->next;
-	if (push->next)
-		push->next->previous = push->previous;
-	else
-		queue->newest = push->previous;
-}
-
-static void free_push(struct log_queue *queue, struct log_push *push)
-{
-	struct heap *heap = queue->cattree->context->heap;
-
-	push_request_fini(&push->request, heap);
-	heap_free(heap, push);
-}
-
-static void append_done(struct log_append *append, int error)
-{
-	struct log_push *push = container_of(append, struct log_push, append);
-	struct log_queue *queue = push->queue;
-
-	unlist_push(queue, push);
-	if (error && error != -ECANCELED)
-		queue->write_error = -error;
-	if (push->op)
-		complete(queue, push->op, -error);
-	free_push(queue, push);
-	stir_if_over(queue);
-}
-
-/* A record of the array's bytes, which are held, or copied when they are not the heap's. */
-static int make_push(struct log_push **push_out, struct log_queue *queue, const demi_sgarray_t *sga)
-{
-	struct heap *heap = queue->cattree->context->heap;
-	struct log_push *push = heap_alloc(heap, sizeof(*push));
-	int error;
-
-	if (!push)
-		return -ENOMEM;
-	error = push_request_init(&push->request, heap, sga);
-	if (error) {
-		heap_free(heap, push);
-		return error;
-	}
-	error = push_request_copy(&push->request, sga);
-	if (error) {
-		free_push(queue, push);
-		return error;
-	}
-	push->append = (struct log_append){
-		.segments = push->request.sga.sga_segs,
-		.segment_count = push->request.sga.sga_numsegs,
-		.done = append_done,
-	};
-	push->queue = queue;
-	*push_out = push;
-	return 0;
-}
-
-static int log_queue_push(struct queue *base, struct op *op, const demi_sgarray_t *sga,
-			  const struct sockaddr *address, socklen_t length)
-{
-	struct log_queue *queue = log_queue_of(base);
-	struct log_push *push;
-	int error;
-
-	(void)length;
-	if (address)
-		return -EOPNOTSUPP;
-	if (queue->access == O_RDONLY)
-		return -EBADF;
-	if (sga_length(sga) > LOG_RECORD_BYTES_MAX)
-		return -EMSGSIZE;
-	error = make_push(&push, queue, sga);
-	if (error)
-		return error;
-	push->op = op;
-	op->request = push;
-	error = log_append(queue->log, &push->append);
-	if (error) {
-		free_push(queue, push);
-		return error;
-	}
-	list_push(queue, push);
-	return 0;
-}
-
 /* --- ends --- */
 
-/* Give up what is not being written, and let the rest finish without its operations. */
 static void abandon(struct log_queue *queue)
 {
-	struct log_push *next;
-
 	op_cancel_all(&queue->cattree->context->ops, &queue->pops);
-	for (struct log_push *push = queue->pushes; push; push = next) {
-		next = push->next;
-		if (push->op)
-			complete(queue, push->op, ECANCELED);
-		push->op = NULL;
-		/* Its done may be called at once: it is not looked at any more. */
-		log_append_cancel(queue->log, &push->append);
-	}
+	log_queue_abandon_pushes(queue);
 }
 
 static void log_queue_close(struct queue *base)
@@ -308,7 +153,7 @@ static void log_queue_close(struct queue *base)
 
 	abandon(queue);
 	queue->closing = true;
-	stir_if_over(queue);
+	log_queue_stir_if_over(queue);
 }
 
 static void log_queue_aclose(struct queue *base, struct op *op)
@@ -318,25 +163,24 @@ static void log_queue_aclose(struct queue *base, struct op *op)
 	op_cancel_all(&queue->cattree->context->ops, &queue->pops);
 	queue->closing = true;
 	queue->close_op = op;
-	stir_if_over(queue);
+	log_queue_stir_if_over(queue);
 }
 
 static int log_queue_cancel(struct queue *base, struct op *op)
 {
 	struct log_queue *queue = log_queue_of(base);
-	struct log_push *push = op->request;
 
 	switch (op->opcode) {
 	case DEMI_OPC_PUSH:
-		return log_append_cancel(queue->log, &push->append);
+		return log_queue_cancel_push(queue, op);
 	case DEMI_OPC_CLOSE:
 		queue->close_op = NULL;
 		log_queue_close(base);
-		complete(queue, op, ECANCELED);
+		log_queue_complete(queue, op, ECANCELED);
 		return 0;
 	default:
 		op_list_remove(&queue->pops, op);
-		complete(queue, op, ECANCELED);
+		log_queue_complete(queue, op, ECANCELED);
 		return 0;
 	}
 }
