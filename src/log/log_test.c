@@ -237,6 +237,46 @@ static void log__catalogue_moves_to_its_other_region(void **state)
 	world_free(world);
 }
 
+/* A record that takes more than one batch, and small ones that would find room beside its parts. */
+static void log__small_records_wait_for_a_large_one_before_them(void **state)
+{
+	static const uint32_t bytes[] = {3000000, 64, 0, 1500000, 10};
+	struct world *world = world_make(16u << 20, 512, 6);
+	struct push pushes[5];
+	uint8_t *data[5];
+	struct log_cursor *cursor;
+	struct log *log;
+	struct buf *buf;
+
+	(void)state;
+	world_format(world);
+	assert_int_equal(world_open(world), 0);
+	assert_int_equal(log_open(&log, world->store, "d", LOG_CREATE), 0);
+	for (uint32_t i = 0; i < 5; i++) {
+		data[i] = heap_alloc(world->heap, bytes[i] + 1);
+		record_fill(data[i], bytes[i], i);
+		push_begin(world, log, &pushes[i], data[i], bytes[i]);
+	}
+	for (uint32_t i = 0; i < 5; i++) {
+		while (pushes[i].outcome == -EINPROGRESS)
+			world_run(world);
+		assert_int_equal(pushes[i].outcome, 0);
+		assert_int_equal(pushes[i].append.record, i);
+		heap_free(world->heap, data[i]);
+	}
+	assert_int_equal(log_cursor_create(&cursor, log), 0);
+	for (uint32_t i = 0; i < 5; i++) {
+		assert_int_equal(pop_wait(world, cursor, &buf), 0);
+		assert_int_equal(buf->length, bytes[i]);
+		assert_true(record_is(buf->data, buf->length, i));
+		buf_free(world->heap, buf);
+	}
+	log_cursor_destroy(cursor);
+	log_close(log);
+	log_store_close(world->store);
+	world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +284,7 @@ int main(void)
 		cmocka_unit_test(log__reuses_segments_that_were_cut),
 		cmocka_unit_test(log__full_is_enospc_and_nothing_is_lost),
 		cmocka_unit_test(log__names_are_durable),
+		cmocka_unit_test(log__small_records_wait_for_a_large_one_before_them),
 		cmocka_unit_test(log__catalogue_moves_to_its_other_region),
 	};
 

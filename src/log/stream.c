@@ -464,9 +464,13 @@ static void plan_batch(struct plan *plan, struct stream *stream)
 		.segments = stream->segments,
 		.head = stream->head,
 	};
-	for (struct log_append *append = stream->appends; append; append = append->next)
+	for (struct log_append *append = stream->appends; append; append = append->next) {
 		if (!plan_append(plan, append))
 			break;
+		/* What goes on in the next batch is the last thing in this one. */
+		if (has_more(append, &(struct place){append->segment, append->offset}))
+			break;
+	}
 }
 
 static void undo(struct log_append *append, struct place place)
