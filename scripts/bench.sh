@@ -5,6 +5,8 @@
 # bench.sh --instructions only counts instructions, which needs valgrind.
 # bench.sh --programs [OPTION]... only measures Debian's programs on Catnip beside the kernel, which
 # needs root; it comes last in a call without options. --programs --help lists its options.
+# bench.sh --log [OPTION]... only measures appends to a log beside durable writes of io_uring, and echo
+# into a log; its options are those of bench/block/log_bench.py.
 # bench.sh --nvme [OPTION]... only measures the NVMe driver beside fio on the kernel's, in a guest; its
 # options are those of bench/block/nvme_bench.py.
 
@@ -41,6 +43,10 @@ if [[ ${1:-} == --programs ]]; then
 	shift
 	programs "$@"
 	exit
+fi
+if [[ ${1:-} == --log ]]; then
+	shift
+	exec python3 bench/block/log_bench.py build/release "$@"
 fi
 if [[ ${1:-} == --nvme ]]; then
 	shift

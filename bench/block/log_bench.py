@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+Logs: what a synchronous append takes beside a durable write of io_uring; what is written for one byte
+with many appends under way; and echo into a log beside the same program on the kernel's sockets and
+files.
+
+    log_bench.py BUILD [--rounds N] [--count N] [--folder FOLDER] [--json FILE]
+
+The files are made in FOLDER, the working one unless it is given: its file system and its disk are
+what is measured. Ours and the other alternate, round by round.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+SIZES = (64, 512, 4096, 16384, 65536)
+FILE_BYTES = 64 << 20
+BLOCK = 512
+ECHO_SIZES = (64, 1024, 16384)
+
+
+def run(*command, **environment):
+    completed = subprocess.run(command, text=True, stdout=subprocess.PIPE, env=os.environ | environment)
+    if completed.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {completed.returncode}\n{completed.stdout}")
+    return completed.stdout
+
+
+def preallocated(path):
+    """A file all of whose blocks have been written, so that no write has to find them a place."""
+    with open(path, "wb") as file:
+        for _ in range(FILE_BYTES >> 20):
+            file.write(bytes(1 << 20))
+        os.fsync(file.fileno())
+
+
+def appends(arguments, folder):
+    program = os.path.join(arguments.build, "bench/demi-bench-append")
+    log, raw = os.path.join(folder, "log.img"), os.path.join(folder, "raw.img")
+    where = {"LIBOS": "cattree", "DEMI_BLK_DEV": f"uring:{log}"}
+    preallocated(log)
+    preallocated(raw)
+    block = BLOCK
+    figures = {size: [] for size in SIZES}
+    for _ in range(arguments.rounds):
+        for size in SIZES:
+            ours = int(run(program, "log", "bench", str(size), str(arguments.count), **where))
+            other = int(run(program, "raw", raw, str(block), str(size), str(arguments.count)))
+            figures[size].append((ours, other))
+    amplification = float(run(program, "log", "bench", "4096", "4000", "32", **where).split()[1])
+    return figures, amplification
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def echo(arguments, size, log, **where):
+    """Microseconds of a round trip: the median that demi-echo's client tells."""
+    program = os.path.join(arguments.build, "apps/echo/demi-echo")
+    address = f"127.0.0.1:{free_port()}"
+    server = subprocess.Popen([program, "server", "--proto", "tcp", "--addr", address, "--log", log],
+                              stdout=subprocess.PIPE, text=True, env=os.environ | where)
+    server.stdout.readline()
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".json") as said:
+            run(program, "client", "--proto", "tcp", "--addr", address, "--size", str(size), "--count",
+                str(arguments.count), "--json", said.name, LIBOS="catnap")
+            return json.load(said)["latency_us"]["p50"]
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def echoes(arguments, folder):
+    image = os.path.join(folder, "echo.img")
+    preallocated(image)
+    figures = {size: [] for size in ECHO_SIZES}
+    for turn in range(arguments.rounds):
+        for size in ECHO_SIZES:
+            ours = echo(arguments, size, f"echo{turn}-{size}", LIBOS="catnap+cattree",
+                        DEMI_BLK_DEV=f"uring:{image}", DEMI_STORE_FORMAT="overwrite")
+            file = os.path.join(folder, "echo.log")
+            other = echo(arguments, size, file, LIBOS="catnap")
+            os.unlink(file)
+            figures[size].append((ours, other))
+    return figures
+
+
+def report(title, unit, other_name, figures, results):
+    print(f"{title:26} {'log':>9} {other_name:>9}  ratio   ({unit}; medians of the rounds)")
+    for size, rounds in figures.items():
+        ours, other = (statistics.median(pair[at] for pair in rounds) for at in (0, 1))
+        ratio = statistics.median(a / b for a, b in rounds)
+        print(f"  {size:6} bytes             {ours:9.1f} {other:9.1f} {ratio:6.2f}")
+        results.append({"name": f"{title}/{size}", "log": ours, "other": other, "ratio": ratio,
+                        "rounds": rounds})
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--folder", default=os.getcwd())
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        figures, amplification = appends(arguments, folder)
+        report("append", "ns", "io_uring", figures, results)
+        print(f"  4096 bytes, 32 at once: the device is given {amplification:.3f} bytes for one")
+        results.append({"name": "amplification/4096/32", "log": amplification})
+        report("echo, into a log", "us", "files", echoes(arguments, folder), results)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="ascii") as file:
+            json.dump(results, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
