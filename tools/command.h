@@ -21,6 +21,7 @@ int run_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
 int lab_command(int argc, char **argv);
 int log_command(int argc, char **argv);
+int nvme_command(int argc, char **argv);
 
 /**
  * refuse - the one line that every refusal is, on standard error

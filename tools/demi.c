@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{"run", "run a program, unmodified, on Demi's network stack", run_command},
 	{"doctor", "what runs on this machine, and what is missing for the rest", doctor_command},
 	{"log", "the logs of a block device: list, read, check, format", log_command},
+	{"nvme", "NVMe drives: who has them, and how they are", nvme_command},
 	{"lab", "a network of namespaces to try things in", lab_command},
 };
 
@@ -98,7 +99,7 @@ static int refuse_word(const char *word)
 		return refuse(NULL, EXIT_USAGE, "unknown command '%s'; did you mean %s?", word,
 			      suggestion);
 	return refuse(NULL, EXIT_USAGE,
-		      "unknown command '%s'; allowed: run, doctor, log, lab, help; see demi --help",
+		      "unknown command '%s'; allowed: run, doctor, log, nvme, lab, help; see demi --help",
 		      word);
 }
 

@@ -4,6 +4,7 @@
 #define DEMI_DEMI_H
 
 #include <demi/cc.h>
+#include <demi/drive.h>
 #include <demi/file.h>
 #include <demi/heap.h>
 #include <demi/libos.h>

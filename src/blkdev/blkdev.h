@@ -76,6 +76,14 @@ struct blkdev_ops {
 	 * none. Optional. */
 	uint64_t (*next_ns)(const struct blkdev *device);
 
+	/*
+	 * Tell what the drive says of its health, name by name; waits for it. Optional: it says
+	 * nothing. Return: 0 or -errno.
+	 */
+	int (*tell_health)(struct blkdev *device,
+			   void (*tell)(const char *name, const char *value, void *context),
+			   void *context);
+
 	/* In the child of a fork: close the descriptors and touch nothing that is shared. Required. */
 	void (*forget)(struct blkdev *device);
 

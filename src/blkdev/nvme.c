@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Birth and death of an NVMe device, and its health. */
 #include "blkdev/nvme.h"
+#include "blkdev/nvme_health.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -246,6 +247,7 @@ static const struct blkdev_ops nvme_ops = {
 	.kind = "nvme",
 	.submit = nvme_submit,
 	.poll = nvme_poll,
+	.tell_health = nvme_tell_health,
 	.forget = nvme_forget,
 	.close = nvme_close,
 };

@@ -17,7 +17,7 @@ from command import start
 from tap import finish, outcome
 
 DEMI, TOP, VERSION = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
-COMMANDS = ("run", "doctor", "log", "lab")
+COMMANDS = ("run", "doctor", "log", "nvme", "lab")
 COMPLETION = TOP / "tools/demi.bash-completion"
 
 
@@ -53,8 +53,8 @@ REFUSED = (
     (("doc",), "did you mean doctor?"),
     (("Lab",), "did you mean lab?"),
     (("help", "docter"), "did you mean doctor?"),
-    (("x" * 5000,), "allowed: run, doctor, log, lab, help"),
-    (("",), "allowed: run, doctor, log, lab, help"),
+    (("x" * 5000,), "allowed: run, doctor, log, nvme, lab, help"),
+    (("",), "allowed: run, doctor, log, nvme, lab, help"),
     (("--verbose",), "unknown option '--verbose'"),
     (("help", "run", "lab"), "one word too many"),
     (("doctor", "eth0"), "one word too many"),
@@ -93,7 +93,7 @@ def complete(*words):
 
 
 COMPLETIONS = (
-    (("demi", ""), {"run", "doctor", "log", "lab", "help"}),
+    (("demi", ""), {"run", "doctor", "log", "nvme", "lab", "help"}),
     (("demi", "do"), {"doctor"}),
     (("demi", "help", "r"), {"run"}),
     (("demi", "doctor", "--j"), {"--json"}),
