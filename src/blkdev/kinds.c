@@ -14,6 +14,9 @@ static const struct {
 	blkdev_open_fn *open;
 } kinds[] = {
 	{"sim", sim_disk_open},
+#ifdef DEMI_HAVE_URING
+	{"uring", uring_disk_open},
+#endif
 };
 
 const char *blkdev_kinds(void)
