@@ -15,6 +15,9 @@ static const struct {
 } kinds[] = {
 	{"nvme", nvme_open},
 	{"sim", sim_disk_open},
+#ifdef DEMI_HAVE_URING
+	{"uring", uring_disk_open},
+#endif
 };
 
 const char *blkdev_kinds(void)
