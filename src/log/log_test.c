@@ -277,6 +277,82 @@ static void log__small_records_wait_for_a_large_one_before_them(void **state)
 	world_free(world);
 }
 
+static void world_replug(struct world *world)
+{
+	blkdev_close(world->disk);
+	world_plug(world);
+}
+
+/* Without the end that log_store_close would have noted. */
+static void world_lose_power(struct world *world, struct log *log)
+{
+	sim_disk_cut(world->disk, &(struct sim_disk_cut){.kept = NULL});
+	log_close(log);
+	log_store_close(world->store);
+	world_replug(world);
+	assert_int_equal(world_open(world), 0);
+}
+
+static void log__cut_and_not_closed_is_not_damaged(void **state)
+{
+	struct world *world = world_make(4u << 20, 512, 7);
+	struct log_status status;
+	struct log *log;
+
+	(void)state;
+	world_format(world);
+	assert_int_equal(world_open(world), 0);
+	assert_int_equal(log_open(&log, world->store, "e", LOG_CREATE), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(push_wait(world, log, world, 0), 0);
+	assert_int_equal(log_truncate(log, 5), 0);
+	world_lose_power(world, log);
+	assert_int_equal(log_open(&log, world->store, "e", 0), 0);
+	log_status(log, &status);
+	assert_int_equal(status.first, 5);
+	assert_int_equal(status.end, 10);
+	assert_false(status.is_damaged);
+	log_close(log);
+	log_store_close(world->store);
+	world_free(world);
+}
+
+/* The blocks that hold the segments of a store on @world, all of them. */
+static void wipe_segments(struct world *world)
+{
+	static const uint8_t zeroes[4096];
+
+	for (uint64_t at = (64u + 2 * 128) << 10; at < sim_medium_bytes(world->medium);
+	     at += sizeof(zeroes))
+		sim_medium_write(world->medium, at, zeroes, sizeof(zeroes));
+}
+
+static void log__numbers_go_on_when_everything_is_lost(void **state)
+{
+	struct world *world = world_make(4u << 20, 512, 8);
+	struct log_status status;
+	struct log *log;
+
+	(void)state;
+	world_format(world);
+	assert_int_equal(world_open(world), 0);
+	assert_int_equal(log_open(&log, world->store, "e", LOG_CREATE), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(push_wait(world, log, world, 0), 0);
+	assert_int_equal(log_truncate(log, 5), 0);
+	log_close(log);
+	log_store_close(world->store);
+	wipe_segments(world);
+	assert_int_equal(world_open(world), 0);
+	assert_int_equal(log_open(&log, world->store, "e", 0), 0);
+	log_status(log, &status);
+	assert_true(status.is_damaged);
+	assert_int_equal(status.end, 10);
+	log_close(log);
+	log_store_close(world->store);
+	world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +361,8 @@ int main(void)
 		cmocka_unit_test(log__full_is_enospc_and_nothing_is_lost),
 		cmocka_unit_test(log__names_are_durable),
 		cmocka_unit_test(log__small_records_wait_for_a_large_one_before_them),
+		cmocka_unit_test(log__cut_and_not_closed_is_not_damaged),
+		cmocka_unit_test(log__numbers_go_on_when_everything_is_lost),
 		cmocka_unit_test(log__catalogue_moves_to_its_other_region),
 	};
 

@@ -449,7 +449,6 @@ static void begin_anew(struct log *log)
 	log->stream.next_record = log->first;
 	log->stream.previous = 0;
 	log->stream.blocks_left = 0;
-	log->is_damaged |= log->first > 0 && log->closed.next_sequence == 0;
 }
 
 /* Segments in the middle without a batch are lost; those behind the end are spare. */
@@ -472,10 +471,15 @@ static void mark_segments(struct log *log, const struct log_segment *last)
 /* What was durable when the store was closed is lost: the numbers go on behind it. */
 static void check_closed(struct log *log)
 {
-	if (log->closed.next_sequence <= log->stream.next_sequence)
+	struct position end = log->closed;
+
+	if (end.next_sequence <= log->stream.next_sequence &&
+	    end.next_record <= log->stream.next_record)
 		return;
-	log->closed.blocks_left = 0;
-	stand_at(&log->stream, &log->closed);
+	if (end.next_sequence < log->stream.next_sequence)
+		end.next_sequence = log->stream.next_sequence;
+	end.blocks_left = 0;
+	stand_at(&log->stream, &end);
 	log->is_damaged = true;
 }
 
@@ -493,8 +497,11 @@ static int recover_log(struct log *log)
 	if (error)
 		return error;
 	log->is_damaged |= walk.has_skipped;
-	if (!last)
+	if (!last) {
 		begin_anew(log);
+		/* What was dropped was followed by a batch. */
+		log->is_damaged |= log->first > 0;
+	}
 	mark_segments(log, last);
 	check_closed(log);
 	if (log->stream.next_record < log->first)
