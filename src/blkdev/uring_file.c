@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -140,14 +141,25 @@ static int open_or_create(struct uring_file *file, const struct uring_options *o
 	return say_open_error(options, -errno);
 }
 
+/* The kernel takes a while to let go of what a process had in a ring when it was killed. */
+#define LOCK_WAIT_MS 2000
+#define LOCK_STEP_MS 10
+
 /* Readers do not disturb one another. */
 static int lock(const struct uring_file *file, const struct uring_options *options)
 {
+	int kind = file->read_only ? LOCK_SH : LOCK_EX;
+
 	if (file->is_block)
 		return 0;
-	if (flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
-		return 0;
-	if (errno == EWOULDBLOCK)
+	for (int waited_ms = 0; waited_ms < LOCK_WAIT_MS; waited_ms += LOCK_STEP_MS) {
+		if (flock(file->fd, kind | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			break;
+		poll(NULL, 0, LOCK_STEP_MS);
+	}
+	if (errno == EWOULDBLOCK || errno == EINTR)
 		return say(options, -EBUSY, "another process uses it; end that, or give another");
 	return say(options, -errno, "cannot be locked");
 }
