@@ -71,10 +71,10 @@ def killed_run(image, busy_s):
     return int(said[:said.rindex(b"\n")].split()[-1])
 
 
-def check(image, durable):
+def check(device, durable):
     completed = subprocess.run([LOG_WRITER, "check", "log", str(durable)], text=True,
                                capture_output=True, timeout=lab.DEADLINE_S,
-                               env=environment(f"uring:{image},block=512"))
+                               env=environment(device))
     if completed.returncode != 0:
         raise AssertionError(f"after {durable} records: {completed.stdout}{completed.stderr}")
 
@@ -91,7 +91,7 @@ class Killed(unittest.TestCase):
             for _ in range(KILLS):
                 durable = killed_run(image, draw.random() * BUSY_S)
                 self.assertGreater(durable, before)
-                check(image, durable)
+                check(f"uring:{image},block=512", durable)
                 before = durable
 
     def test_process(self):
@@ -108,7 +108,7 @@ class Killed(unittest.TestCase):
                 process.kill()
                 said = process.communicate()[0]
                 lines = said[:said.rfind(b"\n") + 1].split()
-                check(image, int(lines[-1]) if lines else 0)
+                check(device, int(lines[-1]) if lines else 0)
 
 
 if __name__ == "__main__":
