@@ -330,6 +330,60 @@ static void store__device_with_foreign_content(void **state)
 	disk_fresh(DISK_BYTES);
 }
 
+/* Reading is all that is left, and leaves no trace. */
+static void store__device_that_is_only_read(void **state)
+{
+	int qd = log_open("read", O_RDWR | O_CREAT);
+	demi_sgarray_t sga;
+	demi_qtoken_t qt;
+
+	(void)state;
+	push_records(qd, 5, 17);
+	check_call(demi_truncate(qd, 1), 0);
+	option_set("DEMI_BLK_READ_ONLY", "on");
+	restart();
+	check_call(demi_open(&qd, "read", O_RDWR, 0), EROFS);
+	check_call(demi_open(&qd, "read", O_WRONLY, 0), EROFS);
+	check_call(demi_open(&qd, "read", O_RDONLY | O_TRUNC, 0), EROFS);
+	check_call(demi_open(&qd, "another", O_RDONLY | O_CREAT, 0), EROFS);
+	check_call(demi_unlink("read"), EROFS);
+	check_call(demi_rename("read", "another"), EROFS);
+	qd = log_open("read", O_RDONLY | O_CREAT);
+	for (unsigned int i = 1; i < 5; i++)
+		record_expect(qd, 1000 + i, 17, i);
+	sga = sga_pattern(10, 17, 0);
+	check_call(demi_push(&qt, qd, &sga), EBADF);
+	check_call(demi_sgafree(&sga), 0);
+	check_call(demi_truncate(qd, 2), EINVAL);
+	option_set("DEMI_BLK_READ_ONLY", "off");
+	restart();
+	push_records(log_open("read", O_RDWR), 1, 17);
+}
+
+static void store__blank_device_that_is_only_read(void **state)
+{
+	(void)state;
+	disk_fresh(DISK_BYTES);
+	option_set("DEMI_BLK_READ_ONLY", "on");
+	check_refused(ENODATA);
+}
+
+/* The kernel binds its rings to a thread; other devices go where they are taken. */
+static void store__runtime_goes_with_its_device(void **state)
+{
+	demi_runtime_t *runtime;
+	int qd = log_open("goes", O_RDWR | O_CREAT);
+
+	(void)state;
+	if (!getenv("DEMI_TEST_DISK")) {
+		check_call(demi_detach(&runtime), EOPNOTSUPP);
+	} else if (!profile_get()->kernel_peer) {
+		check_call(demi_detach(&runtime), 0);
+		check_call(demi_attach(runtime), 0);
+	}
+	push_records(qd, 1, 18);
+}
+
 static void body_finds_it_busy(void *argument)
 {
 	(void)argument;
@@ -384,6 +438,9 @@ int main(void)
 		TEST_RAW(store__device_that_is_none),
 		TEST_RAW(store__device_that_is_too_small),
 		TEST_RAW(store__device_with_foreign_content),
+		TEST_LOGS(store__device_that_is_only_read),
+		TEST_RAW(store__blank_device_that_is_only_read),
+		TEST_LOGS(store__runtime_goes_with_its_device),
 		TEST_LOGS(store__device_has_one_process_at_a_time),
 	};
 
