@@ -69,10 +69,13 @@ class EchoLog(unittest.TestCase):
         self.assertEqual(completed.returncode, 0, completed.stderr)
         return json.loads(completed.stdout)
 
-    def records(self, name="messages"):
+    def records(self, name="messages", device=None):
+        environment = {"LIBOS": "cattree"}
+        if device:
+            environment["DEMI_BLK_DEV"] = f"uring:{device}"
         end = time.monotonic() + DEADLINE_S
         while True:
-            completed = subprocess.run([RECORDS, name], env=os.environ | {"LIBOS": "cattree"},
+            completed = subprocess.run([RECORDS, name], env=os.environ | environment,
                                        capture_output=True, timeout=DEADLINE_S)
             # The kernel lets go of what a killed process had in its rings when it comes to it.
             if b"another process" not in completed.stderr or time.monotonic() > end:
@@ -165,6 +168,29 @@ class EchoLog(unittest.TestCase):
         self.assertIn("server gone", completed.stderr)
         server.end()
         self.assertIn("log: No space left on device", server.errors)
+
+    def test_block_device_means_cattree(self):
+        os.environ.pop("DEMI_BLK_DEV")
+        for environment, options, works in (
+                ({}, (), True), ({"LIBOS": "catnap"}, (), True), ({}, ("--libos", "catnap"), True),
+                ({"LIBOS": "catnap+cattree"}, (), True), ({"LIBOS": "catnip"}, (), False),
+                ({}, ("--libos", "catnip"), False), ({}, ("--dev", "loop"), False)):
+            with self.subTest(environment=environment, options=options):
+                inherited = {name: value for name, value in os.environ.items() if name != "LIBOS"}
+                completed = subprocess.run(
+                    [DEMI, "server", "--addr", "127.0.0.1:0", "--duration", "0.1", "--log",
+                     "messages", "--blk", f"uring:{self.path}", *options], text=True,
+                    capture_output=True, timeout=DEADLINE_S, env=inherited | environment)
+                if works:
+                    self.assertEqual(completed.returncode, 0, completed.stderr)
+                else:
+                    # The network of Catnip, which has no device or no such address.
+                    self.assertEqual(completed.returncode, 1)
+                    self.assertRegex(completed.stderr, "Catnip needs a device|net.ip")
+        self.assertEqual(self.records(device=self.path), [])
+        completed = client(DEMI, "127.0.0.1:7", "--blk", f"uring:{self.path}")
+        self.assertEqual(completed.returncode, 2)
+        self.assertIn("--blk is for the server", completed.stderr)
 
     def refused(self, words, *options):
         completed = subprocess.run(
