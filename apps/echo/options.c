@@ -42,6 +42,7 @@ enum option_letter {
 	OPTION_GW = 'G',
 	OPTION_MAC = 'M',
 	OPTION_STATS = 'S',
+	OPTION_BLK = 'b',
 	OPTION_REPLY = 'r',
 	OPTION_QUIET = 'q',
 	OPTION_HELP = 'h',
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
 	{"ip", required_argument, NULL, OPTION_IP},
 	{"gw", required_argument, NULL, OPTION_GW},
 	{"mac", required_argument, NULL, OPTION_MAC},
+	{"blk", required_argument, NULL, OPTION_BLK},
 	{"reply", required_argument, NULL, OPTION_REPLY},
 	{"stats", no_argument, NULL, OPTION_STATS},
 	{NULL, 0, NULL, 0},
@@ -93,6 +95,7 @@ static void print_libos_help(void)
 	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
 	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
+	       "  --blk KIND:NAME    cattree's block device, such as uring:/var/lib/demi.img\n"
 	       "  --stats            what the library has counted, at the end; on SIGUSR1 always\n");
 }
 
@@ -251,6 +254,8 @@ static int parse_libos_option(struct options *options, int option)
 		return parse_element(options, "ip", options->ip);
 	case OPTION_GW:
 		return parse_element(options, "gw", options->gw);
+	case OPTION_BLK:
+		return parse_text(options, "blk", &options->blk);
 	default:
 		return parse_text(options, "mac", &options->mac);
 	}
@@ -283,6 +288,7 @@ static int parse_option(struct options *options, int option)
 	case OPTION_IP:
 	case OPTION_GW:
 	case OPTION_MAC:
+	case OPTION_BLK:
 		return parse_libos_option(options, option);
 	case OPTION_HELP:
 		print_help(options);
@@ -371,6 +377,8 @@ static int check_client(const struct options *options)
 
 	if (options->log)
 		return refuse(options, "--log is for the server, which writes the file");
+	if (options->blk)
+		return refuse(options, "--blk is for the server, and its --log");
 	if (options->reply != REPLY_SAME)
 		return refuse(options, "--reply is for the server, which sends the replies");
 	if (address_port(&options->address) == 0)
@@ -404,7 +412,7 @@ static void set_client_defaults(struct options *options)
 }
 
 /* A device is Catnip's: who names one, or an address on it, means that libOS, and no other. */
-static int choose_libos(struct options *options)
+static int choose_network(struct options *options)
 {
 	static const char catnip[] = "catnip";
 	const char *named = options->dev     ? "--dev"
@@ -426,6 +434,19 @@ static int choose_libos(struct options *options)
 	return -1;
 }
 
+/* A block device is Cattree's: who names one means the network that he has, and logs. */
+static void choose_storage(struct options *options)
+{
+	const char *libos = options->libos ? options->libos : getenv("LIBOS");
+
+	if (!options->blk)
+		return;
+	if (libos && strcmp(libos, "catnip") == 0)
+		options->libos = "catnip+cattree";
+	else if (!libos || strcmp(libos, "catnap") == 0)
+		options->libos = "catnap+cattree";
+}
+
 int options_parse(struct options *options, int argc, char **argv)
 {
 	struct option known[sizeof(long_options) / sizeof(long_options[0])];
@@ -444,9 +465,10 @@ int options_parse(struct options *options, int argc, char **argv)
 	status = parse_role(options, argc, argv);
 	if (status >= 0)
 		return status;
-	status = choose_libos(options);
+	status = choose_network(options);
 	if (status >= 0)
 		return status;
+	choose_storage(options);
 	if (options->address.length == 0)
 		return refuse(options, "--addr is missing; allowed: HOST:PORT, [IPv6]:PORT");
 	if (options->role == ROLE_SERVER)

@@ -77,14 +77,17 @@ static void body_pushes_and_dies(void *argument)
 static void store__what_was_pushed_outlives_a_kill(void **state)
 {
 	struct child child;
-	int qd;
+	int qd, error;
 
 	(void)state;
 	skip_unless(disk_fresh(DISK_BYTES), "the device is no file");
 	demi_fini();
 	child_run(&child, body_pushes_and_dies, NULL);
 	child_check_death(&child, SIGKILL, 0);
-	check_call(demi_init(NULL), 0);
+	/* The kernel lets go of what a killed process had in its rings when it comes to it. */
+	for (int64_t limit = now_ms() + 10000; (error = demi_init(NULL)) == EBUSY;)
+		assert_true(now_ms() < limit);
+	check_call(error, 0);
 	qd = log_open("killed", O_RDWR);
 	seek_to(qd, 0, SEEK_CUR, 10);
 	for (unsigned int i = 10; i < 40; i++)
@@ -303,7 +306,7 @@ static void store__device_that_is_none(void **state)
 static void store__device_that_is_too_small(void **state)
 {
 	(void)state;
-	disk_fresh(64 * KIB);
+	disk_fresh(256 * KIB);
 	check_refused(ENOSPC);
 	disk_fresh(DISK_BYTES);
 	check_call(demi_init(NULL), 0);
@@ -325,6 +328,60 @@ static void store__device_with_foreign_content(void **state)
 	assert_memory_equal(bytes, seen, sizeof(bytes));
 	close(fd);
 	disk_fresh(DISK_BYTES);
+}
+
+/* Reading is all that is left, and leaves no trace. */
+static void store__device_that_is_only_read(void **state)
+{
+	int qd = log_open("read", O_RDWR | O_CREAT);
+	demi_sgarray_t sga;
+	demi_qtoken_t qt;
+
+	(void)state;
+	push_records(qd, 5, 17);
+	check_call(demi_truncate(qd, 1), 0);
+	option_set("DEMI_BLK_READ_ONLY", "on");
+	restart();
+	check_call(demi_open(&qd, "read", O_RDWR, 0), EROFS);
+	check_call(demi_open(&qd, "read", O_WRONLY, 0), EROFS);
+	check_call(demi_open(&qd, "read", O_RDONLY | O_TRUNC, 0), EROFS);
+	check_call(demi_open(&qd, "another", O_RDONLY | O_CREAT, 0), EROFS);
+	check_call(demi_unlink("read"), EROFS);
+	check_call(demi_rename("read", "another"), EROFS);
+	qd = log_open("read", O_RDONLY | O_CREAT);
+	for (unsigned int i = 1; i < 5; i++)
+		record_expect(qd, 1000 + i, 17, i);
+	sga = sga_pattern(10, 17, 0);
+	check_call(demi_push(&qt, qd, &sga), EBADF);
+	check_call(demi_sgafree(&sga), 0);
+	check_call(demi_truncate(qd, 2), EINVAL);
+	option_set("DEMI_BLK_READ_ONLY", "off");
+	restart();
+	push_records(log_open("read", O_RDWR), 1, 17);
+}
+
+static void store__blank_device_that_is_only_read(void **state)
+{
+	(void)state;
+	disk_fresh(DISK_BYTES);
+	option_set("DEMI_BLK_READ_ONLY", "on");
+	check_refused(ENODATA);
+}
+
+/* The kernel binds its rings to a thread; other devices go where they are taken. */
+static void store__runtime_goes_with_its_device(void **state)
+{
+	demi_runtime_t *runtime;
+	int qd = log_open("goes", O_RDWR | O_CREAT);
+
+	(void)state;
+	if (!getenv("DEMI_TEST_DISK")) {
+		check_call(demi_detach(&runtime), EOPNOTSUPP);
+	} else if (!profile_get()->kernel_peer) {
+		check_call(demi_detach(&runtime), 0);
+		check_call(demi_attach(runtime), 0);
+	}
+	push_records(qd, 1, 18);
 }
 
 static void body_finds_it_busy(void *argument)
@@ -381,6 +438,9 @@ int main(void)
 		TEST_RAW(store__device_that_is_none),
 		TEST_RAW(store__device_that_is_too_small),
 		TEST_RAW(store__device_with_foreign_content),
+		TEST_LOGS(store__device_that_is_only_read),
+		TEST_RAW(store__blank_device_that_is_only_read),
+		TEST_LOGS(store__runtime_goes_with_its_device),
 		TEST_LOGS(store__device_has_one_process_at_a_time),
 	};
 

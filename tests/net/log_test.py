@@ -28,7 +28,7 @@ class Log(unittest.TestCase):
             file.truncate(DISK_BYTES)
         self.environment = {
             "LIBOS": "catnap+cattree" if lab.DEVICE == "kernel" else "catnip+cattree",
-            "DEMI_BLK_DEV": f"uring:{path}"}
+            "DEMI_BLK_DEV": f"uring:{path},block=512"}
 
     def server(self, proto, **environment):
         return lab.server(self.version, proto=proto, environment=self.environment | environment,

@@ -143,10 +143,6 @@ static void log_store(const struct cattree *cattree)
 	log_info("cattree over %s: %u logs, %llu of %llu segments of %u KiB are free",
 		 cattree->device->name, status.logs, (unsigned long long)status.segments_free,
 		 (unsigned long long)status.segments, status.segment_bytes >> 10);
-	if (status.logs_damaged)
-		log_warning("%s: %u logs are damaged: what is lost of them cannot be read, what "
-			    "is appended is sound; `demi log check` tells which",
-			    cattree->device->name, status.logs_damaged);
 }
 
 static void cattree_free(struct cattree *cattree)
@@ -323,6 +319,12 @@ static bool cattree_kernel_works(const struct libos *libos)
 	return device->caps.kernel_works && device->under_way > 0;
 }
 
+/* The kernel binds a ring to the thread that made it. */
+static bool cattree_stays_in_thread(const struct libos *libos)
+{
+	return strcmp(((const struct cattree *)libos)->device->ops->kind, "uring") == 0;
+}
+
 const struct libos_ops cattree_ops = {
 	.name = "cattree",
 	.start = cattree_start,
@@ -337,4 +339,5 @@ const struct libos_ops cattree_ops = {
 	.tell_figures = cattree_tell_figures,
 	.sleep = libos_sleep_idle,
 	.idle = cattree_idle,
+	.stays_in_thread = cattree_stays_in_thread,
 };
