@@ -24,6 +24,7 @@ static void tell_library(const struct options *options)
 	set_variable("DEMI_NET_IP", options->ip);
 	set_variable("DEMI_NET_GW", options->gw);
 	set_variable("DEMI_NET_MAC", options->mac);
+	set_variable("DEMI_BLK_DEV", options->blk);
 }
 
 int main(int argc, char **argv)

@@ -41,6 +41,7 @@ enum option_letter {
 	OPTION_IP = 'I',
 	OPTION_GW = 'G',
 	OPTION_MAC = 'M',
+	OPTION_BLK = 'B',
 	OPTION_STATS = 'S',
 	OPTION_REPLY = 'r',
 	OPTION_QUIET = 'q',
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
 	{"ip", required_argument, NULL, OPTION_IP},
 	{"gw", required_argument, NULL, OPTION_GW},
 	{"mac", required_argument, NULL, OPTION_MAC},
+	{"blk", required_argument, NULL, OPTION_BLK},
 	{"reply", required_argument, NULL, OPTION_REPLY},
 	{"stats", no_argument, NULL, OPTION_STATS},
 	{NULL, 0, NULL, 0},
@@ -93,6 +95,7 @@ static void print_libos_help(void)
 	       "  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
 	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
+	       "  --blk KIND:NAME    the block device of logs, such as uring:/var/lib/demi.img\n"
 	       "  --stats            what the library has counted, at the end; on SIGUSR1 always\n");
 }
 
@@ -250,6 +253,8 @@ static int parse_libos_option(struct options *options, int option)
 		return parse_element(options, "ip", options->ip);
 	case OPTION_GW:
 		return parse_element(options, "gw", options->gw);
+	case OPTION_BLK:
+		return parse_text(options, "blk", &options->blk);
 	default:
 		return parse_text(options, "mac", &options->mac);
 	}
@@ -282,6 +287,7 @@ static int parse_option(struct options *options, int option)
 	case OPTION_IP:
 	case OPTION_GW:
 	case OPTION_MAC:
+	case OPTION_BLK:
 		return parse_libos_option(options, option);
 	case OPTION_HELP:
 		print_help(options);

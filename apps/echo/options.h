@@ -36,6 +36,7 @@ struct options {
 	const char *libos;
 	const char *dev;
 	const char *mac;
+	const char *blk;
 	char ip[OPTIONS_LIST_BYTES]; /* commas between the elements */
 	char gw[OPTIONS_LIST_BYTES];
 	bool stats; /* print the library's statistics at the end */

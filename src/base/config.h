@@ -100,6 +100,9 @@ struct config {
 		uint32_t queue;              /* afxdp.queue: of the interface; 0 */
 		uint32_t busy_poll_us;       /* afxdp.busy_poll_us: 0, off */
 	} afxdp;
+	struct {
+		char dev[256]; /* blk.dev: "uring:/var/lib/demi.img"; empty: none */
+	} blk;
 	/* Of unmodified programs; the shim reads it, through demi_config. */
 	struct {
 		char rules[1024]; /* shim.rules: "kernel tcp *:22,demi *" */

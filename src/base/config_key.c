@@ -110,6 +110,7 @@ const struct config_key config_keys[] = {
 	INTEGER(afxdp.queue, "0", "0", "1023", "first queue of the interface that is served"),
 	INTEGER(afxdp.busy_poll_us, "0", "0", "1000000",
 		"microseconds that the kernel polls the interface for us; 0: it does not"),
+	TEXT(blk.dev, "255", "the block device of logs, as KIND:ARGUMENTS"),
 	LIST(shim.rules, "1023", "which sockets of an unmodified program are ours"),
 	INTEGER(shim.trace, "0", "0", "1", "1: the shim tells each decision"),
 	CHOICE(log.level, "warning", "error, warning, info, debug",

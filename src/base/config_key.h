@@ -51,7 +51,7 @@ struct config_key {
 	bool or_zero; /* numbers only; 0 is allowed below min */
 };
 
-#define CONFIG_KEYS_MAX 64
+#define CONFIG_KEYS_MAX 96
 
 extern const struct config_key config_keys[];
 extern const size_t config_key_count; /* CONFIG_KEYS_MAX at most */

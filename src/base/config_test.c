@@ -253,6 +253,7 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.catnap.receive_bytes_max, 65536);
 	assert_int_equal(config.catnap.uring_entries, 256);
 	assert_string_equal(config.net.dev, "");
+	assert_string_equal(config.blk.dev, "");
 	assert_string_equal(config.net.ip, "");
 	assert_int_equal(config.net.vlan, 0);
 	assert_int_equal(config.net.autoconf, CONFIG_ON);
@@ -316,8 +317,8 @@ static const struct {
 	{                                                                                         \
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
-	TEXT(net.dev),    TEXT(net.ip),   TEXT(net.gw),    TEXT(net.mac),
-	TEXT(net.routes), TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules),
+	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac), TEXT(net.routes),
+	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(blk.dev),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)
@@ -622,7 +623,9 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, shim, log"
+#define SECTIONS                                                                  \
+	"libos, runtime, heap, queue, catnap, net, tcp, dpdk, afxdp, blk, shim, " \
+	"log"
 #define TCP_KEYS                                                                              \
 	"connections_max, syn_backlog_max, time_wait_max, time_wait_ms, buffer, max_buffer, " \
 	"send_pieces_max, out_of_order_max, rto_min_ms, rto_max_ms, delayed_ack_ms, "         \
@@ -1024,7 +1027,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 57);
+	assert_int_equal(count, 58);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 
