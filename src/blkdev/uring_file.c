@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,9 @@
 #define MEMORY_ALIGNMENT_MIN 4u
 #define MEMORY_ALIGNMENT_PAGE 4096u
 #define NEW_FILE_MODE 0600
+#define FILL_STEP_BYTES ((size_t)1 << 20)
+/* It takes a second or so; what is beyond is slower to write the first time. */
+#define FILL_BYTES_MAX ((uint64_t)1 << 30)
 
 static int say(const struct uring_options *options, int error, const char *why)
 {
@@ -68,18 +72,40 @@ static int sync_directory(const char *path)
 	return error;
 }
 
+/* Zeroes, so that the first write of a block needs no mark in the file system that it was written. */
+static int fill(int fd, uint64_t bytes)
+{
+	void *zeroes = calloc(1, FILL_STEP_BYTES);
+	int error = zeroes ? 0 : -ENOMEM;
+
+	for (uint64_t at = 0; !error && at < bytes;) {
+		size_t step = bytes - at < FILL_STEP_BYTES ? bytes - at : FILL_STEP_BYTES;
+		ssize_t written = pwrite(fd, zeroes, step, (off_t)at);
+
+		if (written < 0 && errno != EINTR)
+			error = -errno;
+		else if (written > 0)
+			at += (size_t)written;
+	}
+	free(zeroes);
+	if (!error && fsync(fd) < 0)
+		error = -errno;
+	/* Nobody will read them from the page cache. */
+	if (!error)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return error;
+}
+
 /*
  * All its space is allocated now: a write that allocates would wait for the file system's journal,
  * and one for which there is no space any more would fail long after the start.
  */
 static int allocate(int fd, const struct uring_options *options)
 {
-	static const unsigned char zeroes[BLOCK_BYTES_FILE];
 	int error = -posix_fallocate(fd, 0, (off_t)options->size);
 
-	/* So that reading the first block asks the disk, and tells whether that can be polled. */
-	if (!error && (pwrite(fd, zeroes, sizeof(zeroes), 0) < 0 || fsync(fd) < 0))
-		error = -errno;
+	if (!error)
+		error = fill(fd, options->size < FILL_BYTES_MAX ? options->size : FILL_BYTES_MAX);
 	if (error) {
 		/* Empty it is begun anew the next time. */
 		say(options, error, "size=: there is no room for so much; lower it");

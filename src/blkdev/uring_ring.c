@@ -9,6 +9,10 @@
 #include "base/log.h"
 #include "blkdev/uring.h"
 
+/* A ring that was closed just now counts against the limit on locked memory a little longer. */
+#define MEMORY_TRIES 20
+#define MEMORY_WAIT_US 10000
+
 /* ---- Rings ---- */
 
 /*
@@ -24,11 +28,16 @@ static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int f
 		0,
 	};
 	int error = -EINVAL;
+	unsigned int tries = 0;
 
 	for (size_t i = 0; error == -EINVAL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		struct io_uring_params params = {.flags = flags | kinds[i]};
+		do {
+			struct io_uring_params params = {.flags = flags | kinds[i]};
 
-		error = io_uring_queue_init_params(entries, &ring->uring, &params);
+			if (error == -ENOMEM)
+				usleep(MEMORY_WAIT_US);
+			error = io_uring_queue_init_params(entries, &ring->uring, &params);
+		} while (error == -ENOMEM && ++tries < MEMORY_TRIES);
 	}
 	return error;
 }
@@ -245,6 +254,10 @@ int uring_buffers_register(struct uring_disk *disk)
 		return error;
 	}
 	disk->has_buffers = true;
+	if (!disk->buffers_used[0])
+		log_info("%s: none of the heap is registered with io_uring, which is slower: raise "
+			 "the limit on locked memory (ulimit -l)",
+			 disk->blkdev.name);
 	return 0;
 }
 

@@ -680,6 +680,11 @@ class Test(unittest.TestCase):
             self.refuses(f"{option[0]} is for catnip; leave it out, or --libos catnap", *option,
                          "--libos", "catnap", status=2)
 
+    def test_a_block_device_is_for_any_libos(self):
+        for libos in ("catnap", "catnip"):
+            self.refuses("DEMI_BLK_DEV: ", "--blk", "uring:" + "x" * 250, "--libos", libos)
+        self.refuses("--blk is empty; it needs a value", "--blk", "", status=2)
+
     def test_addresses_that_are_there_are_named(self):
         self.refuses("10.0.0.7:7: Cannot assign requested address; give one of --ip (net.ip), "
                      "which are 10.0.0.1/24,10.0.0.2/24", "--dev", "loop", "--ip", "10.0.0.1/24",
