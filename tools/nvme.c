@@ -24,7 +24,7 @@ static const char usage[] =
 	"  unbind   give it back to the kernel\n"
 	"  smart    what a drive that is bound tells of its health; no program may have it meanwhile\n"
 	"\n"
-	"ADDRESS is as in 0000:00:05.0. A program uses the drive as --blk nvme:ADDRESS.\n";
+	"ADDRESS is as in 0000:00:05.0. A program uses the drive as nvme:ADDRESS, in blk.dev.\n";
 
 static int become(const char *variable, const char *const places[], char **argv)
 {

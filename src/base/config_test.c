@@ -131,6 +131,7 @@ static const struct {
 	VALUE(runtime.idle_after_us, "0", 0),
 	VALUE(runtime.idle_after_us, "10000000", 10000000),
 	VALUE(blk.read_only, "on", CONFIG_ON),
+	VALUE(blk.threads, "any", CONFIG_THREADS_ANY),
 	VALUE(store.format, "never", CONFIG_FORMAT_NEVER),
 	VALUE(store.format, "overwrite", CONFIG_FORMAT_OVERWRITE),
 	VALUE(store.segment_bytes, "0", 0),
@@ -294,6 +295,7 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.tcp.congestion, CONFIG_CONGESTION_CUBIC);
 	assert_string_equal(config.blk.dev, "");
 	assert_int_equal(config.blk.read_only, CONFIG_OFF);
+	assert_int_equal(config.blk.threads, CONFIG_THREADS_ONE);
 	assert_int_equal(config.store.format, CONFIG_FORMAT_AUTO);
 	assert_int_equal(config.store.segment_bytes, 0);
 	assert_int_equal(config.store.copy_max, 1024);
@@ -1039,7 +1041,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 63);
+	assert_int_equal(count, 64);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

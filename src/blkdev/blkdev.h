@@ -102,8 +102,9 @@ struct blkdev_caps {
 	bool volatile_cache;       /* a write that is not durable may be lost until a flush */
 	bool trim;                 /* has BLK_TRIM; what was trimmed reads as anything */
 	bool read_only;
-	bool polls_memory; /* finding nothing costs poll a look at memory, no system call */
-	bool kernel_works; /* threads of the kernel need a CPU for it: do not spin for long */
+	bool polls_memory;    /* finding nothing costs poll a look at memory, no system call */
+	bool stays_in_thread; /* only the thread that opened it may use it */
+	bool kernel_works;    /* threads of the kernel need a CPU for it: do not spin for long */
 };
 
 /** Counters of a device; each is written by the device alone. */

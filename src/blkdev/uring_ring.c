@@ -18,9 +18,11 @@
 /*
  * One thread submits and polls. Completions are run when it looks for them instead of in an
  * interrupt of whatever it does (DEFER_TASKRUN, Linux 6.1), and it sees in the ring's memory that
- * there are any (TASKRUN_FLAG). Older kernels have less of that.
+ * there are any (TASKRUN_FLAG). Older kernels have less of that. A ring that threads use by turns has
+ * none of it: what completes interrupts the thread that submitted it.
  */
-static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int flags)
+static int ring_create(const struct uring_disk *disk, struct uring_ring *ring, uint32_t entries,
+		       unsigned int flags)
 {
 	static const unsigned int kinds[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
@@ -30,7 +32,8 @@ static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int f
 	int error = -EINVAL;
 	unsigned int tries = 0;
 
-	for (size_t i = 0; error == -EINVAL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = disk->any_thread ? 2 : 0;
+	     error == -EINVAL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		do {
 			struct io_uring_params params = {.flags = flags | kinds[i]};
 
@@ -43,16 +46,17 @@ static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int f
 }
 
 /* The file is number 0 of the ring, which spares looking it up in each call. */
-static int ring_register(struct uring_ring *ring, int fd)
+static int ring_register(const struct uring_disk *disk, struct uring_ring *ring)
 {
-	int error = io_uring_register_files(&ring->uring, &fd, 1);
+	int error = io_uring_register_files(&ring->uring, &disk->file.fd, 1);
 
 	if (error) {
 		io_uring_queue_exit(&ring->uring);
 		return error;
 	}
-	/* Likewise of the ring; a kernel that cannot is slower. */
-	io_uring_register_ring_fd(&ring->uring);
+	/* Likewise of the ring, for this thread; a kernel that cannot is slower. */
+	if (!disk->any_thread)
+		io_uring_register_ring_fd(&ring->uring);
 	return 0;
 }
 
@@ -105,10 +109,10 @@ static void say_refused(const char *name, int error)
 
 static int data_create(struct uring_disk *disk, uint32_t depth, unsigned int flags)
 {
-	int error = ring_create(&disk->data, depth, flags);
+	int error = ring_create(disk, &disk->data, depth, flags);
 
 	if (!error)
-		error = ring_register(&disk->data, disk->file.fd);
+		error = ring_register(disk, &disk->data);
 	if (error)
 		return error;
 	error = try_read(disk);
@@ -119,10 +123,10 @@ static int data_create(struct uring_disk *disk, uint32_t depth, unsigned int fla
 
 static int control_create(struct uring_disk *disk, uint32_t depth)
 {
-	int error = ring_create(&disk->control, depth, 0);
+	int error = ring_create(disk, &disk->control, depth, 0);
 
 	if (!error)
-		error = ring_register(&disk->control, disk->file.fd);
+		error = ring_register(disk, &disk->control);
 	disk->has_control = !error;
 	return error;
 }
