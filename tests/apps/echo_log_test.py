@@ -174,7 +174,7 @@ class EchoLog(unittest.TestCase):
         for environment, options, works in (
                 ({}, (), True), ({"LIBOS": "catnap"}, (), True), ({}, ("--libos", "catnap"), True),
                 ({"LIBOS": "catnap+cattree"}, (), True), ({"LIBOS": "catnip"}, (), False),
-                ({}, ("--libos", "catnip"), False), ({}, ("--dev", "loop"), False)):
+                ({}, ("--libos", "catnip"), False), ({}, ("--dev", "loop"), True)):
             with self.subTest(environment=environment, options=options):
                 inherited = {name: value for name, value in os.environ.items() if name != "LIBOS"}
                 completed = subprocess.run(

@@ -445,6 +445,52 @@ static void file__truncate_with_a_pending_push_is_ebusy(void **state)
 	kernel_expect(10000, 17);
 }
 
+/* ---- Names ---- */
+
+static void file__rename_is_that_of_the_kernel(void **state)
+{
+	char old[128];
+	int qd, reader;
+
+	(void)state;
+	path_fresh();
+	kernel_write(500, 23);
+	qd = file_open(O_RDWR);
+	memcpy(old, path, sizeof(old));
+	path_fresh();
+	kernel_write(70, 24);
+	reader = file_open(O_RDONLY);
+	check_call(demi_rename(old, path), 0);
+	kernel_expect(500, 23);
+	assert_int_equal(access(old, F_OK), -1);
+	/* Queues go on with what they have. */
+	await_opcode(push_pattern(qd, 100, 23, 500), DEMI_OPC_PUSH);
+	kernel_expect(600, 23);
+	stream_expect(reader, 70, 24, 0);
+	check_call(demi_rename(old, path), ENOENT);
+	check_call(demi_rename(path, "/nonexistent/file"), ENOENT);
+	check_call(demi_rename(path, ""), ENOENT);
+	check_fails(demi_rename(path, directory()));
+	kernel_expect(600, 23);
+}
+
+static void file__unlink_is_that_of_the_kernel(void **state)
+{
+	int qd;
+
+	(void)state;
+	path_fresh();
+	kernel_write(300, 25);
+	qd = file_open(O_RDWR);
+	check_call(demi_unlink(path), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	check_call(demi_unlink(path), ENOENT);
+	check_call(demi_unlink(""), ENOENT);
+	check_either(demi_unlink(directory()), EISDIR, EPERM);
+	await_opcode(push_pattern(qd, 100, 25, 300), DEMI_OPC_PUSH);
+	stream_expect(qd, 400, 25, 0);
+}
+
 /* ---- Close ---- */
 
 static void file__close_completes_everything_that_is_pending(void **state)
@@ -624,6 +670,8 @@ int main(void)
 		TEST(file__truncate_drops_what_is_behind),
 		TEST(file__truncate_errors),
 		TEST(file__truncate_with_a_pending_push_is_ebusy),
+		TEST(file__rename_is_that_of_the_kernel),
+		TEST(file__unlink_is_that_of_the_kernel),
 		TEST(file__close_completes_everything_that_is_pending),
 		TEST(file__aclose_completes_when_all_is_written),
 		TEST(file__open_errors),
