@@ -133,9 +133,11 @@ def setUpModule():
     lab.run("modprobe", "nvme")
     for address in DRIVES:
         disk(address)
+    lab.run("modprobe", "vfio-pci")
+    lab.run("modprobe", "vfio_iommu_type1")
     for address in DRIVES:
         if address not in (KERNELS, TWIN, OTHER):
-            bound(address)
+            guest.bind(address, "vfio-pci")
 
 
 # ---- the tests ----
@@ -196,10 +198,10 @@ class Refused(unittest.TestCase):
                                            "which nvme has: give that to vfio-pci too")
         self.says(probe(TWIN, "info"), "EPERM", "the device shares its IOMMU group [0-9]+ with "
                                                 rf"others that the kernel uses: {OTHER} \(nvme\)")
-        bound(OTHER)
+        guest.bind(OTHER, "vfio-pci")
         used(TWIN, "info")
-        given_back(OTHER)
-        given_back(TWIN)
+        guest.bind(OTHER, "nvme")
+        guest.bind(TWIN, "nvme")
 
     def test_user_who_may_not(self):
         os.chmod("/dev/vfio/vfio", 0o666)
@@ -264,13 +266,13 @@ class Used(unittest.TestCase):
 
     def test_kernel_reads_what_was_written(self):
         used(SHORT, "write", 1234, 1)
-        given_back(SHORT)
+        guest.bind(SHORT, "nvme")
         try:
             with open(disk(SHORT), "rb") as file:
                 file.seek(1234 * 512)
                 self.assertEqual(file.read(512), pattern(1234, 1, 512))
         finally:
-            bound(SHORT)
+            guest.bind(SHORT, "vfio-pci")
 
 
 class Broken(unittest.TestCase):
