@@ -43,7 +43,10 @@ misused() {
 
 # link_name FILE: the last part of what it points to; nothing where it is not there.
 link_name() {
-	[[ ! -e $1 ]] || basename "$(readlink -f "$1")"
+	local target
+	[[ -e $1 ]] || return 0
+	target=$(readlink "$1")
+	printf '%s\n' "${target##*/}"
 }
 
 driver_of() {
@@ -56,9 +59,11 @@ group_of() {
 
 # serial_of ADDRESS: nothing where the kernel's driver does not have it.
 serial_of() {
-	local file
+	local file serial
 	for file in "$devices/$1"/nvme/nvme*/serial; do
-		[[ ! -e $file ]] || sed 's/ *$//' "$file"
+		[[ -e $file ]] || continue
+		read -r serial <"$file" # without the spaces behind it
+		printf '%s\n' "$serial"
 	done
 }
 
@@ -68,7 +73,7 @@ disks_of() {
 	local folder name
 	for folder in "$devices/$1"/nvme/nvme*/nvme*n*; do
 		[[ -d $folder ]] || continue
-		name=$(basename "$folder")
+		name=${folder##*/}
 		[[ ! $name =~ ^(nvme[0-9]+)c[0-9]+(n[0-9]+)$ ]] ||
 			name=${BASH_REMATCH[1]}${BASH_REMATCH[2]}
 		printf '%s\n' "$name"
@@ -80,13 +85,13 @@ parts_of() {
 	local folder
 	printf '%s\n' "$1"
 	for folder in "/sys/class/block/$1/$1"p*; do
-		[[ ! -d $folder ]] || basename "$folder"
+		[[ ! -d $folder ]] || printf '%s\n' "${folder##*/}"
 	done
 }
 
 # use_of PART: what it is in use for now; nothing: it is not.
 use_of() {
-	local number holders
+	local number swap holder holders=''
 	number=$(<"/sys/class/block/$1/dev")
 	# Of all processes, which may have file systems of their own; by the device's number, and by its
 	# name, since some file systems have numbers of their own.
@@ -94,20 +99,28 @@ use_of() {
 		printf '/dev/%s has a file system that is mounted\n' "$1"
 		return
 	fi
-	if grep -qE "^/dev/$1[[:space:]]" /proc/swaps; then
-		printf '/dev/%s is swap\n' "$1"
-		return
-	fi
-	holders=$(ls "/sys/class/block/$1/holders")
-	[[ -z $holders ]] || printf '/dev/%s is part of %s\n' "$1" "${holders//$'\n'/, }"
+	while read -r swap _; do
+		[[ $swap != "/dev/$1" ]] || printf '%s is swap\n' "$swap"
+	done </proc/swaps
+	for holder in "/sys/class/block/$1/holders"/*; do
+		[[ ! -e $holder ]] || holders+=${holders:+, }${holder##*/}
+	done
+	[[ -z $holders ]] || printf '/dev/%s is part of %s\n' "$1" "$holders"
 }
 
 # content_of PART: what is on it, as far as the kernel's tools know; nothing: nothing that they do.
 content_of() {
-	local said
-	said=$(blkid -p -o export "/dev/$1" 2>/dev/null || true)
-	sed -n "s|^PTTYPE=\(.*\)|/dev/$1 has a partition table (\1)|p; s|^TYPE=\(.*\)|/dev/$1 has \1|p" \
-		<<<"$said"
+	local line said status=0
+	said=$(blkid -p -o export "/dev/$1" 2>/dev/null) || status=$?
+	# 2: nothing that it knows. 8: more than one thing.
+	[[ $status == 0 || $status == 2 ]] ||
+		printf '/dev/%s has something of which blkid does not know what it is\n' "$1"
+	while read -r line; do
+		case $line in
+		PTTYPE=*) printf '/dev/%s has a partition table (%s)\n' "$1" "${line#*=}" ;;
+		TYPE=*) printf '/dev/%s has %s\n' "$1" "${line#*=}" ;;
+		esac
+	done <<<"$said"
 }
 
 # over ADDRESS FUNCTION: what FUNCTION says of each part of each disk.
@@ -142,6 +155,9 @@ require_free() {
 	said=$(over "$address" use_of)
 	[[ -z $said ]] || die "$address: the drive is in use: ${said//$'\n'/; }. End that first"
 	[[ -z $serial ]] || return 0
+	command -v blkid >/dev/null ||
+		die "blkid, which sees what is on a drive, is missing: install util-linux, or give the drive's \
+serial number: $called bind $address --serial $(serial_of "$address")"
 	# It may still be looking for them.
 	[[ -n $(disks_of "$address") ]] ||
 		die "$address: the kernel knows no disk of it, so that nobody can see what is on it; try \
@@ -168,7 +184,7 @@ say_group() {
 	local address=$1 group other driver
 	group=$(group_of "$address")
 	for other in "/sys/kernel/iommu_groups/$group/devices"/*; do
-		other=$(basename "$other")
+		other=${other##*/}
 		driver=$(driver_of "$other")
 		case $driver in
 		'' | vfio-pci | pcieport) ;;
@@ -215,15 +231,16 @@ unbind_drive() {
 }
 
 list() {
-	local folder address driver said count=0
+	local folder address driver serial said count=0
 	for folder in "$devices"/*; do
 		[[ $(<"$folder/class") == "$class_nvme" ]] || continue
-		address=$(basename "$folder")
+		address=${folder##*/}
 		driver=$(driver_of "$address")
 		said=$(over "$address" use_of)
 		[[ -n $said || $EUID != 0 ]] || said=$(over "$address" content_of)
 		printf '%s  driver %s  group %s' "$address" "${driver:-none}" "$(group_of "$address")"
-		[[ -z $(serial_of "$address") ]] || printf '  serial %s' "$(serial_of "$address")"
+		serial=$(serial_of "$address")
+		[[ -z $serial ]] || printf '  serial %s' "$serial"
 		[[ -z $said ]] || printf '  %s' "${said//$'\n'/; }"
 		printf '\n'
 		count=$((count + 1))

@@ -119,8 +119,9 @@ static void abort_command(struct nvme *nvme, struct nvme_slot *slot, uint64_t no
 	struct nvme_sqe sqe = {.opcode = NVME_ADMIN_ABORT,
 			       .dword10 = (uint32_t)number << 16 | NVME_IO_QUEUE};
 
-	log_warning("%s: a command has not ended after %u ms; it is aborted", nvme->device.name,
-		    nvme->settings.timeout_ms);
+	if (nvme_may_complain(nvme, now_ns))
+		log_warning("%s: a command has not ended after %u ms; it is aborted",
+			    nvme->device.name, nvme->settings.timeout_ms);
 	nvme->device.counters.timeouts++;
 	nvme->aborting = number;
 	slot->state = SLOT_ABORTED;

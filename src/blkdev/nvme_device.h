@@ -162,6 +162,17 @@ static inline void nvme_write64(struct nvme *nvme, uint32_t offset, uint64_t val
 	nvme_write32(nvme, offset + 4, (uint32_t)(value >> 32));
 }
 
+#define NVME_COMPLAIN_PERIOD_NS 1000000000ull
+
+/** nvme_may_complain - whether to log what may happen to many commands at once */
+static inline bool nvme_may_complain(struct nvme *nvme, uint64_t now_ns)
+{
+	if (now_ns < nvme->complain_ns)
+		return false;
+	nvme->complain_ns = now_ns + NVME_COMPLAIN_PERIOD_NS;
+	return true;
+}
+
 /* nvme_admin.c */
 
 /** nvme_admin_start - empty queues, as they are after CC.EN was 0 */

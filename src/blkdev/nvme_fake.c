@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "blkdev/nvme_fake.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,32 +15,6 @@
 static struct nvme_fake *fake_of(struct nvme_bus *bus)
 {
 	return container_of(bus, struct nvme_fake, bus);
-}
-
-__attribute__((format(printf, 2, 3))) static void violation(struct nvme_fake *fake,
-							    const char *format, ...)
-{
-	va_list arguments;
-
-	if (fake->violations++ > 0)
-		return;
-	va_start(arguments, format);
-	vsnprintf(fake->violation, sizeof(fake->violation), format, arguments);
-	va_end(arguments);
-}
-
-/* ---- Memory and registers ---- */
-
-static void *memory_at(struct nvme_fake *fake, uint64_t iova, size_t bytes)
-{
-	for (uint32_t i = 0; i < fake->mapping_count; i++) {
-		uint64_t offset = iova - fake->mappings[i].iova;
-
-		if (offset < fake->mappings[i].bytes && bytes <= fake->mappings[i].bytes - offset)
-			return fake->mappings[i].start + offset;
-	}
-	violation(fake, "%zu bytes at %#llx are not mapped", bytes, (unsigned long long)iova);
-	return NULL;
 }
 
 static uint32_t get32(const struct nvme_fake *fake, uint32_t offset)
@@ -71,7 +43,7 @@ static void post(struct nvme_fake *fake, unsigned int number, uint16_t id, uint1
 	struct fake_queue *queue = &fake->queues[number];
 	struct nvme_cqe *cqe;
 
-	cqe = memory_at(fake, queue->cq + queue->cq_tail * sizeof(*cqe), sizeof(*cqe));
+	cqe = nvme_fake_memory(fake, queue->cq + queue->cq_tail * sizeof(*cqe), sizeof(*cqe));
 	if (!cqe)
 		return;
 	*cqe = (struct nvme_cqe){.result = result,
@@ -90,96 +62,6 @@ void nvme_fake_post(struct nvme_fake *fake, uint16_t id, uint16_t status)
 	post(fake, 1, id, status, 0);
 }
 
-/* ---- Data ---- */
-
-static void move(struct nvme_fake *fake, uint64_t iova, uint32_t bytes, unsigned char **data,
-		 bool to_memory)
-{
-	void *memory = memory_at(fake, iova, bytes);
-
-	if (memory && to_memory)
-		memcpy(memory, *data, bytes);
-	else if (memory)
-		memcpy(*data, memory, bytes);
-	*data += bytes;
-}
-
-static void move_prps(struct nvme_fake *fake, const struct nvme_sqe *sqe, unsigned char *data,
-		      uint32_t bytes, bool to_memory)
-{
-	uint32_t first = PAGE_BYTES - (uint32_t)(sqe->data[0] % PAGE_BYTES);
-	const uint64_t *list = &sqe->data[1];
-	uint32_t pages;
-
-	if (sqe->data[0] % 4 != 0)
-		violation(fake, "PRP 1 is not of whole dwords");
-	first = first < bytes ? first : bytes;
-	move(fake, sqe->data[0], first, &data, to_memory);
-	bytes -= first;
-	pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
-	if (pages > 1) {
-		if (sqe->data[1] % 8 != 0 ||
-		    sqe->data[1] % PAGE_BYTES + (uint64_t)pages * 8 > PAGE_BYTES)
-			violation(fake, "a list of PRPs leaves its page");
-		list = memory_at(fake, sqe->data[1], (size_t)pages * 8);
-	}
-	for (uint32_t i = 0; list && i < pages; i++) {
-		uint32_t part = bytes < PAGE_BYTES ? bytes : PAGE_BYTES;
-
-		if (list[i] % PAGE_BYTES != 0)
-			violation(fake, "PRP %u is not at the start of a page", i + 2);
-		move(fake, list[i], part, &data, to_memory);
-		bytes -= part;
-	}
-}
-
-static void move_sgl(struct nvme_fake *fake, const struct nvme_sqe *sqe, unsigned char *data,
-		     uint32_t bytes, bool to_memory)
-{
-	struct nvme_sgl first;
-	const struct nvme_sgl *list = &first;
-	uint32_t count = 1;
-
-	memcpy(&first, sqe->data, sizeof(first));
-	if (!fake->sgl)
-		violation(fake, "an SGL, which the controller does not have");
-	if (first.type == NVME_SGL_LAST_SEGMENT) {
-		count = first.bytes / (uint32_t)sizeof(*list);
-		list = memory_at(fake, first.address, first.bytes);
-	}
-	for (uint32_t i = 0; list && i < count; i++) {
-		if (list[i].type != NVME_SGL_DATA || list[i].bytes > bytes ||
-		    list[i].address % 4 != 0) {
-			violation(fake, "descriptor %u of an SGL is wrong", i);
-			return;
-		}
-		move(fake, list[i].address, list[i].bytes, &data, to_memory);
-		bytes -= list[i].bytes;
-	}
-	if (bytes != 0)
-		violation(fake, "an SGL is too short");
-	fake->sgl_commands++;
-}
-
-static void transfer(struct nvme_fake *fake, const struct nvme_sqe *sqe)
-{
-	uint64_t first = sqe->dword10 | (uint64_t)sqe->dword11 << 32;
-	uint32_t blocks = (sqe->dword12 & 0xffff) + 1;
-	uint32_t bytes = blocks << fake->block_shift;
-	unsigned char *data = fake->disk + ((size_t)first << fake->block_shift);
-
-	if (first + blocks > FAKE_BLOCKS) {
-		violation(fake, "blocks out of range");
-		return;
-	}
-	if (fake->mdts && bytes > PAGE_BYTES << fake->mdts)
-		violation(fake, "%u bytes are more than MDTS lets", bytes);
-	if (sqe->flags == NVME_PSDT_SGL)
-		move_sgl(fake, sqe, data, bytes, sqe->opcode == NVME_READ);
-	else
-		move_prps(fake, sqe, data, bytes, sqe->opcode == NVME_READ);
-}
-
 /* ---- I/O ---- */
 
 static void serve(struct nvme_fake *fake, const struct nvme_sqe *sqe)
@@ -189,17 +71,17 @@ static void serve(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	switch (sqe->opcode) {
 	case NVME_READ:
 	case NVME_WRITE:
-		transfer(fake, sqe);
+		nvme_fake_transfer(fake, sqe);
 		break;
 	case NVME_DATASET_MANAGEMENT:
-		range = memory_at(fake, sqe->data[0], sizeof(*range));
+		range = nvme_fake_memory(fake, sqe->data[0], sizeof(*range));
 		if (range)
 			fake->last_range = *range;
 		break;
 	case NVME_FLUSH:
 		break;
 	default:
-		violation(fake, "opcode %u", sqe->opcode);
+		nvme_fake_violation(fake, "opcode %u", sqe->opcode);
 	}
 }
 
@@ -208,10 +90,10 @@ static void io_command(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	fake->commands++;
 	fake->last = *sqe;
 	if (sqe->namespace != 1)
-		violation(fake, "namespace %u", sqe->namespace);
+		nvme_fake_violation(fake, "namespace %u", sqe->namespace);
 	if (fake->hold) {
 		if (fake->held_count == FAKE_HELD_MAX)
-			violation(fake, "more commands than entries");
+			nvme_fake_violation(fake, "more commands than entries");
 		else
 			fake->held[fake->held_count++] = *sqe;
 		return;
@@ -256,7 +138,7 @@ static void identify(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 		.attributes = fake->protected ? NVME_NAMESPACE_PROTECTED : 0,
 		.lba_formats[3] = {.block_shift = fake->block_shift,
 				   .metadata_bytes = fake->metadata_bytes}};
-	void *to = memory_at(fake, sqe->data[0], NVME_IDENTIFY_BYTES);
+	void *to = nvme_fake_memory(fake, sqe->data[0], NVME_IDENTIFY_BYTES);
 
 	memcpy(controller.serial, "MEMORY  ", 8);
 	if (!to)
@@ -272,11 +154,11 @@ static void read_log(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	struct nvme_log_smart log = {.critical_warning = fake->critical_warning,
 				     .temperature_k = {0x40, 0x01},
 				     .writes = {77}};
-	void *to = memory_at(fake, sqe->data[0], sizeof(log));
+	void *to = nvme_fake_memory(fake, sqe->data[0], sizeof(log));
 
 	fake->logs_read++;
 	if ((sqe->dword10 & 0xff) != NVME_LOG_SMART || (sqe->dword10 >> 16) + 1 != sizeof(log) / 4)
-		violation(fake, "log page %#x", sqe->dword10);
+		nvme_fake_violation(fake, "log page %#x", sqe->dword10);
 	else if (to)
 		memcpy(to, &log, sizeof(log));
 }
@@ -300,14 +182,14 @@ static void create_queue(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 
 	if ((sqe->dword10 & 0xffff) != 1 || entries > CAP_MQES_LESS_ONE + 1 ||
 	    sqe->data[0] % PAGE_BYTES != 0 || !(sqe->dword11 & NVME_QUEUE_CONTIGUOUS))
-		violation(fake, "a queue that cannot be created");
+		nvme_fake_violation(fake, "a queue that cannot be created");
 	if (sqe->opcode == NVME_ADMIN_CREATE_CQ) {
 		*queue = (struct fake_queue){
 			.cq = sqe->data[0], .cq_entries = entries, .phase = CQE_PHASE};
 		return;
 	}
 	if (!queue->cq || sqe->dword11 >> 16 != 1)
-		violation(fake, "a submission queue without its completion queue");
+		nvme_fake_violation(fake, "a submission queue without its completion queue");
 	queue->sq = sqe->data[0];
 	queue->sq_entries = entries;
 }
@@ -337,18 +219,18 @@ static void admin_command(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 		break;
 	case NVME_ADMIN_DELETE_CQ:
 		if (fake->queues[1].sq)
-			violation(fake, "a completion queue is deleted first");
+			nvme_fake_violation(fake, "a completion queue is deleted first");
 		break;
 	case NVME_ADMIN_SET_FEATURES:
 		break;
 	case NVME_ADMIN_ASYNC_EVENT:
 		if (fake->event_count == FAKE_EVENTS_MAX / 2)
-			violation(fake, "too many event requests");
+			nvme_fake_violation(fake, "too many event requests");
 		else
 			fake->events[fake->event_count++] = sqe->id;
 		return;
 	default:
-		violation(fake, "admin opcode %u", sqe->opcode);
+		nvme_fake_violation(fake, "admin opcode %u", sqe->opcode);
 	}
 	post(fake, 0, sqe->id, 0, result);
 }
@@ -394,11 +276,11 @@ static void serve_queue(struct nvme_fake *fake, unsigned int number)
 	if (!queue->sq)
 		return;
 	if (tail >= queue->sq_entries) {
-		violation(fake, "doorbell %u of queue %u", tail, number);
+		nvme_fake_violation(fake, "doorbell %u of queue %u", tail, number);
 		return;
 	}
 	while (queue->sq && queue->sq_head != tail) {
-		const struct nvme_sqe *sqe = memory_at(
+		const struct nvme_sqe *sqe = nvme_fake_memory(
 			fake, queue->sq + queue->sq_head * sizeof(*sqe), sizeof(*sqe));
 
 		if (++queue->sq_head == queue->sq_entries)
@@ -445,11 +327,11 @@ static int fake_map(struct nvme_bus *bus, void *start, size_t bytes, uint64_t io
 	if (fake->map_error)
 		return fake->map_error;
 	if (fake->mapping_count == FAKE_MAPPINGS_MAX) {
-		violation(fake, "too many mappings");
+		nvme_fake_violation(fake, "too many mappings");
 		return 0;
 	}
 	if (iova % PAGE_BYTES != 0 || (uintptr_t)start % PAGE_BYTES != 0)
-		violation(fake, "a mapping that is not of pages");
+		nvme_fake_violation(fake, "a mapping that is not of pages");
 	fake->mappings[fake->mapping_count].iova = iova;
 	fake->mappings[fake->mapping_count].start = start;
 	fake->mappings[fake->mapping_count++].bytes = bytes;
@@ -466,7 +348,7 @@ static void fake_unmap(struct nvme_bus *bus, size_t bytes, uint64_t iova)
 			return;
 		}
 	}
-	violation(fake, "what is unmapped was not mapped");
+	nvme_fake_violation(fake, "what is unmapped was not mapped");
 }
 
 static void fake_wait(struct nvme_bus *bus, uint64_t ns)
@@ -490,7 +372,7 @@ static void fake_close(struct nvme_bus *bus)
 	struct nvme_fake *fake = fake_of(bus);
 
 	if (fake->mapping_count > 0)
-		violation(fake, "%u mappings are left", fake->mapping_count);
+		nvme_fake_violation(fake, "%u mappings are left", fake->mapping_count);
 	fake->closed = true;
 }
 

@@ -87,4 +87,16 @@ void nvme_fake_post(struct nvme_fake *fake, uint16_t id, uint16_t status);
 /** nvme_fake_event - an asynchronous event; @result: dword 0 of its completion */
 void nvme_fake_event(struct nvme_fake *fake, uint32_t result);
 
+/* nvme_fake_data.c */
+
+/** nvme_fake_violation - the driver has broken a rule */
+__attribute__((format(printf, 2, 3))) void nvme_fake_violation(struct nvme_fake *fake,
+							       const char *format, ...);
+
+/** nvme_fake_memory - what is mapped at @iova; NULL, and a violation: not all of it is */
+void *nvme_fake_memory(struct nvme_fake *fake, uint64_t iova, size_t bytes);
+
+/** nvme_fake_transfer - move the data of a read or a write */
+void nvme_fake_transfer(struct nvme_fake *fake, const struct nvme_sqe *sqe);
+
 #endif /* DEMI_BLKDEV_NVME_FAKE_H */

@@ -9,8 +9,6 @@
 #define RETRIES_MAX 3u
 #define RETRY_DELAY_NS 1000000ull /* before the first; sixteen times as long before each other */
 
-#define COMPLAIN_PERIOD_NS 1000000000ull
-
 /* ---- Sending ---- */
 
 void nvme_slots_start(struct nvme *nvme)
@@ -221,9 +219,8 @@ static void complain(struct nvme *nvme, const struct nvme_slot *slot, uint16_t s
 {
 	const struct blk_request *request = slot->request;
 
-	if (now_ns < nvme->complain_ns)
+	if (!nvme_may_complain(nvme, now_ns))
 		return;
-	nvme->complain_ns = now_ns + COMPLAIN_PERIOD_NS;
 	log_warning("%s: %s at block %llu has failed: %s (status %#x)", nvme->device.name,
 		    operation_text(request),
 		    (unsigned long long)(request->block + slot->position.block),

@@ -121,14 +121,14 @@ _Static_assert(sizeof(struct nvme_sgl) == 16, "4.4");
 #define NVME_RW_BLOCKS_MAX 65536u     /* 16 bits, less one */
 #define NVME_DSM_DEALLOCATE (1u << 2) /* of dword 11: 6.7 */
 
-/** 6.7.1.1: a range of dataset management. */
+/** 6.7: a range of dataset management. */
 struct nvme_dsm_range {
 	uint32_t attributes;
 	uint32_t blocks;
 	uint64_t first;
 };
 
-_Static_assert(sizeof(struct nvme_dsm_range) == 16, "6.7.1.1");
+_Static_assert(sizeof(struct nvme_dsm_range) == 16, "6.7");
 
 /* 5.15: Identify, dword 10 */
 #define NVME_CNS_NAMESPACE 0x00u

@@ -18,6 +18,8 @@
 #define TRANSFERS_MAX 256u
 #define BLOCKS_MAX 16384u /* of the device that are used, from its first */
 #define PAGE_BYTES 4096u
+#define STALL_TRIES 6u
+#define STALL_NS (NS_PER_S / 2)
 
 static const char usage[] =
 	"usage: blk-probe DEVICE COMMAND\n"
@@ -26,6 +28,7 @@ static const char usage[] =
 	"  random SEED COUNT  writes, reads, trims and flushes of random shape, verified; then what\n"
 	"                     is there is verified once more, after the device was opened again\n"
 	"  full               as many requests as it takes, and one more\n"
+	"  stall              likewise, and then one alone, until one goes well\n"
 	"  read BLOCK COUNT   reads so many times, one block; tells the errors\n"
 	"  write BLOCK COUNT  likewise, durably\n"
 	"  hold               has it until its input ends\n"
@@ -369,6 +372,23 @@ static int one_block_command(uint8_t operation, uint64_t block, uint64_t count)
 	return errors > 0;
 }
 
+/* Of a drive that is slower than its time-out. */
+static int stall_command(void)
+{
+	full_command();
+	blkdev_tell(probe.device, tell_figure, NULL);
+	/* Its backlog takes time, and each try makes that longer. */
+	for (unsigned int i = 0; i < STALL_TRIES; i++) {
+		uint64_t end_ns = clock_now_ns() + (STALL_NS << i);
+
+		while (clock_now_ns() < end_ns)
+			blkdev_poll(probe.device, clock_now_ns());
+		if (one_block_command(BLK_READ, 0, 1) == 0)
+			return 0;
+	}
+	return 1;
+}
+
 static int last_command(uint64_t seconds)
 {
 	struct transfer *transfer = &probe.transfers[0];
@@ -449,6 +469,8 @@ static int run(const char *name, const char *command, const char *first, const c
 		return random_command(name, numbers[0], numbers[1]);
 	if (strcmp(command, "full") == 0)
 		return full_command();
+	if (strcmp(command, "stall") == 0)
+		return stall_command();
 	if (strcmp(command, "read") == 0)
 		return one_block_command(BLK_READ, numbers[0], numbers[1]);
 	if (strcmp(command, "write") == 0)

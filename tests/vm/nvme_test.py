@@ -8,6 +8,7 @@ Block devices over NVMe drives: emulated ones that our driver reaches through VF
     SHORT         512-byte blocks, commands of 8 KiB at most
     BROKEN        what is from BROKEN_BLOCK on can neither be read nor written
     KERNELS       whose driver is the kernel's, for what has a mounted file system, and the like
+    SLOW          lets SLOW_IOPS commands a second be done
     TWIN, OTHER   two functions of one device, which are one IOMMU group; the kernel has OTHER
 """
 
@@ -27,13 +28,15 @@ from guest import lab
 DRIVE, LARGE, SHORT = "0000:00:10.0", "0000:00:11.0", "0000:00:12.0"
 BROKEN, KERNELS = "0000:00:13.0", "0000:00:14.0"
 TWIN, OTHER = "0000:00:15.0", "0000:00:15.1"
-DRIVES = (DRIVE, LARGE, SHORT, BROKEN, KERNELS, TWIN, OTHER)
+SLOW = "0000:00:16.0"
+DRIVES = (DRIVE, LARGE, SHORT, BROKEN, KERNELS, TWIN, OTHER, SLOW)
 NO_DRIVE, NO_NVME = "0000:00:1d.7", "0000:00:00.0"
 
 OPTIONS = {LARGE: ",logical_block_size=4096,physical_block_size=4096", SHORT: ",mdts=1",
            TWIN: ",multifunction=on"}
 DRIVE_BYTES = 32 << 20
 BROKEN_BLOCK = 2048
+SLOW_IOPS = 4
 PCI_COMMAND = 4  # offset in the configuration space
 
 NVME_SH = os.path.join(guest.HERE, "../../scripts/nvme.sh")
@@ -61,6 +64,10 @@ def qemu_arguments():
                               f"inject-error.{number}.iotype={kind},"
                               f"inject-error.{number}.sector={BROKEN_BLOCK}"
                               for number, kind in enumerate(("read", "write")))]
+        elif address == SLOW:
+            arguments += ["-object", f"throttle-group,id=slow,x-iops-total={SLOW_IOPS}",
+                          "-blockdev", file, "-blockdev",
+                          f"driver=throttle,throttle-group=slow,file=file{at},node-name=disk{at}"]
         else:
             arguments += ["-blockdev", file, "-blockdev",
                           f"driver=raw,file=file{at},node-name=disk{at}"]
@@ -133,9 +140,11 @@ def setUpModule():
     lab.run("modprobe", "nvme")
     for address in DRIVES:
         disk(address)
+    lab.run("modprobe", "vfio-pci")
+    lab.run("modprobe", "vfio_iommu_type1")
     for address in DRIVES:
         if address not in (KERNELS, TWIN, OTHER):
-            bound(address)
+            guest.bind(address, "vfio-pci")
 
 
 # ---- the tests ----
@@ -196,10 +205,10 @@ class Refused(unittest.TestCase):
                                            "which nvme has: give that to vfio-pci too")
         self.says(probe(TWIN, "info"), "EPERM", "the device shares its IOMMU group [0-9]+ with "
                                                 rf"others that the kernel uses: {OTHER} \(nvme\)")
-        bound(OTHER)
+        guest.bind(OTHER, "vfio-pci")
         used(TWIN, "info")
-        given_back(OTHER)
-        given_back(TWIN)
+        guest.bind(OTHER, "nvme")
+        guest.bind(TWIN, "nvme")
 
     def test_user_who_may_not(self):
         os.chmod("/dev/vfio/vfio", 0o666)
@@ -264,13 +273,13 @@ class Used(unittest.TestCase):
 
     def test_kernel_reads_what_was_written(self):
         used(SHORT, "write", 1234, 1)
-        given_back(SHORT)
+        guest.bind(SHORT, "nvme")
         try:
             with open(disk(SHORT), "rb") as file:
                 file.seek(1234 * 512)
                 self.assertEqual(file.read(512), pattern(1234, 1, 512))
         finally:
-            bound(SHORT)
+            guest.bind(SHORT, "vfio-pci")
 
 
 class Broken(unittest.TestCase):
@@ -283,6 +292,17 @@ class Broken(unittest.TestCase):
             self.assertEqual(figures(completed)["blkdev.errors"], "2")
             # Others can.
             used(BROKEN, operation, BROKEN_BLOCK - 8, 3)
+
+    def test_drive_that_does_not_answer_in_time(self):
+        """What is under way fails, the controller is reset, and serves again."""
+        completed = probe(SLOW, "stall", words=",timeout_ms=100,depth=16")
+        said = figures(completed)
+        self.assertEqual(completed.returncode, 0, completed.stdout + completed.stderr)
+        self.assertEqual(completed.stdout.splitlines()[4:5], ["error ETIMEDOUT"])
+        self.assertEqual(said["depth"], "16")
+        self.assertGreaterEqual(int(said["blkdev.timeouts"]), 1)
+        self.assertGreaterEqual(int(said["blkdev.resets"]), 1)
+        self.assertIn("\nok\n", completed.stdout)
 
     def test_drive_that_loses_its_registers(self):
         """As one does that is pulled out: nothing can be read of it any more."""
