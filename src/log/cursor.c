@@ -483,6 +483,11 @@ static void skip_piece(struct log_cursor *cursor, const struct piece *piece)
 	}
 }
 
+static bool is_last_and_open(const struct log_cursor *cursor)
+{
+	return cursor->piece + 1 == cursor->batch.piece_count && (cursor->batch.flags & BATCH_OPEN);
+}
+
 /* Go to the wanted record's piece. false: the read has ended. */
 static bool find_piece(struct log_cursor *cursor)
 {
@@ -493,6 +498,10 @@ static bool find_piece(struct log_cursor *cursor)
 		uint32_t offset = piece_parse(&cursor->current, head_of(cursor),
 					      cursor->table_offset);
 
+		if (cursor->piece_record == cursor->record && is_end && !cursor->is_open &&
+		    is_last_and_open(cursor))
+			/* Its end is not in sight: perhaps it never came, and another has its number. */
+			break;
 		if (cursor->piece_record > cursor->record ||
 		    (cursor->piece_record == cursor->record && is_end != cursor->is_open)) {
 			/* Its beginning, or all of it, is lost. */
@@ -617,12 +626,27 @@ static bool fill(struct log_cursor *cursor)
 	return !cursor->is_over;
 }
 
+/* The record was dropped while it was read, and others have its place: read the first one there is. */
+static bool is_outdated(struct log_cursor *cursor)
+{
+	const struct log *log = cursor->log;
+
+	if (cursor->outcome != -EUCLEAN || cursor->record >= log->first)
+		return false;
+	cursor->record = log->first;
+	cursor->step = STEP_LOCATE;
+	/* Nothing is left: that is the end. */
+	cursor->outcome = 0;
+	cursor->is_over = cursor->record >= log->stream.next_record;
+	return !cursor->is_over;
+}
+
 /* Go on until the device has to do something, or the read has ended. */
 static void run(struct log_cursor *cursor)
 {
 	bool goes_on = true;
 
-	while (goes_on && !cursor->is_over) {
+	while (goes_on) {
 		switch (cursor->step) {
 		case STEP_LOCATE:
 			locate(cursor);
@@ -638,6 +662,8 @@ static void run(struct log_cursor *cursor)
 			goes_on = fill(cursor);
 			break;
 		}
+		if (cursor->is_over)
+			goes_on = is_outdated(cursor);
 	}
 	if (cursor->is_over)
 		deliver(cursor);
