@@ -81,12 +81,12 @@ void change_cut(struct change *change, uint32_t id, uint64_t first, uint32_t dro
 	add32(change, dropped);
 }
 
-void change_closed(struct change *change, const struct log *log)
+void change_closed(struct change *change, uint32_t id, const struct position *end)
 {
-	begin(change, CHANGE_CLOSED, log->id);
-	add64(change, log->stream.next_sequence);
-	add64(change, log->stream.next_record);
-	add32(change, log->stream.previous);
+	begin(change, CHANGE_CLOSED, id);
+	add64(change, end->next_sequence);
+	add64(change, end->next_record);
+	add32(change, end->previous);
 }
 
 void change_clean(struct change *change)
@@ -149,7 +149,7 @@ static int apply_log(struct log_store *store, uint32_t id, struct reader *reader
 	struct log *log;
 
 	if (!read_name(reader, name) || id == CATALOGUE_ID || store_find_id(store, id) ||
-	    store_find(store, name))
+	    store_find(store, name) || first > RECORDS_MAX)
 		return -EUCLEAN;
 	log = store_add_log(store, id, salt, name);
 	if (!log)
@@ -198,7 +198,8 @@ static int apply_cut(struct log *log, struct reader *reader)
 	uint64_t first = read64(reader);
 	uint32_t dropped = read32(reader);
 
-	if (reader->is_short || dropped > log->segment_count || first < log->first)
+	if (reader->is_short || dropped > log->segment_count || first < log->first ||
+	    first > RECORDS_MAX)
 		return -EUCLEAN;
 	log->first = first;
 	if (log->stream.next_record < first)
@@ -213,7 +214,10 @@ static int apply_closed(struct log *log, struct reader *reader)
 	log->closed.next_sequence = read64(reader);
 	log->closed.next_record = read64(reader);
 	log->closed.previous = read32(reader);
-	return reader->is_short ? -EUCLEAN : 0;
+	return reader->is_short || log->closed.next_sequence >= SEQUENCE_END ||
+			       log->closed.next_record > RECORDS_MAX
+		       ? -EUCLEAN
+		       : 0;
 }
 
 int catalogue_apply(struct log_store *store, const uint8_t *bytes, uint32_t count)
@@ -227,7 +231,9 @@ int catalogue_apply(struct log_store *store, const uint8_t *bytes, uint32_t coun
 	id = read32(&reader);
 	if (reader.is_short)
 		return -EUCLEAN;
-	store->was_clean = bytes[0] == CHANGE_CLEAN;
+	/* While recovering: afterwards it tells what was found then. */
+	if (store->segments.is_taken)
+		store->was_clean = bytes[0] == CHANGE_CLEAN;
 	if (bytes[0] == CHANGE_CLEAN)
 		return 0;
 	if (bytes[0] == CHANGE_LOG)
@@ -254,11 +260,6 @@ int catalogue_apply(struct log_store *store, const uint8_t *bytes, uint32_t coun
 
 /* ---- The stream, and its change of regions ---- */
 
-uint64_t catalogue_salt(const struct log_store *store, uint64_t generation)
-{
-	return store->superblock.salt ^ generation * UINT64_C(0x9e3779b97f4a7c15);
-}
-
 uint64_t catalogue_region(const struct log_store *store, uint64_t generation)
 {
 	uint64_t first = store->superblock.catalogue_block;
@@ -267,12 +268,12 @@ uint64_t catalogue_region(const struct log_store *store, uint64_t generation)
 }
 
 /* Stand behind the header of a region. */
-static void stand_at_start(struct stream *stream, uint64_t generation)
+static void stand_at_start(struct stream *stream, const struct region *region)
 {
 	struct log_store *store = stream->store;
 
-	stream->salt = catalogue_salt(store, generation);
-	stream->block = catalogue_region(store, generation) + 1;
+	stream->salt = region->salt;
+	stream->block = catalogue_region(store, region->generation) + 1;
 	stream->blocks_left = store->superblock.catalogue_blocks - 1;
 	/* Changes are never split, and always copied. */
 	stream->split_blocks_min = UINT32_MAX;
@@ -293,13 +294,27 @@ static const struct stream_ops catalogue_ops = {.extend = catalogue_extend,
 static const struct stream_ops snapshot_ops = {.extend = snapshot_extend,
 					       .written = catalogue_written};
 
-void catalogue_begin(struct log_store *store, uint64_t generation)
+void catalogue_begin(struct log_store *store, const struct region *region)
 {
 	struct catalogue *catalogue = &store->catalogue;
 
 	stream_init(&catalogue->stream, &catalogue_ops, store, CATALOGUE_ID, 0);
-	stand_at_start(&catalogue->stream, generation);
-	catalogue->generation = generation;
+	stand_at_start(&catalogue->stream, region);
+	catalogue->generation = region->generation;
+}
+
+void catalogue_keep_old(struct catalogue *catalogue)
+{
+	catalogue->has_old = true;
+	catalogue->blocks_behind_old = catalogue->stream.blocks_left;
+	catalogue->stream.blocks_left = 0;
+}
+
+static void free_header(struct catalogue *catalogue)
+{
+	if (catalogue->snapshot.header)
+		heap_free(catalogue->stream.store->heap, catalogue->snapshot.header);
+	catalogue->snapshot.header = NULL;
 }
 
 static void end_snapshot(struct catalogue *catalogue)
@@ -307,15 +322,15 @@ static void end_snapshot(struct catalogue *catalogue)
 	stream_fini(&catalogue->snapshot.stream);
 	free(catalogue->snapshot.changes);
 	catalogue->snapshot.changes = NULL;
-	if (catalogue->snapshot.header)
-		heap_free(catalogue->stream.store->heap, catalogue->snapshot.header);
-	catalogue->snapshot.header = NULL;
+	free_header(catalogue);
 }
 
 void catalogue_fini(struct catalogue *catalogue)
 {
 	if (catalogue->snapshot.changes)
 		end_snapshot(catalogue);
+	if (catalogue->stream.store)
+		free_header(catalogue);
 	if (catalogue->stream.store)
 		stream_fini(&catalogue->stream);
 }
@@ -364,9 +379,26 @@ static void write_header(struct catalogue *catalogue, uint64_t generation)
 		.done = header_done,
 	};
 	error = blkdev_submit(store->device, &catalogue->snapshot.request, *store->now_ns);
-	/* The device is full of others' requests: the stream's own end of a batch made room for one. */
-	if (error)
+	if (error == -EAGAIN)
+		store_retry(store, &catalogue->snapshot.retry, &catalogue->snapshot.request);
+	else if (error)
 		header_done(&catalogue->snapshot.request, error);
+}
+
+/* The header before this one is gone. */
+static void end_old(struct catalogue *catalogue, int error)
+{
+	struct stream *stream = &catalogue->stream;
+
+	free_header(catalogue);
+	stream->is_extending = false;
+	if (error) {
+		stream_fail(stream, error);
+		return;
+	}
+	catalogue->has_old = false;
+	stream->blocks_left = catalogue->blocks_behind_old;
+	stream_wake(stream);
 }
 
 /*
@@ -377,6 +409,10 @@ static void header_done(struct blk_request *request, int error)
 {
 	struct catalogue *catalogue = container_of(request, struct catalogue, snapshot.request);
 
+	if (catalogue->has_old) {
+		end_old(catalogue, error);
+		return;
+	}
 	if (error || catalogue->snapshot.is_switched) {
 		finish_snapshot(catalogue, error);
 		return;
@@ -402,7 +438,8 @@ static void snapshot_done(struct log_append *append, int error)
 		return;
 	}
 	memset(catalogue->snapshot.header, 0, store->block_bytes);
-	region_emit(catalogue->generation + 1, store->superblock.salt, catalogue->snapshot.header);
+	region_emit(&(struct region){catalogue->generation + 1, catalogue->snapshot.stream.salt},
+		    store->superblock.salt, catalogue->snapshot.header);
 	write_header(catalogue, catalogue->generation + 1);
 }
 
@@ -417,7 +454,7 @@ static uint32_t count_changes(const struct log_store *store)
 	uint32_t count = 1;
 
 	for (const struct log *log = store->logs; log; log = log->next)
-		count += 1 + (log->segment_count + CHANGE_SEGMENTS_MAX - 1) / CHANGE_SEGMENTS_MAX;
+		count += 2 + (log->segment_count + CHANGE_SEGMENTS_MAX - 1) / CHANGE_SEGMENTS_MAX;
 	return count;
 }
 
@@ -434,6 +471,8 @@ static void describe_log(struct catalogue *catalogue, const struct log *log)
 		change_segments(&changes[catalogue->snapshot.change_count++], log->id, numbers,
 				count);
 	}
+	if (log->closed.next_sequence > 0)
+		change_closed(&changes[catalogue->snapshot.change_count++], log->id, &log->closed);
 }
 
 static int submit_to(struct stream *stream, struct change *change)
@@ -444,6 +483,19 @@ static int submit_to(struct stream *stream, struct change *change)
 	return stream_append(stream, &change->append);
 }
 
+static int remove_old(struct catalogue *catalogue)
+{
+	struct log_store *store = catalogue->stream.store;
+
+	catalogue->snapshot.header = heap_alloc_aligned(store->heap, 4096, store->block_bytes);
+	if (!catalogue->snapshot.header)
+		return -ENOMEM;
+	memset(catalogue->snapshot.header, 0, store->block_bytes);
+	catalogue->stream.is_extending = true;
+	write_header(catalogue, catalogue->generation - 1);
+	return -EINPROGRESS;
+}
+
 /* The region is full: write what there is into the other one. */
 static int catalogue_extend(struct stream *stream)
 {
@@ -451,6 +503,8 @@ static int catalogue_extend(struct stream *stream)
 	struct catalogue *catalogue = &store->catalogue;
 	uint32_t count = count_changes(store);
 
+	if (catalogue->has_old)
+		return remove_old(catalogue);
 	catalogue->snapshot.header = heap_alloc_aligned(store->heap, 4096, store->block_bytes);
 	catalogue->snapshot.changes = calloc(count, sizeof(*catalogue->snapshot.changes));
 	stream_init(&catalogue->snapshot.stream, &snapshot_ops, store, CATALOGUE_ID, 0);
@@ -458,7 +512,8 @@ static int catalogue_extend(struct stream *stream)
 		end_snapshot(catalogue);
 		return -ENOMEM;
 	}
-	stand_at_start(&catalogue->snapshot.stream, catalogue->generation + 1);
+	stand_at_start(&catalogue->snapshot.stream,
+		       &(struct region){catalogue->generation + 1, store_salt(store)});
 	catalogue->snapshot.is_switched = false;
 	catalogue->snapshot.change_count = 0;
 	for (const struct log *log = store->logs; log; log = log->next)
@@ -489,7 +544,7 @@ bool catalogue_has_room(const struct log_store *store)
 		uint32_t lists = (log->segment_count + CHANGE_SEGMENTS_MAX - 1) /
 				 CHANGE_SEGMENTS_MAX;
 
-		bytes += overhead + 16 + strlen(log->name);
+		bytes += overhead + 16 + strlen(log->name) + overhead + 20;
 		bytes += lists * overhead + (uint64_t)log->segment_count * sizeof(uint32_t);
 	}
 	/* So that as many changes again find room behind it. */
@@ -501,25 +556,33 @@ int catalogue_submit(struct log_store *store, struct change *change)
 	return submit_to(&store->catalogue.stream, change);
 }
 
+struct waiting {
+	struct log_store *store;
+	int outcome;
+};
+
+/* Applied at once: a snapshot may follow that has to have it. */
 static void change_done(struct log_append *append, int error)
 {
-	int *outcome = append->owner;
+	const struct change *change = container_of(append, struct change, append);
+	struct waiting *waiting = append->owner;
 
-	*outcome = error;
+	if (!error)
+		error = catalogue_apply(waiting->store, change->bytes, change->segment.sgaseg_len);
+	waiting->outcome = error;
 }
 
 int catalogue_change(struct log_store *store, struct change *change)
 {
-	int outcome = -EINPROGRESS, error;
+	struct waiting waiting = {store, -EINPROGRESS};
+	int error;
 
 	change->append.done = change_done;
-	change->append.owner = &outcome;
+	change->append.owner = &waiting;
 	error = catalogue_submit(store, change);
 	if (error)
 		return error;
-	while (outcome == -EINPROGRESS)
+	while (waiting.outcome == -EINPROGRESS)
 		store_wait(store);
-	if (outcome)
-		return outcome;
-	return catalogue_apply(store, change->bytes, change->segment.sgaseg_len);
+	return waiting.outcome;
 }

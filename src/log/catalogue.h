@@ -12,6 +12,12 @@
 struct log;
 struct log_store;
 
+/** A request that the device has no room for now. */
+struct retry {
+	struct retry *next;
+	struct blk_request *request;
+};
+
 /** What stands for the catalogue's own stream where logs have their number. */
 #define CATALOGUE_ID UINT32_MAX
 
@@ -26,9 +32,15 @@ struct change {
 	uint8_t bytes[CHANGE_BYTES_MAX];
 };
 
+struct position;
+
 struct catalogue {
 	struct stream stream;
 	uint64_t generation; /* of the region that counts */
+	/* The header of the region before is still there, and goes before anything is written; the
+	 * stream has no room until then, and so much afterwards. */
+	bool has_old;
+	uint32_t blocks_behind_old;
 	struct {
 		struct stream stream; /* in the other region */
 		struct change *changes;
@@ -37,6 +49,7 @@ struct catalogue {
 		uint8_t *header; /* a block in the heap */
 		struct iovec iov;
 		struct blk_request request;
+		struct retry retry;
 		bool is_switched; /* the new header is there, the old one is taken away */
 	} snapshot;
 };
@@ -46,7 +59,7 @@ void change_name(struct change *change, uint32_t id, const char *name);
 void change_gone(struct change *change, uint32_t id);
 void change_segments(struct change *change, uint32_t id, const uint32_t *numbers, uint32_t count);
 void change_cut(struct change *change, uint32_t id, uint64_t first, uint32_t dropped);
-void change_closed(struct change *change, const struct log *log);
+void change_closed(struct change *change, uint32_t id, const struct position *end);
 /** change_clean - behind change_closed of every log */
 void change_clean(struct change *change);
 
@@ -57,14 +70,14 @@ void change_clean(struct change *change);
  */
 int catalogue_apply(struct log_store *store, const uint8_t *bytes, uint32_t count);
 
-/** catalogue_begin - stand at the start of the region of a generation */
-void catalogue_begin(struct log_store *store, uint64_t generation);
+/** catalogue_begin - stand at the start of a region */
+void catalogue_begin(struct log_store *store, const struct region *region);
+
+/** catalogue_keep_old - recovery found the header of the region before as well */
+void catalogue_keep_old(struct catalogue *catalogue);
 
 /** catalogue_fini - free what it has */
 void catalogue_fini(struct catalogue *catalogue);
-
-/** catalogue_salt - of the stream of a generation */
-uint64_t catalogue_salt(const struct log_store *store, uint64_t generation);
 
 /** catalogue_region - the first block, its header's, of a generation's region */
 uint64_t catalogue_region(const struct log_store *store, uint64_t generation);

@@ -122,7 +122,6 @@ static void finish(struct log_cursor *cursor, int error)
 		cursor->is_located = false;
 		buf_free(store->heap, cursor->buf);
 		cursor->buf = NULL;
-		store->counters.damaged += error == -EUCLEAN;
 		return;
 	}
 	cursor->buf->length = cursor->bytes;
@@ -141,6 +140,7 @@ static void deliver(struct log_cursor *cursor)
 	cursor->read = NULL;
 	cursor->is_over = false;
 	cursor->log->reads--;
+	cursor->log->store->counters.damaged += cursor->outcome == -EUCLEAN;
 	read->done(read, buf, cursor->outcome);
 }
 
@@ -191,6 +191,7 @@ static void start(struct log_cursor *cursor, uint64_t block, void *memory, uint3
 
 /* ---- Where a batch may be ---- */
 
+/* Lost ones without a batch have what the one behind them has: that one is found. */
 static const struct log_segment *find_segment(const struct log *log, uint64_t first_sequence)
 {
 	uint32_t low = 0, high = log->segment_count - log->spare;
@@ -198,20 +199,25 @@ static const struct log_segment *find_segment(const struct log *log, uint64_t fi
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (log->segments[middle].first_sequence < first_sequence)
+		if (log->segments[middle].first_sequence <= first_sequence)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low < log->segment_count - log->spare &&
-	    log->segments[low].first_sequence == first_sequence)
-		return &log->segments[low];
+	if (low > 0 && log->segments[low - 1].first_sequence == first_sequence)
+		return &log->segments[low - 1];
 	return NULL;
 }
 
 static bool is_last_used(const struct log *log, const struct log_segment *segment)
 {
 	return segment + 1 == log->segments + (log->segment_count - log->spare);
+}
+
+/* No batch of the segment has this number or a higher one, but for what a power cut left torn. */
+static uint64_t sequence_end(const struct log *log, const struct log_segment *segment)
+{
+	return is_last_used(log, segment) ? log->stream.next_sequence : segment[1].first_sequence;
 }
 
 /* Behind the last block of the segment that is durable. */
@@ -229,15 +235,23 @@ static uint64_t segment_limit(const struct log *log, const struct log_segment *s
 	return end;
 }
 
+/* A record whose first parts are there will not go on. */
+static void drop_open(struct log_cursor *cursor)
+{
+	cursor->is_open = false;
+	buf_free(cursor->log->store->heap, cursor->buf);
+	cursor->buf = NULL;
+}
+
 /* Go to the start of a segment. */
-static void enter(struct log_cursor *cursor, const struct log_segment *segment, bool expects)
+static void enter(struct log_cursor *cursor, const struct log_segment *segment)
 {
 	/* What the blocks had before they were in this segment. */
 	cursor->window_blocks = 0;
 	cursor->segment = segment->first_sequence;
 	cursor->block = segment_block(cursor->log->store, segment->number) + segment->skip;
 	cursor->sequence = segment->first_sequence;
-	cursor->expects = expects;
+	cursor->expects = true;
 	cursor->step = STEP_BATCH;
 }
 
@@ -260,8 +274,8 @@ static void locate(struct log_cursor *cursor)
 		return;
 	}
 	cursor->is_located = true;
-	cursor->is_open = false;
-	enter(cursor, &log->segments[low], true);
+	drop_open(cursor);
+	enter(cursor, find_segment(log, log->segments[low].first_sequence));
 }
 
 /* ---- Batches ---- */
@@ -301,11 +315,8 @@ static void begin_batch(struct log_cursor *cursor)
 	cursor->inline_offset = batch->descriptor_bytes;
 	cursor->run_offset = 0;
 	/* A record that was left open and is not continued is void. */
-	if (cursor->is_open && !continues) {
-		cursor->is_open = false;
-		buf_free(cursor->log->store->heap, cursor->buf);
-		cursor->buf = NULL;
-	}
+	if (cursor->is_open && !continues)
+		drop_open(cursor);
 	cursor->step = STEP_PIECE;
 }
 
@@ -317,22 +328,57 @@ static void next_batch(struct log_cursor *cursor)
 	cursor->step = STEP_BATCH;
 }
 
-/* There is no batch where one should be: the segment is over, or something is lost. */
+/* To the next segment that has a batch. */
 static void leave(struct log_cursor *cursor, const struct log_segment *segment)
 {
 	const struct log *log = cursor->log;
 
-	if (is_last_used(log, segment)) {
+	if (is_last_used(log, segment))
 		finish(cursor, -EUCLEAN);
-		return;
+	else
+		enter(cursor, find_segment(log, segment[1].first_sequence));
+}
+
+/* The batch at cursor->block is not the one that is expected: is that further on? */
+static void search(struct log_cursor *cursor)
+{
+	/* What comes then need not be what the record goes on with. */
+	drop_open(cursor);
+	cursor->expects = false;
+	cursor->step = STEP_SEARCH;
+}
+
+/* Parse the batch at cursor->block: 0, -EUCLEAN, or -EAGAIN: it is being read. */
+static int parse_batch(struct log_cursor *cursor, uint64_t limit)
+{
+	const struct log *log = cursor->log;
+	uint32_t need = BATCH_HEADER_BYTES;
+	int error = -EAGAIN;
+
+	if (cursor->block >= limit)
+		return -EUCLEAN;
+	while (error == -EAGAIN) {
+		const struct batch_place place = {cursor->block, limit - cursor->block,
+						  log->stream.salt, log->id,
+						  log->store->block_bytes};
+		size_t bytes = look(cursor, need, limit);
+
+		if (bytes == 0)
+			return -EAGAIN;
+		if (bytes < need)
+			return -EUCLEAN;
+		error = batch_parse(&cursor->batch, head_of(cursor), bytes, &place, &need);
 	}
-	if (cursor->expects && segment[1].first_sequence != cursor->sequence) {
-		/* Not the next one: is it further on in this segment? */
-		cursor->expects = false;
-		cursor->step = STEP_SEARCH;
-		return;
-	}
-	enter(cursor, segment + 1, true);
+	return error;
+}
+
+static bool is_wanted(const struct log_cursor *cursor, uint64_t end)
+{
+	uint64_t sequence = cursor->batch.sequence;
+
+	if (cursor->expects)
+		return sequence == cursor->sequence;
+	return sequence > cursor->sequence && sequence < end;
 }
 
 /* Look at the batch at cursor->block; false: it is being read, or the read has ended. */
@@ -340,9 +386,8 @@ static bool look_at_batch(struct log_cursor *cursor)
 {
 	const struct log *log = cursor->log;
 	const struct log_segment *segment = find_segment(log, cursor->segment);
-	uint32_t need = BATCH_HEADER_BYTES;
-	int error = -EAGAIN;
-	uint64_t limit;
+	uint64_t limit, end;
+	int error;
 
 	if (!segment) {
 		/* Dropped meanwhile. */
@@ -351,42 +396,22 @@ static bool look_at_batch(struct log_cursor *cursor)
 		return true;
 	}
 	limit = segment_limit(log, segment);
-	while (error == -EAGAIN) {
-		size_t bytes;
-
-		if (cursor->block >= limit) {
-			error = -EUCLEAN;
-			break;
-		}
-		bytes = look(cursor, need, limit);
-		if (bytes == 0)
-			return false;
-		if (bytes < need) {
-			error = -EUCLEAN;
-			break;
-		}
-		error = batch_parse(&cursor->batch, head_of(cursor), bytes, log->id,
-				    log->stream.salt, log->store->block_bytes,
-				    limit - cursor->block, &need);
-	}
-	if (!error && (cursor->expects ? cursor->batch.sequence != cursor->sequence
-				       : cursor->batch.sequence <= cursor->sequence))
-		error = -EUCLEAN;
-	if (!error) {
-		begin_batch(cursor);
-	} else if (cursor->step == STEP_SEARCH && cursor->block + 1 < limit) {
-		cursor->block++;
-	} else if (cursor->step == STEP_SEARCH) {
-		if (is_last_used(log, segment))
-			finish(cursor, -EUCLEAN);
-		else
-			enter(cursor, segment + 1, true);
-	} else if (is_last_used(log, segment) && cursor->block < limit) {
-		cursor->expects = false;
-		cursor->step = STEP_SEARCH;
-	} else {
+	end = sequence_end(log, segment);
+	if (cursor->expects && cursor->sequence >= end) {
 		leave(cursor, segment);
+		return true;
 	}
+	error = parse_batch(cursor, limit);
+	if (error == -EAGAIN)
+		return false;
+	if (!error && is_wanted(cursor, end))
+		begin_batch(cursor);
+	else if (cursor->step != STEP_SEARCH)
+		search(cursor);
+	else if (cursor->block + 1 < limit)
+		cursor->block++;
+	else
+		leave(cursor, segment);
 	return true;
 }
 
@@ -458,6 +483,11 @@ static void skip_piece(struct log_cursor *cursor, const struct piece *piece)
 	}
 }
 
+static bool is_last_and_open(const struct log_cursor *cursor)
+{
+	return cursor->piece + 1 == cursor->batch.piece_count && (cursor->batch.flags & BATCH_OPEN);
+}
+
 /* Go to the wanted record's piece. false: the read has ended. */
 static bool find_piece(struct log_cursor *cursor)
 {
@@ -468,6 +498,10 @@ static bool find_piece(struct log_cursor *cursor)
 		uint32_t offset = piece_parse(&cursor->current, head_of(cursor),
 					      cursor->table_offset);
 
+		if (cursor->piece_record == cursor->record && is_end && !cursor->is_open &&
+		    is_last_and_open(cursor))
+			/* Its end is not in sight: perhaps it never came, and another has its number. */
+			break;
 		if (cursor->piece_record > cursor->record ||
 		    (cursor->piece_record == cursor->record && is_end != cursor->is_open)) {
 			/* Its beginning, or all of it, is lost. */
@@ -592,12 +626,27 @@ static bool fill(struct log_cursor *cursor)
 	return !cursor->is_over;
 }
 
+/* The record was dropped while it was read, and others have its place: read the first one there is. */
+static bool is_outdated(struct log_cursor *cursor)
+{
+	const struct log *log = cursor->log;
+
+	if (cursor->outcome != -EUCLEAN || cursor->record >= log->first)
+		return false;
+	cursor->record = log->first;
+	cursor->step = STEP_LOCATE;
+	/* Nothing is left: that is the end. */
+	cursor->outcome = 0;
+	cursor->is_over = cursor->record >= log->stream.next_record;
+	return !cursor->is_over;
+}
+
 /* Go on until the device has to do something, or the read has ended. */
 static void run(struct log_cursor *cursor)
 {
 	bool goes_on = true;
 
-	while (goes_on && !cursor->is_over) {
+	while (goes_on) {
 		switch (cursor->step) {
 		case STEP_LOCATE:
 			locate(cursor);
@@ -613,6 +662,8 @@ static void run(struct log_cursor *cursor)
 			goes_on = fill(cursor);
 			break;
 		}
+		if (cursor->is_over)
+			goes_on = is_outdated(cursor);
 	}
 	if (cursor->is_over)
 		deliver(cursor);

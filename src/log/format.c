@@ -153,20 +153,23 @@ static uint32_t salted(uint64_t salt)
 	return crc32c(0, bytes, sizeof(bytes));
 }
 
-void region_emit(uint64_t generation, uint64_t salt, uint8_t bytes[REGION_HEADER_BYTES])
+void region_emit(const struct region *region, uint64_t store_salt,
+		 uint8_t bytes[REGION_HEADER_BYTES])
 {
 	memset(bytes, 0, REGION_HEADER_BYTES);
 	memcpy(bytes, region_magic, sizeof(region_magic));
-	store_le64(bytes + 8, generation);
-	store_le32(bytes + SECTOR_CRC, crc32c(salted(salt), bytes, SECTOR_CRC));
+	store_le64(bytes + 8, region->generation);
+	store_le64(bytes + 16, region->salt);
+	store_le32(bytes + SECTOR_CRC, crc32c(salted(store_salt), bytes, SECTOR_CRC));
 }
 
-int region_parse(uint64_t *generation_out, uint64_t salt, const uint8_t bytes[REGION_HEADER_BYTES])
+int region_parse(struct region *region, uint64_t store_salt,
+		 const uint8_t bytes[REGION_HEADER_BYTES])
 {
 	if (memcmp(bytes, region_magic, sizeof(region_magic)) != 0 ||
-	    load_le32(bytes + SECTOR_CRC) != crc32c(salted(salt), bytes, SECTOR_CRC))
+	    load_le32(bytes + SECTOR_CRC) != crc32c(salted(store_salt), bytes, SECTOR_CRC))
 		return -EUCLEAN;
-	*generation_out = load_le64(bytes + 8);
+	*region = (struct region){load_le64(bytes + 8), load_le64(bytes + 16)};
 	return 0;
 }
 
@@ -174,12 +177,17 @@ int region_parse(uint64_t *generation_out, uint64_t salt, const uint8_t bytes[RE
 
 #define CRC_END 8u /* the checksum covers what stands behind itself */
 
-static uint32_t descriptor_crc(uint64_t salt, const uint8_t *head, uint32_t descriptor_bytes)
+static uint32_t descriptor_crc(uint64_t salt, uint64_t block, const uint8_t *head,
+			       uint32_t descriptor_bytes)
 {
-	return crc32c(salted(salt), head + CRC_END, descriptor_bytes - CRC_END);
+	uint8_t place[16];
+
+	store_le64(place, salt);
+	store_le64(place + 8, block);
+	return crc32c(crc32c(0, place, sizeof(place)), head + CRC_END, descriptor_bytes - CRC_END);
 }
 
-uint32_t batch_emit(const struct batch *batch, uint64_t salt, uint8_t *head)
+uint32_t batch_emit(const struct batch *batch, uint64_t salt, uint64_t block, uint8_t *head)
 {
 	uint32_t crc;
 
@@ -195,7 +203,7 @@ uint32_t batch_emit(const struct batch *batch, uint64_t salt, uint8_t *head)
 	store_le32(head + 48, batch->run_blocks);
 	store_le32(head + 52, batch->open_bytes);
 	store_le64(head + 56, 0);
-	crc = descriptor_crc(salt, head, batch->descriptor_bytes);
+	crc = descriptor_crc(salt, block, head, batch->descriptor_bytes);
 	store_le32(head + 4, crc);
 	return crc;
 }
@@ -261,25 +269,22 @@ static bool table_is_sound(const struct batch *batch, const uint8_t *head, uint3
 	       run_bytes == (uint64_t)batch->run_blocks * block_bytes;
 }
 
-/* Nobody comes so far; beyond it sums might wrap. */
-#define SEQUENCE_END (UINT64_C(1) << 62)
-
 static bool sizes_are_sound(const struct batch *batch, uint32_t block_bytes, uint64_t room_blocks)
 {
 	return batch->descriptor_bytes >= BATCH_HEADER_BYTES &&
 	       batch->descriptor_bytes <= BATCH_HEAD_BYTES_MAX &&
 	       batch->inline_bytes <= BATCH_HEAD_BYTES_MAX - batch->descriptor_bytes &&
 	       batch->sequence > 0 && batch->sequence < SEQUENCE_END &&
-	       batch->first_record < SEQUENCE_END &&
+	       batch->first_record <= RECORDS_MAX &&
 	       (batch->first_record > 0 || !(batch->flags & BATCH_CONTINUES)) &&
 	       batch->piece_count > 0 && batch->open_bytes <= LOG_RECORD_BYTES_MAX &&
 	       (uint64_t)batch_head_blocks(batch, block_bytes) + batch->run_blocks <= room_blocks;
 }
 
-int batch_parse(struct batch *batch, const uint8_t *head, size_t bytes, uint32_t log, uint64_t salt,
-		uint32_t block_bytes, uint64_t room_blocks, uint32_t *need_out)
+int batch_parse(struct batch *batch, const uint8_t *head, size_t bytes,
+		const struct batch_place *place, uint32_t *need_out)
 {
-	if (bytes < BATCH_HEADER_BYTES || room_blocks == 0)
+	if (bytes < BATCH_HEADER_BYTES)
 		return -EUCLEAN;
 	if (memcmp(head, batch_magic, sizeof(batch_magic)) != 0)
 		return -EUCLEAN;
@@ -296,13 +301,14 @@ int batch_parse(struct batch *batch, const uint8_t *head, size_t bytes, uint32_t
 		.run_blocks = load_le32(head + 48),
 		.open_bytes = load_le32(head + 52),
 	};
-	if (batch->log != log || !sizes_are_sound(batch, block_bytes, room_blocks))
+	if (batch->log != place->log ||
+	    !sizes_are_sound(batch, place->block_bytes, place->room_blocks))
 		return -EUCLEAN;
 	/* Who looks at the table looks at the small pieces next. */
 	*need_out = batch->descriptor_bytes + batch->inline_bytes;
 	if (*need_out > bytes)
 		return -EAGAIN;
-	if (descriptor_crc(salt, head, batch->descriptor_bytes) != batch->crc)
+	if (descriptor_crc(place->salt, place->block, head, batch->descriptor_bytes) != batch->crc)
 		return -EUCLEAN;
-	return table_is_sound(batch, head, block_bytes) ? 0 : -EUCLEAN;
+	return table_is_sound(batch, head, place->block_bytes) ? 0 : -EUCLEAN;
 }

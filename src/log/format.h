@@ -24,6 +24,10 @@
 #define SEGMENTS_MIN 4u
 #define SEGMENTS_MAX (1u << 30)
 
+/** Nobody comes so far; beyond it sums might wrap. */
+#define SEQUENCE_END (UINT64_C(1) << 62)
+#define RECORDS_MAX (UINT64_C(1) << 50)
+
 /** A batch's header, table and small pieces together, at most. */
 #define BATCH_HEAD_BYTES_MAX (128u << 10)
 /** All of a batch, at most: where one cannot be read, the next one begins within so many bytes. */
@@ -98,9 +102,16 @@ uint64_t superblock_bytes_min(uint32_t block_bytes);
 
 #define REGION_HEADER_BYTES 512u
 
-/** region_emit, region_parse - @generation counts up with each change of region; 0 or -EUCLEAN */
-void region_emit(uint64_t generation, uint64_t salt, uint8_t bytes[REGION_HEADER_BYTES]);
-int region_parse(uint64_t *generation_out, uint64_t salt, const uint8_t bytes[REGION_HEADER_BYTES]);
+struct region {
+	uint64_t generation; /* counts up with each change of region */
+	uint64_t salt; /* of the batches behind it, random: no older ones are taken for them */
+};
+
+/** region_emit, region_parse - @store_salt: the superblock's; 0 or -EUCLEAN */
+void region_emit(const struct region *region, uint64_t store_salt,
+		 uint8_t bytes[REGION_HEADER_BYTES]);
+int region_parse(struct region *region, uint64_t store_salt,
+		 const uint8_t bytes[REGION_HEADER_BYTES]);
 
 /* ---- Batches ---- */
 
@@ -114,7 +125,7 @@ int region_parse(uint64_t *generation_out, uint64_t salt, const uint8_t bytes[RE
 #define BATCH_OPEN 2u /* its last piece's record goes on in the next one */
 
 struct batch {
-	uint32_t crc; /* of header and table, with the salt */
+	uint32_t crc; /* of header and table, with salt and block */
 	uint32_t log;
 	uint64_t sequence;     /* in its log, from 1 on */
 	uint64_t first_record; /* number of the first one that starts here, or would */
@@ -153,19 +164,27 @@ static inline bool extent_is_run(uint32_t extent)
 	return extent & EXTENT_RUN;
 }
 
+/** Where a batch may be, and whose. One that was written for another place is none. */
+struct batch_place {
+	uint64_t block;       /* of the device */
+	uint64_t room_blocks; /* that it may take */
+	uint64_t salt;
+	uint32_t log;
+	uint32_t block_bytes;
+};
+
 /** batch_emit - fill in the header in front of a table that is complete; returns its crc */
-uint32_t batch_emit(const struct batch *batch, uint64_t salt, uint8_t *head);
+uint32_t batch_emit(const struct batch *batch, uint64_t salt, uint64_t block, uint8_t *head);
 
 /**
  * batch_parse - check header and table
  * @bytes: at hand from @head on
- * @room_blocks: that the batch may take
  * @need_out: with -EAGAIN: bytes that must be at hand
  *
  * Return: 0, everything in the table adds up; -EAGAIN; -EUCLEAN: there is no batch of this stream.
  */
-int batch_parse(struct batch *batch, const uint8_t *head, size_t bytes, uint32_t log, uint64_t salt,
-		uint32_t block_bytes, uint64_t room_blocks, uint32_t *need_out);
+int batch_parse(struct batch *batch, const uint8_t *head, size_t bytes,
+		const struct batch_place *place, uint32_t *need_out);
 
 /** batch_head_blocks - blocks in front of the runs */
 static inline uint32_t batch_head_blocks(const struct batch *batch, uint32_t block_bytes)

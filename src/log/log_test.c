@@ -277,22 +277,6 @@ static void log__small_records_wait_for_a_large_one_before_them(void **state)
 	world_free(world);
 }
 
-static void world_replug(struct world *world)
-{
-	blkdev_close(world->disk);
-	world_plug(world);
-}
-
-/* Without the end that log_store_close would have noted. */
-static void world_lose_power(struct world *world, struct log *log)
-{
-	sim_disk_cut(world->disk, &(struct sim_disk_cut){.kept = NULL});
-	log_close(log);
-	log_store_close(world->store);
-	world_replug(world);
-	assert_int_equal(world_open(world), 0);
-}
-
 static void log__cut_and_not_closed_is_not_damaged(void **state)
 {
 	struct world *world = world_make(4u << 20, 512, 7);

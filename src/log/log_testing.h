@@ -110,6 +110,22 @@ static inline int world_open(struct world *world)
 	return log_store_open(&world->store, &options);
 }
 
+static inline void world_replug(struct world *world)
+{
+	blkdev_close(world->disk);
+	world_plug(world);
+}
+
+/* Without the end that log_store_close would have noted. */
+static inline void world_lose_power(struct world *world, struct log *log)
+{
+	sim_disk_cut(world->disk, &(struct sim_disk_cut){.kept = NULL});
+	log_close(log);
+	log_store_close(world->store);
+	world_replug(world);
+	assert_int_equal(world_open(world), 0);
+}
+
 /* ---- One record at a time ---- */
 
 struct push {

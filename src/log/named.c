@@ -348,15 +348,23 @@ int log_each(struct log_store *store, int (*visit)(void *context, const struct l
 
 /*
  * Segments all of whose records are below @first. One with a batch, a durable one, stays: the numbers
- * of what follows come from there.
+ * of what follows come from there. One that starts with a record which was never finished has a
+ * later number than some that follow it.
  */
 static uint32_t count_droppable(const struct log *log, uint64_t first)
 {
+	const struct stream *stream = &log->stream;
+	bool is_open = stream->appends && stream->appends->written > 0;
+	bool takes_all = first == stream->next_record && !is_open;
 	uint32_t used = log->segment_count - log->spare, count = 0;
 
-	while (count + 1 < used && log->segments[count + 1].first_record <= first &&
-	       log->segments[count + 1].first_sequence < log->stream.next_sequence)
-		count++;
+	for (uint32_t i = 1; i < used; i++) {
+		const struct log_segment *segment = &log->segments[i];
+
+		if (segment->first_sequence < stream->next_sequence &&
+		    (takes_all || segment->first_record <= first))
+			count = i;
+	}
 	return count;
 }
 
@@ -372,15 +380,13 @@ int log_truncate(struct log *log, uint64_t first)
 		return -EINVAL;
 	if (store->read_only)
 		return -EROFS;
-	if (first == before)
+	if (first == before && dropped == 0)
 		return 0;
 	if (!log->name[0])
 		return -ENOENT;
 	change_cut(&change, log->id, first, dropped);
-	/* Nobody starts to read there, and who does already comes to an end before it is others'. */
+	/* Nobody starts to read there, and who does already will find it changed, and goes on. */
 	log->first = first;
-	while (log->reads > 0)
-		store_wait(store);
 	error = catalogue_change(store, &change);
 	if (error)
 		log->first = before;

@@ -55,6 +55,9 @@ static int read_batch(struct stream *stream, uint64_t block, uint64_t end, struc
 	uint32_t need = BATCH_HEADER_BYTES;
 	int error = -EAGAIN;
 
+	const struct batch_place place = {block, end - block, stream->salt, stream->log,
+					  store->block_bytes};
+
 	while (error == -EAGAIN) {
 		int64_t bytes;
 
@@ -65,10 +68,24 @@ static int read_batch(struct stream *stream, uint64_t block, uint64_t end, struc
 			return (int)bytes;
 		if (bytes < need)
 			return -EUCLEAN;
-		error = batch_parse(batch, *head_out, (size_t)bytes, stream->log, stream->salt,
-				    store->block_bytes, end - block, &need);
+		error = batch_parse(batch, *head_out, (size_t)bytes, &place, &need);
 	}
 	return error;
+}
+
+/*
+ * The same, but that there is none is not believed at once: what ends a log is written over, and a
+ * read may have gone astray.
+ */
+static int read_batch_twice(struct stream *stream, uint64_t block, uint64_t end,
+			    struct batch *batch, const uint8_t **head_out)
+{
+	int error = read_batch(stream, block, end, batch, head_out);
+
+	if (error != -EUCLEAN || block >= end)
+		return error;
+	stream->store->scratch_blocks = 0;
+	return read_batch(stream, block, end, batch, head_out);
 }
 
 /* ---- The bytes of a batch ---- */
@@ -174,7 +191,8 @@ static uint64_t record_behind(const struct batch *batch)
 static int find_later(struct stream *stream, uint64_t block, uint64_t end, uint64_t sequence,
 		      uint64_t *block_out)
 {
-	uint64_t reach = BATCH_BYTES_MAX / stream->store->block_bytes;
+	/* The largest batch, and the first block of the one behind it. */
+	uint64_t reach = BATCH_BYTES_MAX / stream->store->block_bytes + 1;
 	uint64_t last = end - block > reach ? block + reach : end;
 	const uint8_t *head;
 	struct batch batch;
@@ -198,6 +216,7 @@ typedef int visit_batch(struct stream *stream, const struct batch *batch, const 
 struct walk {
 	struct stream *stream;  /* stands behind the last batch */
 	uint64_t block, end;    /* what is looked at next, and where the room ends */
+	bool has_passed;        /* there is a last batch in this room */
 	struct position before; /* of the last batch */
 	uint64_t last_block;    /* where that one is */
 	bool has_skipped;       /* batches in the middle are not what they should be */
@@ -211,6 +230,7 @@ static int pass_batch(struct walk *walk, const struct batch *batch, const uint8_
 
 	if (error)
 		return error;
+	walk->has_passed = true;
 	walk->before = position_of(stream);
 	walk->last_block = walk->block;
 	walk->block += batch_blocks(batch, stream->store->block_bytes);
@@ -233,7 +253,7 @@ static int follow(struct walk *walk)
 	for (;;) {
 		const uint8_t *head;
 		struct batch batch;
-		int error = read_batch(stream, walk->block, walk->end, &batch, &head);
+		int error = read_batch_twice(stream, walk->block, walk->end, &batch, &head);
 
 		/* An older one is of an earlier life of the segment. */
 		if (!error && !any &&
@@ -288,36 +308,40 @@ static int apply_batch(struct stream *stream, const struct batch *batch, const u
 	return 0;
 }
 
-/* The newest region that has a header; 0: none. */
-static int find_generation(struct log_store *store, uint64_t *generation_out)
+/* Return: how many regions have a header, with the newest one's; or -errno. */
+static int find_region(struct log_store *store, struct region *newest)
 {
-	uint64_t generation;
+	struct region region;
+	int count = 0;
 
-	*generation_out = 0;
-	for (uint64_t region = 1; region <= 2; region++) {
-		int error = store_io(store, BLK_READ, catalogue_region(store, region),
+	*newest = (struct region){.generation = 0};
+	for (uint64_t number = 1; number <= 2; number++) {
+		int error = store_io(store, BLK_READ, catalogue_region(store, number),
 				     store->scratch, 1);
 
 		if (error)
 			return error;
-		if (region_parse(&generation, store->superblock.salt, store->scratch) == 0 &&
-		    generation > *generation_out && (generation & 1) == (region & 1))
-			*generation_out = generation;
+		if (region_parse(&region, store->superblock.salt, store->scratch) != 0 ||
+		    (region.generation & 1) != (number & 1))
+			continue;
+		count++;
+		if (region.generation > newest->generation)
+			*newest = region;
 	}
-	return 0;
+	return count;
 }
 
 int recover_catalogue(struct log_store *store)
 {
 	struct stream *stream = &store->catalogue.stream;
 	struct walk walk = {.stream = stream, .visit = apply_batch};
-	uint64_t generation;
-	int error = find_generation(store, &generation);
+	struct region region;
+	int count = find_region(store, &region), error = count < 0 ? count : 0;
 
-	if (!error && generation == 0)
+	if (!error && region.generation == 0)
 		error = -EUCLEAN;
 	if (!error) {
-		catalogue_begin(store, generation);
+		catalogue_begin(store, &region);
 		walk.block = stream->block;
 		walk.end = stream->block + stream->blocks_left;
 		store->scratch_blocks = 0;
@@ -325,6 +349,8 @@ int recover_catalogue(struct log_store *store)
 	}
 	if (walk.has_skipped || error == -EBADMSG)
 		error = -EUCLEAN;
+	if (!error && count == 2)
+		catalogue_keep_old(&store->catalogue);
 	if (error == -EUCLEAN)
 		log_error(
 			"%s: the catalogue of its logs is damaged; nothing is written to it; keep "
@@ -354,9 +380,12 @@ static int read_firsts(struct log *log)
 		uint64_t start = segment_block(store, segment->number), block = start;
 		const uint8_t *head;
 		struct batch batch;
-		int error = find_later(&log->stream, start, segment_end(store, segment),
-				       last_sequence, &block);
+		int error = read_batch_twice(&log->stream, start, segment_end(store, segment),
+					     &batch, &head);
 
+		if (error == -EUCLEAN || (!error && batch.sequence <= last_sequence))
+			error = find_later(&log->stream, start, segment_end(store, segment),
+					   last_sequence, &block);
 		if (error == -ENODATA)
 			continue;
 		if (!error)
@@ -385,9 +414,53 @@ static struct log_segment *last_used(const struct log *log, const struct log_seg
 
 static int follow_segment(struct walk *walk, struct log *log, const struct log_segment *segment)
 {
+	int error;
+
 	walk->block = segment_block(log->store, segment->number) + segment->skip;
 	walk->end = segment_end(log->store, segment);
-	return follow(walk);
+	walk->has_passed = false;
+	error = follow(walk);
+	/* There was one when it was looked for. */
+	return !error && !walk->has_passed ? -EIO : error;
+}
+
+/* Whether the last batch is not whole: 1, 0 or -errno. */
+static int is_torn(struct walk *walk)
+{
+	struct stream *stream = walk->stream;
+	int error = -EUCLEAN;
+
+	for (unsigned int tries = 0; error == -EUCLEAN && tries < 2; tries++) {
+		const uint8_t *head;
+		struct batch batch;
+
+		stream->store->scratch_blocks = 0;
+		error = read_batch(stream, walk->last_block, walk->end, &batch, &head);
+		if (!error)
+			error = verify_batch(stream, walk->last_block, &batch, head);
+	}
+	return error == -EUCLEAN ? 1 : error;
+}
+
+/*
+ * Of two batches of one number one is what a power cut left, torn, before the log went on elsewhere:
+ * the one at the end of the segment in front, which had no room for what was written next; or the
+ * one at the start of the last segment, and what was written next went into the rest of the one
+ * in front. Return: whether the last segment is the one that counts: 1, 0 or -errno.
+ */
+static int follows(struct walk *walk, const struct log_segment *last)
+{
+	struct stream *stream = walk->stream;
+	int torn;
+
+	if (last->first_sequence >= stream->next_sequence)
+		return 1;
+	if (last->first_sequence + 1 < stream->next_sequence)
+		return 0;
+	torn = is_torn(walk);
+	if (torn > 0)
+		stand_at(stream, &walk->before);
+	return torn;
 }
 
 /*
@@ -406,9 +479,11 @@ static int find_end(struct walk *walk, struct log *log, struct log_segment **las
 		return 0;
 	if (before) {
 		error = follow_segment(walk, log, before);
-		if (error)
+		if (!error)
+			error = follows(walk, last);
+		if (error < 0)
 			return error;
-		if (last->first_sequence < log->stream.next_sequence) {
+		if (error == 0) {
 			last->is_used = false;
 			*last_out = before;
 			return 0;
@@ -421,14 +496,10 @@ static int find_end(struct walk *walk, struct log *log, struct log_segment **las
 /* The last batch may be torn: then it is as if it had never been. */
 static int check_last(struct walk *walk, struct log *log, struct log_segment **last)
 {
-	const uint8_t *head;
-	struct batch batch;
-	int error = read_batch(&log->stream, walk->last_block, walk->end, &batch, &head);
+	int torn = is_torn(walk);
 
-	if (!error)
-		error = verify_batch(&log->stream, walk->last_block, &batch, head);
-	if (error != -EUCLEAN)
-		return error;
+	if (torn <= 0)
+		return torn;
 	stand_at(&log->stream, &walk->before);
 	if (walk->last_block == segment_block(log->store, (*last)->number) + (*last)->skip) {
 		(*last)->is_used = false;

@@ -49,21 +49,19 @@ void store_forget_stream(struct log_store *store, struct stream *stream)
 	stream->is_dirty = false;
 }
 
-/* Each once: one that the device has no room for is dirty again. */
+/*
+ * As many as there are: one that the device has no room for is dirty again. Any of them may go
+ * meanwhile, when who is told of its records closes it.
+ */
 static void write_dirty(struct log_store *store)
 {
-	struct stream *last = NULL, *stream;
+	unsigned int count = 0;
+	struct stream *stream;
 
 	for (stream = store->dirty; stream; stream = stream->next_dirty)
-		last = stream;
-	while (last && (stream = take_dirty(store))) {
-		/* The last one may go while others are written, when what they were waited for closes it. */
-		if (stream == last)
-			last = NULL;
+		count++;
+	for (; count > 0 && (stream = take_dirty(store)); count--)
 		stream_write(stream);
-		if (!store->dirty)
-			break;
-	}
 }
 
 void store_retry(struct log_store *store, struct retry *retry, struct blk_request *request)
@@ -251,7 +249,7 @@ static int write_format(struct log_store *store)
 	if (!error)
 		error = write_sector(store, catalogue_region(store, 2), 0);
 	/* What follows the header may be an older store's, but has not its salt. */
-	region_emit(1, superblock->salt, store->scratch);
+	region_emit(&(struct region){1, store_salt(store)}, superblock->salt, store->scratch);
 	if (!error)
 		error = write_sector(store, catalogue_region(store, 1), REGION_HEADER_BYTES);
 	superblock_emit(superblock, store->scratch);
@@ -390,8 +388,13 @@ int log_store_open(struct log_store **store_out, const struct log_store_options 
 	if (!error)
 		error = recover(store);
 	if (!error) {
-		uint64_t start = store_salt(store) % store->superblock.segment_count;
+		uint64_t start;
 
+		/* Other salts than when it was opened before, even by the same seed. */
+		store->random ^= *store->now_ns << 20 ^
+				 (uint64_t)store->catalogue.stream.previous << 32 ^
+				 store->catalogue.stream.next_sequence;
+		start = store_salt(store) % store->superblock.segment_count;
 		segments_settle(&store->segments, (uint32_t)start);
 		error = sched_spawn(store->sched, &store->writer, run_writer);
 		store->has_writer = !error;
@@ -427,7 +430,16 @@ static void note_ends(struct log_store *store)
 	if (store->read_only || store->catalogue.stream.failure || store->device->failure)
 		return;
 	for (const struct log *log = store->logs; log && !error; log = log->next) {
-		change_closed(&change, log);
+		const struct position end = {
+			.next_sequence = log->stream.next_sequence,
+			.next_record = log->stream.next_record,
+			.previous = log->stream.previous,
+		};
+
+		/* One that was removed and is still open goes now. */
+		if (!log->name[0])
+			continue;
+		change_closed(&change, log->id, &end);
 		error = catalogue_change(store, &change);
 	}
 	change_clean(&change);
@@ -437,7 +449,8 @@ static void note_ends(struct log_store *store)
 
 void log_store_close(struct log_store *store)
 {
-	while (!is_idle(store) && !store->device->failure)
+	/* A device that is gone ends all of it, too, and has our memory until then. */
+	while (!is_idle(store))
 		store_wait(store);
 	note_ends(store);
 	fini(store);

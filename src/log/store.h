@@ -48,12 +48,6 @@ struct log {
 	struct log *next_hungry; /* waits for a free segment */
 };
 
-/** A request that the device has no room for now. */
-struct retry {
-	struct retry *next;
-	struct blk_request *request;
-};
-
 struct log_store {
 	struct blkdev *device;
 	struct heap *heap;

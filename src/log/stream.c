@@ -80,6 +80,7 @@ int stream_cancel(struct stream *stream, struct log_append *append)
 static void fail_all(struct stream *stream, int error)
 {
 	struct log_append *append = stream->appends;
+	struct log_store *store = stream->store;
 
 	stream->appends = NULL;
 	stream->appends_end = &stream->appends;
@@ -87,7 +88,7 @@ static void fail_all(struct stream *stream, int error)
 	while (append) {
 		struct log_append *next = append->next;
 
-		stream->store->counters.append_errors++;
+		store->counters.append_errors++;
 		append->done(append, error);
 		append = next;
 	}
@@ -512,7 +513,7 @@ static void start_batch(struct plan *plan, struct place first)
 		}
 	}
 	fill(plan, &batch, first);
-	stream->batch_crc = batch_emit(&batch, stream->salt, plan->head);
+	stream->batch_crc = batch_emit(&batch, stream->salt, stream->block, plan->head);
 	stream->batch_blocks = blocks + plan->run_blocks;
 	stream->segments[0] = (struct iovec){plan->head, (size_t)blocks * plan->block_bytes};
 	stream->request = (struct blk_request){
@@ -534,9 +535,11 @@ static bool has_head(struct stream *stream)
 {
 	if (!stream->head)
 		stream->head = heap_alloc_aligned(stream->store->heap, 4096, BATCH_HEAD_BYTES_MAX);
-	if (!stream->head)
-		fail_all(stream, -ENOMEM);
-	return stream->head;
+	if (stream->head)
+		return true;
+	/* Who is told may close what the stream belongs to. */
+	fail_all(stream, -ENOMEM);
+	return false;
 }
 
 void stream_write(struct stream *stream)
