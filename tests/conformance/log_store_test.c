@@ -400,8 +400,10 @@ static void body_forks_and_leaves(void *argument)
 
 static void store__device_has_one_process_at_a_time(void **state)
 {
+	demi_qtoken_t pushes[3];
+	demi_qresult_t qr;
 	struct child child;
-	int qd;
+	int qd, count;
 
 	(void)state;
 	skip_unless(disk_fresh(DISK_BYTES), "the device is no file");
@@ -411,11 +413,17 @@ static void store__device_has_one_process_at_a_time(void **state)
 	child_run(&child, body_finds_it_busy, NULL);
 	child_check_exit(&child);
 	child_check_says(&child, "another process");
-	/* A child that ends leaves the parent's logs alone. */
+	/* A child that ends leaves the parent's logs alone, and what is on its way. */
+	for (unsigned int i = 0; i < COUNT_OF(pushes); i++)
+		pushes[i] = push_pattern(qd, 1000 + i, 16, i);
+	check_call(demi_wait_next_n(&qr, 1, &count, &wait_none), ETIMEDOUT);
 	child_run(&child, body_forks_and_leaves, NULL);
 	child_check_exit(&child);
+	for (unsigned int i = 0; i < COUNT_OF(pushes); i++)
+		await_opcode(pushes[i], DEMI_OPC_PUSH);
 	push_records(qd, 3, 16);
-	for (int i = 0; i < 2; i++) {
+	seek_to(qd, 0, SEEK_SET, 0);
+	for (int i = 0; i < 3; i++) {
 		for (unsigned int record = 0; record < 3; record++)
 			record_expect(qd, 1000 + record, 16, record);
 	}
