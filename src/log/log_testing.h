@@ -3,6 +3,7 @@
 #ifndef DEMI_LOG_LOG_TESTING_H
 #define DEMI_LOG_LOG_TESTING_H
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
