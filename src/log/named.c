@@ -95,6 +95,9 @@ int log_add_segment(struct log *log, uint32_t number)
 
 void log_drop_segments(struct log *log, uint32_t count)
 {
+	/* A log without any has no list of them. */
+	if (count == 0)
+		return;
 	for (uint32_t i = 0; i < count; i++)
 		segments_give(&log->store->segments, log->segments[i].number);
 	log->segment_count -= count;

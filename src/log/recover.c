@@ -15,6 +15,10 @@
 
 /* ---- Reading, a piece of the device at a time ---- */
 
+/* Of a chain of batches; and of each segment, of which there are many, to see its first one. */
+#define LOOK_BYTES (32u << 10)
+#define LOOK_FIRST 4096u
+
 /*
  * At least @bytes (up to BATCH_HEAD_BYTES_MAX) from @block on, as far as @end reaches. Return: how
  * many are at hand, or -errno.
@@ -23,7 +27,7 @@ static int64_t look(struct log_store *store, uint64_t block, uint64_t end, uint3
 		    const uint8_t **at_out)
 {
 	uint32_t need = (bytes + store->block_bytes - 1) / store->block_bytes;
-	uint32_t room = BATCH_HEAD_BYTES_MAX / store->block_bytes;
+	uint32_t least = store->look_bytes / store->block_bytes;
 	uint64_t left = end - block;
 	int error;
 
@@ -32,9 +36,8 @@ static int64_t look(struct log_store *store, uint64_t block, uint64_t end, uint3
 	if (block < store->scratch_block || block >= store->scratch_block + store->scratch_blocks ||
 	    need > store->scratch_block + store->scratch_blocks - block) {
 		store->scratch_blocks = 0;
-		/* A small look first: most logs that are looked into end soon. */
-		if (need < room / 4)
-			need = room / 4;
+		if (need < least)
+			need = least;
 		if (need > left)
 			need = (uint32_t)left;
 		error = store_io(store, BLK_READ, block, store->scratch, need);
@@ -197,7 +200,7 @@ static int find_later(struct stream *stream, uint64_t block, uint64_t end, uint6
 	const uint8_t *head;
 	struct batch batch;
 
-	for (; block < last; block++) {
+	for (; block < end && block < last; block++) {
 		int error = read_batch(stream, block, end, &batch, &head);
 
 		if (!error && batch.sequence > sequence) {
@@ -248,26 +251,30 @@ static int pass_batch(struct walk *walk, const struct batch *batch, const uint8_
 static int follow(struct walk *walk)
 {
 	struct stream *stream = walk->stream;
-	bool any = true; /* number will do: after damage, or at the start of a segment */
+	/* Number will do: after damage, or at the start of a segment. */
+	bool any = walk->visit == NULL;
 
 	for (;;) {
+		uint64_t from = walk->block;
 		const uint8_t *head;
 		struct batch batch;
-		int error = read_batch_twice(stream, walk->block, walk->end, &batch, &head);
+		int error = read_batch_twice(stream, from, walk->end, &batch, &head);
 
 		/* An older one is of an earlier life of the segment. */
 		if (!error && !any &&
 		    (batch.sequence != stream->next_sequence || batch.previous != stream->previous))
 			error = -EUCLEAN;
 		any = false;
-		if (!error)
+		if (!error) {
 			error = pass_batch(walk, &batch, head);
+			/* One that has a header and is not whole is not come back to. */
+			from++;
+		}
 		if (!error)
 			continue;
 		if (error != -EUCLEAN)
 			return error;
-		error = find_later(stream, walk->block, walk->end, stream->next_sequence,
-				   &walk->block);
+		error = find_later(stream, from, walk->end, stream->next_sequence, &walk->block);
 		if (error)
 			return error == -ENODATA ? 0 : error;
 		walk->has_skipped = true;
@@ -345,6 +352,7 @@ int recover_catalogue(struct log_store *store)
 		walk.block = stream->block;
 		walk.end = stream->block + stream->blocks_left;
 		store->scratch_blocks = 0;
+		store->look_bytes = LOOK_BYTES;
 		error = follow(&walk);
 	}
 	if (walk.has_skipped || error == -EBADMSG)
@@ -380,9 +388,12 @@ static int read_firsts(struct log *log)
 		uint64_t start = segment_block(store, segment->number), block = start;
 		const uint8_t *head;
 		struct batch batch;
-		int error = read_batch_twice(&log->stream, start, segment_end(store, segment),
-					     &batch, &head);
+		int error;
 
+		store->look_bytes = LOOK_FIRST;
+		error = read_batch_twice(&log->stream, start, segment_end(store, segment), &batch,
+					 &head);
+		store->look_bytes = LOOK_BYTES;
 		if (error == -EUCLEAN || (!error && batch.sequence <= last_sequence))
 			error = find_later(&log->stream, start, segment_end(store, segment),
 					   last_sequence, &block);

@@ -313,14 +313,32 @@ static int complain_superblock(const struct log_store *store, int error)
 	return error;
 }
 
+/* The area of the superblock; its blocks one by one where one cannot be read, which is all 0xff. */
+static int read_area(struct log_store *store)
+{
+	uint32_t blocks = SUPERBLOCK_AREA_BYTES / store->block_bytes;
+	int error = store_io(store, BLK_READ, 0, store->scratch, blocks);
+
+	for (uint32_t i = 0; i < blocks && (i > 0 || error == -EIO); i++) {
+		uint8_t *to = store->scratch + (size_t)i * store->block_bytes;
+
+		error = store_io(store, BLK_READ, i, to, 1);
+		if (error == -EIO)
+			memset(to, 0xff, store->block_bytes);
+		else if (error)
+			break;
+		error = 0;
+	}
+	return error;
+}
+
 /* The first one, or its copy when that is not what it should be. */
 static int read_superblock(struct log_store *store)
 {
 	struct superblock copy;
 	int error, copy_error;
 
-	error = store_io(store, BLK_READ, 0, store->scratch,
-			 SUPERBLOCK_AREA_BYTES / store->block_bytes);
+	error = read_area(store);
 	if (error)
 		return complain_superblock(store, error);
 	error = superblock_parse(&store->superblock, store->scratch);

@@ -540,7 +540,8 @@ static void check_log(struct judge_log *log)
 
 	judge_demand(judge, !error, "a log is gone");
 	log_status(log->log, &status);
-	log->is_damaged = status.is_damaged;
+	/* Told once: later on recovery looks at the end of it alone. */
+	log->is_damaged |= status.is_damaged;
 	check_first(log, &status);
 	judge_demand(judge, !status.is_damaged || judge->is_lossy,
 		     "a log is said to be damaged that is not");
