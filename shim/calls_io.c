@@ -81,7 +81,7 @@ struct call {
 	size_t count;
 	int flags;
 	bool sends;
-	bool is_read; /* of no bytes it returns at once; recv waits */
+	bool is_plain; /* read, write: of no bytes a read returns at once; recv waits */
 	struct address *address;
 	int flags_out;
 };
@@ -103,12 +103,23 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
 		return KERNELS;
 	if (!cursor_init(&transfer.cursor, call->pieces, call->count))
 		return -EINVAL;
-	if (call->is_read && !transfer.cursor.left)
+	if (call->is_plain && !call->sends && !transfer.cursor.left)
 		return 0;
 	outcome = call->sends ? transfer_send(socket, &transfer)
 			      : transfer_receive(socket, &transfer);
 	call->flags_out = transfer.flags_out;
 	return outcome;
+}
+
+/* Of a log. */
+static ssize_t call_log(struct log_file *file, struct call *call)
+{
+	struct cursor cursor;
+
+	if (!cursor_init(&cursor, call->pieces, call->count))
+		return -EINVAL;
+	return call->sends ? log_file_write(file, &cursor, -1)
+			   : log_file_read(file, call->pieces, call->count, -1);
 }
 
 /*
@@ -117,15 +128,22 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
  */
 static bool call_make(int fd, struct call *call, ssize_t *outcome)
 {
+	struct file *file = file_enter(fd);
 	struct socket *socket;
 	bool is_stream;
 	ssize_t got;
 
-	if (!file_is_ours(fd))
+	if (!file)
 		return false;
-	socket = call_enter(fd);
-	if (!socket)
-		return false;
+	if (file->kind != FILE_SOCKET) {
+		bool is_log = file->kind == FILE_LOG && call->is_plain;
+
+		got = is_log ? call_log(log_file_of(file), call) : 0;
+		file_leave(file);
+		*outcome = call_return(got);
+		return is_log;
+	}
+	socket = socket_of(file);
 	is_stream = socket->type == SOCK_STREAM;
 	got = call_ours(socket, fd, call);
 	file_leave(&socket->file);
@@ -142,7 +160,7 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 EXPORT ssize_t read(int fd, void *to, size_t bytes)
 {
 	struct iovec piece = {.iov_base = to, .iov_len = bytes};
-	struct call call = {.pieces = &piece, .count = 1, .is_read = true};
+	struct call call = {.pieces = &piece, .count = 1, .is_plain = true};
 	ssize_t outcome;
 
 	return call_make(fd, &call, &outcome) ? outcome : real()->read(fd, to, bytes);
@@ -151,7 +169,7 @@ EXPORT ssize_t read(int fd, void *to, size_t bytes)
 EXPORT ssize_t write(int fd, const void *from, size_t bytes)
 {
 	struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
-	struct call call = {.pieces = &piece, .count = 1, .sends = true};
+	struct call call = {.pieces = &piece, .count = 1, .sends = true, .is_plain = true};
 	ssize_t outcome;
 
 	return call_make(fd, &call, &outcome) ? outcome : real()->write(fd, from, bytes);
@@ -259,7 +277,7 @@ static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
 static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
-	struct call call = {.sends = sends, .is_read = !sends};
+	struct call call = {.sends = sends, .is_plain = true};
 	bool is_ours;
 	int error;
 

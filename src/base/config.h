@@ -114,8 +114,9 @@ struct config {
 	} afxdp;
 	/* Of unmodified programs; the shim reads it, through demi_config. */
 	struct {
-		char rules[1024]; /* shim.rules: "kernel tcp *:22,demi *" */
-		uint32_t trace;   /* shim.trace: 0 */
+		char rules[1024];     /* shim.rules: "kernel tcp *:22,demi *" */
+		char log_files[1024]; /* shim.log_files: "/var/lib/app/,/tmp/x.log" */
+		uint32_t trace;       /* shim.trace: 0 */
 	} shim;
 	struct {
 		enum config_log_level level; /* log.level: warning */
