@@ -139,9 +139,14 @@ static __attribute__((constructor(PRIORITY_FIRST))) void keep_environment(void)
 
 	while (environ && environ[count])
 		count++;
-	environment = calloc(count + 1, sizeof(*environment));
-	for (size_t i = 0; environment && i < count; i++)
-		environment[i] = strdup(environ[i]);
+	environment = calloc(count + 2, sizeof(*environment));
+	if (!environment)
+		return;
+	/* Whichever thread calls has the runtime. */
+	environment[0] = strdup("DEMI_BLK_THREADS=any");
+	for (size_t i = 0, kept = 1; i < count; i++)
+		if (strncmp(environ[i], "DEMI_BLK_THREADS=", strlen("DEMI_BLK_THREADS=")) != 0)
+			environment[kept++] = strdup(environ[i]);
 }
 
 static __attribute__((noreturn)) void give_up(const char *message)

@@ -21,6 +21,7 @@ enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_afxdp_mode { CONFIG_AFXDP_AUTO, CONFIG_AFXDP_COPY, CONFIG_AFXDP_ZERO_COPY };
 enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_RENO, CONFIG_CONGESTION_DCTCP };
+enum config_threads { CONFIG_THREADS_ONE, CONFIG_THREADS_ANY };
 enum config_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_NEVER, CONFIG_FORMAT_OVERWRITE };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
@@ -97,6 +98,7 @@ struct config {
 	struct {
 		char dev[256]; /* blk.dev: "uring:/var/lib/demi.img"; empty: none, an error for Cattree */
 		enum config_switch read_only; /* blk.read_only: off */
+		enum config_threads threads;  /* blk.threads: one, that opened the device */
 	} blk;
 	struct {
 		enum config_format format; /* store.format: auto */

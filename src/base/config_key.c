@@ -109,6 +109,8 @@ const struct config_key config_keys[] = {
 	CHOICE(tcp.congestion, "cubic", "cubic, reno, dctcp", "the congestion control"),
 	TEXT(blk.dev, "255", "the block device of Cattree, as KIND:ARGUMENTS"),
 	CHOICE(blk.read_only, "off", "off, on", "open it for reading only"),
+	CHOICE(blk.threads, "one", "one, any",
+	       "whether threads take turns with the runtime that has it"),
 	CHOICE(store.format, "auto", "auto, never, overwrite",
 	       "when a store of logs is made on the device"),
 	SIZE_OR_ZERO(store.segment_bytes, "0", "64K", "64M",
@@ -142,6 +144,7 @@ _Static_assert(sizeof(enum config_idle) == sizeof(uint32_t) &&
 		       sizeof(enum config_afxdp_mode) == sizeof(uint32_t) &&
 		       sizeof(enum config_congestion) == sizeof(uint32_t) &&
 		       sizeof(enum config_format) == sizeof(uint32_t) &&
+		       sizeof(enum config_threads) == sizeof(uint32_t) &&
 		       sizeof(enum config_log_level) == sizeof(uint32_t),
 	       "choices are stored as uint32_t");
 

@@ -131,6 +131,8 @@ static const struct {
 	VALUE(runtime.idle_after_us, "0", 0),
 	VALUE(runtime.idle_after_us, "10000000", 10000000),
 	VALUE(blk.read_only, "on", CONFIG_ON),
+	VALUE(blk.threads, "one", CONFIG_THREADS_ONE),
+	VALUE(blk.threads, "any", CONFIG_THREADS_ANY),
 	VALUE(store.format, "never", CONFIG_FORMAT_NEVER),
 	VALUE(store.format, "overwrite", CONFIG_FORMAT_OVERWRITE),
 	VALUE(store.segment_bytes, "0", 0),
@@ -294,6 +296,7 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.tcp.congestion, CONFIG_CONGESTION_CUBIC);
 	assert_string_equal(config.blk.dev, "");
 	assert_int_equal(config.blk.read_only, CONFIG_OFF);
+	assert_int_equal(config.blk.threads, CONFIG_THREADS_ONE);
 	assert_int_equal(config.store.format, CONFIG_FORMAT_AUTO);
 	assert_int_equal(config.store.segment_bytes, 0);
 	assert_int_equal(config.store.copy_max, 1024);
@@ -332,7 +335,7 @@ static const struct {
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
 	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac), TEXT(net.routes),
-	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(blk.dev),
+	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(shim.log_files), TEXT(blk.dev),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)
@@ -896,7 +899,7 @@ static void config_load__does_not_take_the_shim_for_a_key(void **state)
 	fill(&config);
 	assert_int_equal(load_variable(&config, "DEMI_SHIM_=x", error), -EINVAL);
 	assert_string_equal(error, "DEMI_SHIM_: unknown variable; allowed: in section shim, rules, "
-				   "trace");
+				   "log_files, trace");
 	assert_int_equal(load_variable(&config, "DEMI_SHIM_TRACES=1", error), -EINVAL);
 	assert_string_equal(error, "DEMI_SHIM_TRACES: unknown variable (did you mean "
 				   "DEMI_SHIM_TRACE?); allowed: DEMI_<SECTION>_<KEY>");
@@ -1039,7 +1042,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 63);
+	assert_int_equal(count, 65);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

@@ -103,6 +103,7 @@ struct blkdev_caps {
 	bool trim;                 /* has BLK_TRIM; what was trimmed reads as anything */
 	bool read_only;
 	bool polls_memory; /* finding nothing costs poll a look at memory, no system call */
+	bool stays_in_thread; /* only the thread that opened it may use it */
 	bool kernel_works; /* threads of the kernel need a CPU for it: do not spin for long */
 };
 

@@ -6,7 +6,7 @@
  *
  * Requests go to the submission ring at once and to the kernel with the next poll, all of them by
  * one system call; what has ended is found by a look at the completion ring's memory. A device is
- * used by the thread that opened it (IORING_SETUP_SINGLE_ISSUER). There is no timeout: the kernel's
+ * used by the thread that opened it (IORING_SETUP_SINGLE_ISSUER) unless blk.threads is any. There is no timeout: the kernel's
  * drivers have theirs, and a request's memory is the kernel's until it ends it.
  *
  * Exclusive: a block device by O_EXCL, which mounts and others honour; a file by flock(2), which
@@ -82,6 +82,7 @@ struct uring_disk {
 	int event_fd;             /* -1: none */
 	bool armed;               /* the ring tells event_fd */
 	bool closing;
+	bool any_thread;  /* threads take turns with it */
 	bool has_buffers; /* the heap's regions are registered with data */
 	unsigned int heap_number;
 	uint64_t buffers_used[URING_BUFFERS / 64]; /* bit n % 64 of n / 64 */

@@ -11,21 +11,25 @@
 
 /* ---- Rings ---- */
 
+#define PLAIN_KIND 2u
+
 /*
  * One thread submits and polls. Completions are run when it looks for them instead of in an
  * interrupt of whatever it does (DEFER_TASKRUN, Linux 6.1), and it sees in the ring's memory that
- * there are any (TASKRUN_FLAG). Older kernels have less of that.
+ * there are any (TASKRUN_FLAG). Older kernels have less of that. Where threads take turns, the one
+ * that submitted may be asleep when another looks: then the kernel runs them as they come.
  */
-static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int flags)
+static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int flags,
+		       bool any_thread)
 {
 	static const unsigned int kinds[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		0,
+		[PLAIN_KIND] = 0,
 	};
 	int error = -EINVAL;
 
-	for (size_t i = 0; error == -EINVAL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = any_thread ? PLAIN_KIND : 0; error == -EINVAL && i <= PLAIN_KIND; i++) {
 		struct io_uring_params params = {.flags = flags | kinds[i]};
 
 		error = io_uring_queue_init_params(entries, &ring->uring, &params);
@@ -34,16 +38,17 @@ static int ring_create(struct uring_ring *ring, uint32_t entries, unsigned int f
 }
 
 /* The file is number 0 of the ring, which spares looking it up in each call. */
-static int ring_register(struct uring_ring *ring, int fd)
+static int ring_register(struct uring_ring *ring, const struct uring_disk *disk)
 {
-	int error = io_uring_register_files(&ring->uring, &fd, 1);
+	int error = io_uring_register_files(&ring->uring, &disk->file.fd, 1);
 
 	if (error) {
 		io_uring_queue_exit(&ring->uring);
 		return error;
 	}
-	/* Likewise of the ring; a kernel that cannot is slower. */
-	io_uring_register_ring_fd(&ring->uring);
+	/* Likewise of the ring, for this thread alone; a kernel that cannot is slower. */
+	if (!disk->any_thread)
+		io_uring_register_ring_fd(&ring->uring);
 	return 0;
 }
 
@@ -96,10 +101,10 @@ static void say_refused(const char *name, int error)
 
 static int data_create(struct uring_disk *disk, uint32_t depth, unsigned int flags)
 {
-	int error = ring_create(&disk->data, depth, flags);
+	int error = ring_create(&disk->data, depth, flags, disk->any_thread);
 
 	if (!error)
-		error = ring_register(&disk->data, disk->file.fd);
+		error = ring_register(&disk->data, disk);
 	if (error)
 		return error;
 	error = try_read(disk);
@@ -110,10 +115,10 @@ static int data_create(struct uring_disk *disk, uint32_t depth, unsigned int fla
 
 static int control_create(struct uring_disk *disk, uint32_t depth)
 {
-	int error = ring_create(&disk->control, depth, 0);
+	int error = ring_create(&disk->control, depth, 0, disk->any_thread);
 
 	if (!error)
-		error = ring_register(&disk->control, disk->file.fd);
+		error = ring_register(&disk->control, disk);
 	disk->has_control = !error;
 	return error;
 }

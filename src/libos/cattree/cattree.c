@@ -319,10 +319,9 @@ static bool cattree_kernel_works(const struct libos *libos)
 	return device->caps.kernel_works && device->under_way > 0;
 }
 
-/* The kernel binds a ring to the thread that made it. */
 static bool cattree_stays_in_thread(const struct libos *libos)
 {
-	return strcmp(((const struct cattree *)libos)->device->ops->kind, "uring") == 0;
+	return ((const struct cattree *)libos)->device->caps.stays_in_thread;
 }
 
 const struct libos_ops cattree_ops = {
