@@ -447,7 +447,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 
 /* ---- sendfile ---- */
 
-EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
+static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 {
 	struct socket *socket;
 	off_t position = 0;
@@ -463,7 +463,7 @@ EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	}
 	if (ours < 0)
 		return call_leave(socket, ours);
-	if (file_of(in_fd) || socket->type != SOCK_STREAM)
+	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM)
 		return call_leave(socket, -EINVAL);
 	if (offset && !guard_copy(&position, offset, sizeof(position)))
 		return call_leave(socket, -EFAULT);
@@ -474,6 +474,37 @@ EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	if (outcome == -EPIPE)
 		raise(SIGPIPE);
 	return call_return(outcome);
+}
+
+/* The kernel has the log's bytes under its number, but not its place. */
+static ssize_t send_log(int out_fd, struct log_file *file, int in_fd, off_t *offset, size_t bytes)
+{
+	off_t place = 0;
+	ssize_t outcome;
+	int error = file->access == O_WRONLY ? -EBADF : log_file_fill(file);
+
+	if (!error && !offset)
+		place = log_file_seek(file, 0, SEEK_CUR);
+	if (!error && offset && !guard_copy(&place, offset, sizeof(place)))
+		error = -EFAULT;
+	file_hold(&file->file);
+	log_leave(file, 0);
+	outcome = error ? call_return(error) : send_any(out_fd, in_fd, &place, bytes);
+	engine_lock();
+	if (outcome > 0 && !offset)
+		log_file_seek(file, place, SEEK_SET);
+	file_leave(&file->file);
+	if (outcome > 0 && offset && !guard_copy(offset, &place, sizeof(place)))
+		return call_return(-EFAULT);
+	return outcome;
+}
+
+EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
+{
+	struct log_file *file = log_enter(in_fd);
+
+	return file ? send_log(out_fd, file, in_fd, offset, bytes)
+		    : send_any(out_fd, in_fd, offset, bytes);
 }
 
 EXPORT ssize_t sendfile64(int out_fd, int in_fd, off64_t *offset, size_t bytes)
