@@ -12,6 +12,7 @@ import os
 import random
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -54,6 +55,15 @@ class Writer(threading.Thread):
         finally:
             self.redis.close()
 
+    def end(self):
+        """The server is gone, and nobody there to say so; the keys that were acknowledged."""
+        try:
+            self.redis.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.join()
+        return self.keys()
+
     def keys(self):
         return [f"{self.name}:{i}" for i in range(self.count)]
 
@@ -77,10 +87,13 @@ class Server(stack.Test):
 
     def serve(self, fsync="always", *options):  # pylint: disable=keyword-arg-before-vararg
         # It exits with 1 when it is told to end while it may not write.
-        return self.start("redis-server", "--protected-mode", "no", "--save", "", "--appendonly",
+        server = self.start("redis-server", "--protected-mode", "no", "--save", "", "--appendonly",
                           "yes", "--appendfsync", fsync, "--dir", self.data,
                           "--auto-aof-rewrite-percentage", "0", *options, port=PORT,
                           folder=self.data, end=self.end, more=self.variables())
+        with self.connect() as redis:
+            stack.wait_until(lambda: redis.info("persistence")["loading"] == "0", "it has loaded")
+        return server
 
     def connect(self):
         return Redis(self.host)
@@ -136,9 +149,8 @@ class Always(Server):
                     time.sleep(chance.uniform(0, 0.3))
             server.kill(signal.SIGKILL)
             for writer in writers:
-                writer.join()
+                acknowledged += writer.end()
                 self.assertIsNone(writer.refused)
-                acknowledged += writer.keys()
             self.assertGreaterEqual(len(there), turn)
         self.serve()
         there = self.check_all(acknowledged)
@@ -185,8 +197,7 @@ class Always(Server):
         server.kill(signal.SIGKILL)
         keys = []
         for writer in writers:
-            writer.join()
-            keys += writer.keys()
+            keys += writer.end()
         self.serve()
         self.check_all(keys)
 
@@ -230,8 +241,7 @@ class EverySecond(Server):
         server.kill(signal.SIGKILL)
         keys = ["mark"]
         for writer in writers:
-            writer.join()
-            keys += writer.keys()[:early[writer]]
+            keys += writer.end()[:early[writer]]
         self.serve("everysec")
         self.check_all(keys)
 
@@ -288,8 +298,7 @@ class OnCatnap(Server):
             writers = self.write_for(0.3, f"turn{turn}")
             server.kill(signal.SIGKILL)
             for writer in writers:
-                writer.join()
-                keys += writer.keys()
+                keys += writer.end()
             self.assertTrue(re.search("files opened|is log", server.said()), server.said()[-500:])
         self.serve("always", "--bind", self.host)
         self.check_all(keys)
