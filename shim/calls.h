@@ -4,9 +4,12 @@
 #define SHIM_CALLS_H
 
 #include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "file.h"
+#include "log.h"
 #include "socket.h"
 
 /** call_return - what a call returns to the program: @outcome, or -1 with errno */
@@ -30,6 +33,21 @@ int address_give(const struct address *address, struct sockaddr *to, socklen_t *
  * NULL: the kernel's; the lock is not held.
  */
 struct socket *call_enter(int fd);
+
+/** log_enter - the same of a log; NULL: it is none, and the lock is not held */
+struct log_file *log_enter(int fd);
+
+/** log_leave - undo it, and return as call_return */
+int64_t log_leave(struct log_file *file, int64_t outcome);
+
+/**
+ * name_is_log - whether a path is a log's
+ * @name: gets its name, which is absolute
+ * @folder: as openat(2)'s
+ *
+ * errno stays.
+ */
+bool name_is_log(char name[PATH_MAX], int folder, const char *path);
 
 /** call_leave - undo it, and return as call_return */
 ssize_t call_leave(struct socket *socket, ssize_t outcome);

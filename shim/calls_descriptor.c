@@ -39,6 +39,7 @@ static void linger(struct file *file)
 EXPORT int close(int fd)
 {
 	struct file *file;
+	int error = 0;
 
 	/* The child of a vfork has its own descriptors and our memory. */
 	if (!file_is_ours(fd) || process_is_vfork_child())
@@ -47,12 +48,14 @@ EXPORT int close(int fd)
 	if (!file)
 		return real()->close(fd);
 	linger(file);
+	if (file->kind == FILE_LOG)
+		error = log_file_close(log_file_of(file));
 	file_remove(fd);
 	/* Under the lock: the number may not be given away before it is out of the table. */
 	if (real()->close(fd) != 0 && errno == EBADF)
 		TRACE("descriptor %d was closed behind our back", fd);
 	file_leave(file);
-	return 0;
+	return (int)call_return(error);
 }
 
 static unsigned int first_removed, last_removed;
@@ -166,8 +169,11 @@ EXPORT int dup3(int fd, int onto, int flags)
 
 static int get_flags(struct file *file, int fd)
 {
-	int flags = real()->fcntl(fd, F_GETFL);
+	int flags;
 
+	if (file->kind == FILE_LOG)
+		return log_file_flags(log_file_of(file));
+	flags = real()->fcntl(fd, F_GETFL);
 	if (flags < 0)
 		return -errno;
 	return (flags & ~(O_NONBLOCK | FLAGS_KEPT)) | (file->is_nonblocking ? O_NONBLOCK : 0) |
@@ -176,13 +182,31 @@ static int get_flags(struct file *file, int fd)
 
 static int set_flags(struct file *file, int fd, int flags)
 {
-	bool of_both = file->kind == FILE_EPOLL || socket_of(file)->side == SIDE_UNDECIDED;
+	bool of_both;
 
+	if (file->kind == FILE_LOG) {
+		log_file_set_flags(log_file_of(file), flags);
+		return 0;
+	}
+	of_both = file->kind == FILE_EPOLL || socket_of(file)->side == SIDE_UNDECIDED;
 	file->is_nonblocking = (flags & O_NONBLOCK) != 0;
 	file->status_flags = flags & FLAGS_KEPT;
 	if (of_both && real()->fcntl(fd, F_SETFL, flags) < 0)
 		return -errno;
 	return 0;
+}
+
+/* The process has the device alone, and its logs. */
+static int lock_log(int command, void *argument)
+{
+	struct flock lock;
+
+	if (!guard_copy(&lock, argument, sizeof(lock)))
+		return -EFAULT;
+	if (command != F_GETLK && command != F_OFD_GETLK)
+		return 0;
+	lock.l_type = F_UNLCK;
+	return guard_copy(argument, &lock, sizeof(lock)) ? 0 : -EFAULT;
 }
 
 static int control(struct file *file, int fd, int command, void *argument)
@@ -197,6 +221,15 @@ static int control(struct file *file, int fd, int command, void *argument)
 		return get_flags(file, fd);
 	case F_SETFL:
 		return set_flags(file, fd, (int)(intptr_t)argument);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		if (file->kind == FILE_LOG)
+			return lock_log(command, argument);
+		/* fall through */
 	default:
 		outcome = real()->fcntl(fd, command, argument);
 		return outcome < 0 ? -errno : outcome;

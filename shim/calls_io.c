@@ -81,7 +81,7 @@ struct call {
 	size_t count;
 	int flags;
 	bool sends;
-	bool is_read; /* of no bytes it returns at once; recv waits */
+	bool is_plain; /* read, write: of no bytes a read returns at once; recv waits */
 	struct address *address;
 	int flags_out;
 };
@@ -103,12 +103,23 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
 		return KERNELS;
 	if (!cursor_init(&transfer.cursor, call->pieces, call->count))
 		return -EINVAL;
-	if (call->is_read && !transfer.cursor.left)
+	if (call->is_plain && !call->sends && !transfer.cursor.left)
 		return 0;
 	outcome = call->sends ? transfer_send(socket, &transfer)
 			      : transfer_receive(socket, &transfer);
 	call->flags_out = transfer.flags_out;
 	return outcome;
+}
+
+/* Of a log. */
+static ssize_t call_log(struct log_file *file, struct call *call)
+{
+	struct cursor cursor;
+
+	if (!cursor_init(&cursor, call->pieces, call->count))
+		return -EINVAL;
+	return call->sends ? log_file_write(file, &cursor, -1)
+			   : log_file_read(file, call->pieces, call->count, -1);
 }
 
 /*
@@ -117,15 +128,22 @@ static ssize_t call_ours(struct socket *socket, int fd, struct call *call)
  */
 static bool call_make(int fd, struct call *call, ssize_t *outcome)
 {
+	struct file *file = file_enter(fd);
 	struct socket *socket;
 	bool is_stream;
 	ssize_t got;
 
-	if (!file_is_ours(fd))
+	if (!file)
 		return false;
-	socket = call_enter(fd);
-	if (!socket)
-		return false;
+	if (file->kind != FILE_SOCKET) {
+		bool is_log = file->kind == FILE_LOG && call->is_plain;
+
+		got = is_log ? call_log(log_file_of(file), call) : 0;
+		file_leave(file);
+		*outcome = call_return(got);
+		return is_log;
+	}
+	socket = socket_of(file);
 	is_stream = socket->type == SOCK_STREAM;
 	got = call_ours(socket, fd, call);
 	file_leave(&socket->file);
@@ -142,7 +160,7 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 EXPORT ssize_t read(int fd, void *to, size_t bytes)
 {
 	struct iovec piece = {.iov_base = to, .iov_len = bytes};
-	struct call call = {.pieces = &piece, .count = 1, .is_read = true};
+	struct call call = {.pieces = &piece, .count = 1, .is_plain = true};
 	ssize_t outcome;
 
 	return call_make(fd, &call, &outcome) ? outcome : real()->read(fd, to, bytes);
@@ -151,7 +169,7 @@ EXPORT ssize_t read(int fd, void *to, size_t bytes)
 EXPORT ssize_t write(int fd, const void *from, size_t bytes)
 {
 	struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
-	struct call call = {.pieces = &piece, .count = 1, .sends = true};
+	struct call call = {.pieces = &piece, .count = 1, .sends = true, .is_plain = true};
 	ssize_t outcome;
 
 	return call_make(fd, &call, &outcome) ? outcome : real()->write(fd, from, bytes);
@@ -259,7 +277,7 @@ static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
 static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
-	struct call call = {.sends = sends, .is_read = !sends};
+	struct call call = {.sends = sends, .is_plain = true};
 	bool is_ours;
 	int error;
 
@@ -429,7 +447,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 
 /* ---- sendfile ---- */
 
-EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
+static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 {
 	struct socket *socket;
 	off_t position = 0;
@@ -445,7 +463,7 @@ EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	}
 	if (ours < 0)
 		return call_leave(socket, ours);
-	if (file_of(in_fd) || socket->type != SOCK_STREAM)
+	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM)
 		return call_leave(socket, -EINVAL);
 	if (offset && !guard_copy(&position, offset, sizeof(position)))
 		return call_leave(socket, -EFAULT);
@@ -456,6 +474,37 @@ EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	if (outcome == -EPIPE)
 		raise(SIGPIPE);
 	return call_return(outcome);
+}
+
+/* The kernel has the log's bytes under its number, but not its place. */
+static ssize_t send_log(int out_fd, struct log_file *file, int in_fd, off_t *offset, size_t bytes)
+{
+	off_t place = 0;
+	ssize_t outcome;
+	int error = file->access == O_WRONLY ? -EBADF : log_file_fill(file);
+
+	if (!error && !offset)
+		place = log_file_seek(file, 0, SEEK_CUR);
+	if (!error && offset && !guard_copy(&place, offset, sizeof(place)))
+		error = -EFAULT;
+	file_hold(&file->file);
+	log_leave(file, 0);
+	outcome = error ? call_return(error) : send_any(out_fd, in_fd, &place, bytes);
+	engine_lock();
+	if (outcome > 0 && !offset)
+		log_file_seek(file, place, SEEK_SET);
+	file_leave(&file->file);
+	if (outcome > 0 && offset && !guard_copy(offset, &place, sizeof(place)))
+		return call_return(-EFAULT);
+	return outcome;
+}
+
+EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t bytes)
+{
+	struct log_file *file = log_enter(in_fd);
+
+	return file ? send_log(out_fd, file, in_fd, offset, bytes)
+		    : send_any(out_fd, in_fd, offset, bytes);
 }
 
 EXPORT ssize_t sendfile64(int out_fd, int in_fd, off64_t *offset, size_t bytes)

@@ -14,6 +14,7 @@
 #include "file.h"
 #include "guard.h"
 #include "keeper.h"
+#include "log.h"
 #include "process.h"
 #include "real.h"
 #include "socket.h"
@@ -128,15 +129,24 @@ void engine_fork_unlock(void)
  */
 static char **environment;
 
-static __attribute__((constructor)) void keep_environment(void)
+/* Those of constructors: the environment is kept first. */
+#define PRIORITY_FIRST 200
+#define PRIORITY_LATER 201
+
+static __attribute__((constructor(PRIORITY_FIRST))) void keep_environment(void)
 {
 	size_t count = 0;
 
 	while (environ && environ[count])
 		count++;
-	environment = calloc(count + 1, sizeof(*environment));
-	for (size_t i = 0; environment && i < count; i++)
-		environment[i] = strdup(environ[i]);
+	environment = calloc(count + 2, sizeof(*environment));
+	if (!environment)
+		return;
+	/* Whichever thread calls has the runtime. */
+	environment[0] = strdup("DEMI_BLK_THREADS=any");
+	for (size_t i = 0, kept = 1; i < count; i++)
+		if (strncmp(environ[i], "DEMI_BLK_THREADS=", strlen("DEMI_BLK_THREADS=")) != 0)
+			environment[kept++] = strdup(environ[i]);
 }
 
 static __attribute__((noreturn)) void give_up(const char *message)
@@ -166,6 +176,25 @@ static void read_kernel_addresses(void)
 	freeifaddrs(addresses);
 }
 
+static void read_patterns(void)
+{
+	char list[1024], libos[32], device[256], message[256];
+
+	read_key("shim.log_files", list, sizeof(list));
+	if (!list[0])
+		return;
+	read_key("libos", libos, sizeof(libos));
+	read_key("blk.dev", device, sizeof(device));
+	if (!strstr(libos, "cattree"))
+		give_up("shim.log_files (DEMI_SHIM_LOG_FILES) needs a libOS with logs; say which: "
+			"LIBOS=catnip+cattree");
+	if (!device[0])
+		give_up("shim.log_files (DEMI_SHIM_LOG_FILES) needs a block device for the logs; "
+			"say which: DEMI_BLK_DEV=uring:/var/lib/demi.img");
+	if (patterns_parse(&engine.patterns, list, message, sizeof(message)) != 0)
+		give_up(message);
+}
+
 static void configure(void)
 {
 	char rules[1024], own[1024], value[32], message[256];
@@ -179,6 +208,7 @@ static void configure(void)
 	read_key("net.ip", own, sizeof(own));
 	if (rules_parse(&engine.rules, rules, own, message, sizeof(message)) != 0)
 		give_up(message);
+	read_patterns();
 	read_key("shim.trace", value, sizeof(value));
 	trace_on = value[0] == '1';
 	read_key("runtime.idle", value, sizeof(value));
@@ -186,19 +216,31 @@ static void configure(void)
 	read_key("runtime.idle_after_us", value, sizeof(value));
 	engine.idle_after_ns = strtoull(value, NULL, 10) * NS_PER_US;
 	environ = programs;
-	if (engine.rules.own_count) {
+	if (engine.rules.own_count)
 		read_kernel_addresses();
+	if (engine.rules.own_count || engine.patterns.count) {
 		guard_start();
 		process_watch_forks();
 	}
 	shim_is_inside = false;
 }
 
+static pthread_once_t configured = PTHREAD_ONCE_INIT;
+
+/*
+ * Which paths are logs is known before the program opens any: a file that it opened as the kernel's
+ * would not be the one that it wrote before. Without a sign of logs nothing is read before the first
+ * socket.
+ */
+static __attribute__((constructor(PRIORITY_LATER))) void configure_files(void)
+{
+	if (getenv("DEMI_SHIM_LOG_FILES") || getenv("CONFIG_PATH"))
+		pthread_once(&configured, configure);
+}
+
 bool engine_is_configured(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, configure);
+	pthread_once(&configured, configure);
 	return engine.rules.own_count != 0 && engine.state != ENGINE_ENDED;
 }
 
@@ -290,6 +332,7 @@ void engine_forget(void)
 	engine.state = ENGINE_OFF;
 	shim_is_inside = true;
 	sockets_forget();
+	logs_forget();
 	shim_is_inside = false;
 }
 
@@ -327,6 +370,7 @@ void engine_end(void)
 	demi_attach(runtime);
 	sockets_shut_all();
 	send_the_rest(sockets_unsent, END_QUIET_NS);
+	send_the_rest(logs_unsaved, END_NS);
 	sockets_close_all();
 	send_the_rest(sockets_closing, END_QUIET_NS / 4);
 	demi_fini();
@@ -348,7 +392,8 @@ void engine_poll(void)
 	do {
 		demi_wait_next_n(results, RESULTS_MAX, &count, &at_once);
 		for (int i = 0; i < count; i++)
-			sockets_complete(&results[i]);
+			if (!logs_complete(&results[i]))
+				sockets_complete(&results[i]);
 	} while (count == RESULTS_MAX);
 }
 

@@ -18,6 +18,7 @@
 
 #include <demi/demi.h>
 
+#include "pattern.h"
 #include "rule.h"
 #include "waiter.h"
 
@@ -38,12 +39,19 @@ struct engine {
 	uint64_t idle_after_ns; /* runtime.idle_after_us */
 	uint64_t now_ns;        /* of the last poll */
 	struct rules rules;
+	struct patterns patterns; /* of files that are logs */
 };
 
 extern struct engine engine;
 
 /** engine_is_configured - whether the program runs with a stack; reads the configuration once */
 bool engine_is_configured(void);
+
+/** engine_has_logs - whether some paths are logs; known before the program's main runs */
+static inline bool engine_has_logs(void)
+{
+	return engine.patterns.count != 0 && engine.state != ENGINE_ENDED;
+}
 
 /** engine_lock, engine_unlock - errno stays */
 void engine_lock(void);

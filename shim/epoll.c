@@ -253,6 +253,8 @@ static int control(struct epoll *epoll, int epoll_fd, int operation, int fd,
 			epoll->has_kernel = true;
 		return real()->epoll_ctl(epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
 	}
+	if (file->kind == FILE_LOG)
+		return -EPERM;
 	if (file == &epoll->file || !exclusive_is_right(epoll, file, fd, operation, &event))
 		return -EINVAL;
 	switch (operation) {

@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "epoll.h"
+#include "log.h"
 #include "socket.h"
 
 struct file **file_table;
@@ -100,6 +101,8 @@ void file_drop(struct file *file)
 		epoll_forget(file->watches->item);
 	if (file->kind == FILE_SOCKET)
 		socket_end(socket_of(file));
+	else if (file->kind == FILE_LOG)
+		log_file_end(log_file_of(file));
 	else
 		epoll_end(epoll_of(file));
 }
@@ -139,8 +142,10 @@ void file_notify(struct file *file, uint32_t events)
 
 uint32_t file_events(struct file *file)
 {
-	return file->kind == FILE_SOCKET ? socket_events(socket_of(file))
-					 : epoll_events(epoll_of(file));
+	if (file->kind == FILE_SOCKET)
+		return socket_events(socket_of(file));
+	/* A log is ready at any time, as the kernel says of its descriptor. */
+	return file->kind == FILE_EPOLL ? epoll_events(epoll_of(file)) : 0;
 }
 
 void file_for_each(void (*visit)(int fd, struct file *file))

@@ -2,7 +2,7 @@
 /*
  * The table of descriptors that are not the kernel's alone. Each is a real descriptor too, so that
  * its number is nobody else's and dup, fork, exec and close behave: a kernel socket that is never
- * connected, or the kernel's half of an epoll set. What it stands for is a file, as in the kernel:
+ * connected, the kernel's half of an epoll set, or a memory file. What it stands for is a file, as in the kernel:
  * several descriptors may share one, and it ends with the last of them.
  *
  * Everything here is under the engine's lock, but for the first look into the table.
@@ -29,7 +29,7 @@ struct watch {
 	struct waiter *waiter; /* a thread's */
 };
 
-enum file_kind { FILE_SOCKET, FILE_EPOLL };
+enum file_kind { FILE_SOCKET, FILE_EPOLL, FILE_LOG };
 
 struct file {
 	enum file_kind kind;

@@ -26,6 +26,8 @@ void real_find(void)
 	REAL_FUNCTIONS(REAL_FIND)
 #undef REAL_FIND
 	find(&real_functions.fcntl, "fcntl");
+	find(&real_functions.open, "open");
+	find(&real_functions.openat, "openat");
 	find(&real_functions.ioctl, "ioctl");
 	__atomic_store_n(&real_is_ready, true, __ATOMIC_RELEASE);
 }

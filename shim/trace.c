@@ -20,6 +20,7 @@ static const char *const names[COUNTS] = {
 	[COUNT_MILD] = "socket options ignored",
 	[COUNT_NO_CALL] = "calls not carried",
 	[COUNT_FORKED] = "sockets that belong to the parent",
+	[COUNT_LOGS] = "files opened as logs",
 	[COUNT_NO_RUNTIME] = "failed starts of the stack",
 };
 

@@ -15,6 +15,7 @@ enum count {
 	COUNT_NO_CALL,    /* calls on our sockets that are not carried */
 	COUNT_FORKED,     /* sockets of a parent that its child cannot use */
 	COUNT_NO_RUNTIME, /* attempts to start the stack that failed */
+	COUNT_LOGS,       /* files opened that are logs */
 	COUNTS,
 };
 

@@ -37,8 +37,12 @@ static void note_keys(struct config_file *file, yaml_document_t *document)
 {
 	yaml_node_t *root = yaml_document_get_root_node(document);
 	yaml_node_t *net = value_of(document, root, "net");
+	yaml_node_t *blk = value_of(document, root, "blk");
+	yaml_node_t *shim = value_of(document, root, "shim");
 	yaml_node_t *libos = value_of(document, root, "libos");
 
+	file->has_blk = says_something(value_of(document, blk, "dev"));
+	file->has_log_files = says_something(value_of(document, shim, "log_files"));
 	file->has_dev = says_something(value_of(document, net, "dev"));
 	file->has_ip = says_something(value_of(document, net, "ip"));
 	file->has_idle = says_something(

@@ -9,6 +9,8 @@ struct config_file {
 	bool has_dev; /* net.dev, net.ip, runtime.idle */
 	bool has_ip;
 	bool has_idle;
+	bool has_blk; /* blk.dev, shim.log_files */
+	bool has_log_files;
 	char libos[16]; /* empty: not in it */
 };
 

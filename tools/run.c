@@ -49,11 +49,13 @@ static void tell_library(const struct run_options *options)
 	set_variable("DEMI_NET_MAC", options->mac);
 	set_variable("DEMI_RUNTIME_IDLE", options->idle);
 	set_variable("DEMI_SHIM_RULES", options->rules);
+	set_variable("DEMI_BLK_DEV", options->blk);
+	set_variable("DEMI_SHIM_LOG_FILES", options->log_files);
 	set_variable("DEMI_SHIM_TRACE", options->trace ? "1" : NULL);
 	/* The shim's runtime goes from thread to thread. */
 	set_variable("DEMI_BLK_THREADS", "any");
 	/* Over io_uring a runtime stays in its thread; the shim moves it to whichever calls. */
-	if (strcmp(options->libos, "catnap") == 0)
+	if (strncmp(options->libos, "catnap", strlen("catnap")) == 0)
 		set_variable("DEMI_CATNAP_ENGINE", "epoll");
 }
 

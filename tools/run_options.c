@@ -23,6 +23,8 @@ enum option_number {
 	OPTION_CONFIG,
 	OPTION_IDLE,
 	OPTION_RULES,
+	OPTION_BLK,
+	OPTION_LOG_FILES,
 	OPTION_TRACE,
 	OPTION_HELP,
 };
@@ -36,6 +38,8 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, OPTION_CONFIG},
 	{"idle", required_argument, NULL, OPTION_IDLE},
 	{"rules", required_argument, NULL, OPTION_RULES},
+	{"blk", required_argument, NULL, OPTION_BLK},
+	{"log-files", required_argument, NULL, OPTION_LOG_FILES},
 	{"trace", no_argument, NULL, OPTION_TRACE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -52,11 +56,16 @@ static const char help[] =
 	"  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	"  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
 	"  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
-	"  --libos NAME       library OS: catnip or catnap; default: catnip\n"
+	"  --libos NAME       library OS: catnip, catnap or cattree, which has logs and no sockets,\n"
+	"                     or two, as catnip+cattree; default: catnip, and the one with logs too\n"
+	"                     where --blk or --log-files are given\n"
 	"  --config FILE      further settings, and any of these: see demi.conf(5)\n"
 	"  --idle sleep|spin  with nothing to do, leave the CPU to others, or answer soonest;\n"
 	"                     default: sleep\n"
 	"  --rules RULES      which sockets are Demi's; default: those in its networks\n"
+	"  --blk KIND:NAME    the block device of logs, such as uring:/var/lib/demi.img\n"
+	"  --log-files PATTERNS  which of its files are logs there, such as '/var/lib/app/*.log',\n"
+	"                     several with commas between them; may be repeated\n"
 	"  --trace            each decision of that kind, a line on standard error\n"
 	"  --help\n"
 	"\n"
@@ -110,13 +119,27 @@ static int parse_list(const char *name, char list[RUN_LIST_BYTES],
 	return status;
 }
 
+static bool has_logs(const char *libos)
+{
+	return strstr(libos, "cattree") != NULL;
+}
+
+static bool is_catnip(const char *libos)
+{
+	return strncmp(libos, "catnip", strlen("catnip")) == 0;
+}
+
 static int check_libos(const char *from, const char *name)
 {
-	if (strcmp(name, "catnip") == 0 || strcmp(name, "catnap") == 0)
-		return -1;
+	static const char *const known[] = {"catnip", "catnap", "catnip+cattree", "catnap+cattree",
+					    "cattree"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(name, known[i]) == 0)
+			return -1;
 	return refuse(RUN, EXIT_OURS,
 		      "%s '%s': no such library OS in this build; allowed: catnip, "
-		      "catnap",
+		      "catnap, catnip+cattree, catnap+cattree, cattree",
 		      from, name);
 }
 
@@ -153,6 +176,10 @@ static int parse_option(struct run_options *options, int option)
 		return parse_idle(options);
 	case OPTION_RULES:
 		return parse_text("rules", &options->rules);
+	case OPTION_BLK:
+		return parse_text("blk", &options->blk);
+	case OPTION_LOG_FILES:
+		return parse_list("log-files", options->log_files, settings_check_pattern);
 	case OPTION_TRACE:
 		options->trace = true;
 		return -1;
@@ -212,6 +239,18 @@ static const char *configured_libos(const struct config_file *file, const char *
 	return value;
 }
 
+/* Who names a block device, or files for it, means a libOS with logs too. */
+static int add_logs(struct run_options *options)
+{
+	static char both[32];
+
+	if ((!options->blk && !options->log_files[0]) || has_logs(options->libos))
+		return -1;
+	snprintf(both, sizeof(both), "%.15s+cattree", options->libos);
+	options->libos = both;
+	return -1;
+}
+
 /* Who names a device, a gateway or an Ethernet address means Catnip, and no other. */
 static int choose_libos(struct run_options *options, const struct config_file *file)
 {
@@ -222,11 +261,33 @@ static int choose_libos(struct run_options *options, const struct config_file *f
 		options->libos = configured_libos(file, &from);
 	if (!options->libos)
 		options->libos = "catnip";
-	if (named && strcmp(options->libos, "catnip") != 0)
+	if (named && !is_catnip(options->libos))
 		return refuse(RUN, EXIT_OURS,
 			      "%s is for catnip; leave it out, or leave out --libos %s", named,
 			      options->libos);
-	return check_libos(from, options->libos);
+	if (check_libos(from, options->libos) >= 0)
+		return EXIT_OURS;
+	return add_logs(options);
+}
+
+/* Logs need a device, and files that are to be logs a libOS that has some. */
+static int check_logs(const struct run_options *options, const struct config_file *file)
+{
+	bool names = options->log_files[0] || environment("DEMI_SHIM_LOG_FILES") ||
+		     file->has_log_files;
+	bool has_device = options->blk || environment("DEMI_BLK_DEV") || file->has_blk;
+
+	if (names && !has_logs(options->libos))
+		return refuse(RUN, EXIT_OURS,
+			      "files are to be logs (DEMI_SHIM_LOG_FILES, or shim.log_files of the "
+			      "file), and %s has none; give --libos %s+cattree",
+			      options->libos, options->libos);
+	if (has_logs(options->libos) && !has_device)
+		return refuse(RUN, EXIT_OURS,
+			      "no block device is named for the logs: give --blk, as in --blk "
+			      "uring:/var/lib/demi.img,size=1G, or DEMI_BLK_DEV, or --config FILE "
+			      "with blk.dev");
+	return -1;
 }
 
 static int check_device(const struct run_options *options, const struct config_file *file)
@@ -248,7 +309,8 @@ static int check_device(const struct run_options *options, const struct config_f
 /* Without an address no socket would be Demi's, whatever the libOS. */
 static int check_addresses(const struct run_options *options, const struct config_file *file)
 {
-	if (options->ip[0] || environment("DEMI_NET_IP") || file->has_ip)
+	if (options->ip[0] || environment("DEMI_NET_IP") || file->has_ip ||
+	    strcmp(options->libos, "cattree") == 0)
 		return -1;
 	return refuse(RUN, EXIT_OURS,
 		      "no address is named, so that no socket would be Demi's: give --ip, as in "
@@ -284,7 +346,9 @@ int run_options_parse(struct run_options *options, int argc, char **argv)
 		status = read_file(options, &file);
 	if (status < 0)
 		status = choose_libos(options, &file);
-	if (status < 0 && strcmp(options->libos, "catnip") == 0)
+	if (status < 0)
+		status = check_logs(options, &file);
+	if (status < 0 && is_catnip(options->libos))
 		status = check_device(options, &file);
 	if (status < 0)
 		status = check_addresses(options, &file);

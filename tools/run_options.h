@@ -22,6 +22,8 @@ struct run_options {
 	const char *config;
 	const char *idle;
 	const char *rules;
+	const char *blk;
+	char log_files[RUN_LIST_BYTES]; /* with commas */
 	bool trace;
 	char **program; /* and its arguments, ended by NULL */
 

@@ -211,3 +211,12 @@ const char *settings_check_mac(const char *text)
 		return "no address of a station; write one such as 02:00:00:00:00:01";
 	return NULL;
 }
+
+/* ---- Patterns ---- */
+
+const char *settings_check_pattern(const char *text)
+{
+	return text[0] == '/' ? NULL
+			      : "a pattern is an absolute path, as in "
+				"/var/lib/redis/appendonlydir/*.incr.aof";
+}

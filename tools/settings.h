@@ -11,6 +11,7 @@
  */
 const char *settings_check_device(const char *device); /* afxdp:eth1 */
 const char *settings_check_address(const char *text);  /* 10.0.0.2/24 */
+const char *settings_check_pattern(const char *text);  /* /var/lib/app/, as of --log-files */
 const char *settings_check_gateway(const char *text);  /* 10.0.0.1 */
 const char *settings_check_mac(const char *text);      /* 02:00:00:00:00:01 */
 

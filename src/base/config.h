@@ -21,6 +21,7 @@ enum config_on_error { CONFIG_ON_ERROR_ABORT, CONFIG_ON_ERROR_LOG };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_afxdp_mode { CONFIG_AFXDP_AUTO, CONFIG_AFXDP_COPY, CONFIG_AFXDP_ZERO_COPY };
 enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_RENO, CONFIG_CONGESTION_DCTCP };
+enum config_threads { CONFIG_THREADS_ONE, CONFIG_THREADS_ANY };
 enum config_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_NEVER, CONFIG_FORMAT_OVERWRITE };
 enum config_threads { CONFIG_THREADS_ONE, CONFIG_THREADS_ANY };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
@@ -116,8 +117,9 @@ struct config {
 	} afxdp;
 	/* Of unmodified programs; the shim reads it, through demi_config. */
 	struct {
-		char rules[1024]; /* shim.rules: "kernel tcp *:22,demi *" */
-		uint32_t trace;   /* shim.trace: 0 */
+		char rules[1024];     /* shim.rules: "kernel tcp *:22,demi *" */
+		char log_files[1024]; /* shim.log_files: "/var/lib/app/,/tmp/x.log" */
+		uint32_t trace;       /* shim.trace: 0 */
 	} shim;
 	struct {
 		enum config_log_level level; /* log.level: warning */

@@ -123,6 +123,7 @@ const struct config_key config_keys[] = {
 	INTEGER(afxdp.busy_poll_us, "0", "0", "1000000",
 		"microseconds that the kernel polls the interface for us; 0: it does not"),
 	LIST(shim.rules, "1023", "which sockets of an unmodified program are ours"),
+	LIST(shim.log_files, "1023", "which files of an unmodified program are logs"),
 	INTEGER(shim.trace, "0", "0", "1", "1: the shim tells each decision"),
 	CHOICE(log.level, "warning", "error, warning, info, debug",
 	       "the least urgent message that is written"),

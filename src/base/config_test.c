@@ -334,7 +334,7 @@ static const struct {
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
 	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac), TEXT(net.routes),
-	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(blk.dev),
+	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(shim.log_files), TEXT(blk.dev),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)
@@ -898,7 +898,7 @@ static void config_load__does_not_take_the_shim_for_a_key(void **state)
 	fill(&config);
 	assert_int_equal(load_variable(&config, "DEMI_SHIM_=x", error), -EINVAL);
 	assert_string_equal(error, "DEMI_SHIM_: unknown variable; allowed: in section shim, rules, "
-				   "trace");
+				   "log_files, trace");
 	assert_int_equal(load_variable(&config, "DEMI_SHIM_TRACES=1", error), -EINVAL);
 	assert_string_equal(error, "DEMI_SHIM_TRACES: unknown variable (did you mean "
 				   "DEMI_SHIM_TRACE?); allowed: DEMI_<SECTION>_<KEY>");

@@ -83,6 +83,7 @@ static void caps_init(struct uring_disk *disk, const struct uring_options *optio
 		.volatile_cache = true,
 		.trim = has_trim(disk, options->trim),
 		.read_only = file->read_only,
+		.stays_in_thread = !disk->any_thread,
 		.polls_memory = !disk->has_control,
 		/* Flushes, and durable writes of most file systems and drivers, are its workers'. */
 		.kernel_works = true,
@@ -142,6 +143,7 @@ int uring_disk_open(struct blkdev **device_out, const char *arguments,
 	disk->blkdev.ops = &uring_ops;
 	disk->blkdev.heap = options->heap;
 	disk->event_fd = -1;
+	disk->any_thread = options->config && options->config->blk.threads == CONFIG_THREADS_ANY;
 	disk->has_discard_command = true;
 	disk->any_thread = options->config && options->config->blk.threads == CONFIG_THREADS_ANY;
 	snprintf(disk->blkdev.name, sizeof(disk->blkdev.name), "uring:%.80s", parsed.path);

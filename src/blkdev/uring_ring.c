@@ -15,6 +15,8 @@
 
 /* ---- Rings ---- */
 
+#define PLAIN_KIND 2u
+
 /*
  * One thread submits and polls. Completions are run when it looks for them instead of in an
  * interrupt of whatever it does (DEFER_TASKRUN, Linux 6.1), and it sees in the ring's memory that
@@ -27,7 +29,7 @@ static int ring_create(const struct uring_disk *disk, struct uring_ring *ring, u
 	static const unsigned int kinds[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		0,
+		[PLAIN_KIND] = 0,
 	};
 	int error = -EINVAL;
 	unsigned int tries = 0;

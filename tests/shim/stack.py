@@ -42,14 +42,14 @@ def namespace(end=1):
     return os.environ["LAB_DEMI" if end == 1 else f"LAB_DEMI{end}"]
 
 
-def on_stack(words, end=1, idle="sleep"):
+def on_stack(words, end=1, idle="sleep", more=None):
     """The one place that knows how a program is given the stack: its command, and environment."""
     variables = dict(os.environ)
     if lab.DEVICE != "kernel":
         variables |= {
             "LD_PRELOAD": SHIM, "LIBOS": "catnip", "DEMI_NET_DEV": "afxdp:demi0",
             "DEMI_NET_IP": f"{address(end)}/24,{address(end, 6)}/64",
-            "DEMI_RUNTIME_IDLE": idle, "DEMI_SHIM_TRACE": "1"}
+            "DEMI_RUNTIME_IDLE": idle, "DEMI_SHIM_TRACE": "1"} | (more or {})
     # Not nsenter, whose own calls would go through the shim, too.
     inner = [f"{name}={variables[name]}" for name in variables
              if variables[name] != os.environ.get(name)]
@@ -95,15 +95,16 @@ class Program:
     """
 
     def __init__(self, *words, end=1, port=None, idle="sleep", statuses=(0,), folder=None,
-                 stdin=subprocess.DEVNULL):
-        """port: of TCP, on which it listens"""
+                 stdin=subprocess.DEVNULL, more=None):
+        """port: of TCP, on which it listens; more: variables of its environment"""
         self.words, self.statuses, self.stack = words, statuses, end
         self.said_file = tempfile.TemporaryFile()
         if end is not None and lab.DEVICE != "kernel":
             assert kernel_addresses(end) == [], "the kernel has an address at Demi's end"
         self.process = subprocess.Popen(
-            on_stack(words, end, idle) if end is not None else words, stdin=stdin, cwd=folder,
-            stdout=self.said_file, stderr=subprocess.STDOUT, start_new_session=True)
+            on_stack(words, end, idle, more) if end is not None else words, stdin=stdin, cwd=folder,
+            stdout=self.said_file, stderr=subprocess.STDOUT, start_new_session=True,
+            env=dict(os.environ) | (more or {}) if end is None else None)
         if port:
             host = address(end) if end is not None else LOOPBACK
             try:

@@ -89,6 +89,17 @@ def test_told(folder):
                 {"LIBOS": "catnap", "DEMI_NET_DEV": "tap:demi1", "DEMI_NET_IP": "10.1.0.2/24"})
     expect_told("LIBOS of the environment", ["--ip", "127.0.0.1/8"],
                 {"LIBOS": "catnap", "DEMI_CATNAP_ENGINE": "epoll"}, {"LIBOS": "catnap"})
+    logs = ["--blk", "uring:/tmp/x.img", "--log-files", "/tmp/a*.log,/tmp/b/", "--log-files", "/c"]
+    expect_told("logs, beside catnip", [*DEVICE, *logs],
+                {"LIBOS": "catnip+cattree", "DEMI_BLK_DEV": "uring:/tmp/x.img",
+                 "DEMI_SHIM_LOG_FILES": "/tmp/a*.log,/tmp/b/,/c"})
+    expect_told("logs, beside catnap", ["--libos", "catnap", "--ip", "127.0.0.1/8", *logs],
+                {"LIBOS": "catnap+cattree", "DEMI_CATNAP_ENGINE": "epoll"})
+    expect_told("logs alone", ["--libos", "cattree", *logs],
+                {"LIBOS": "cattree", "DEMI_NET_DEV": None, "DEMI_NET_IP": None})
+    expect_told("a block device in the environment", ["--libos", "catnip+cattree", *DEVICE],
+                {"LIBOS": "catnip+cattree", "DEMI_BLK_DEV": "uring:/tmp/y.img"},
+                {"DEMI_BLK_DEV": "uring:/tmp/y.img"})
     expect_told("what the user preloads comes behind", DEVICE,
                 {"LD_PRELOAD": f"{SHIM}:libm.so.6"}, {"LD_PRELOAD": "libm.so.6"})
 
@@ -240,6 +251,11 @@ REFUSED = (
     ("an unknown libOS", ["--libos", "catmint", "true"], "allowed: catnip, catnap"),
     ("a device for catnap", ["--libos", "catnap", "--dev", "tap:demi0", "true"], "--dev is for catnip"),
     ("a gateway for catnap", ["--libos", "catnap", "--gw", "10.0.0.1", "true"], "--gw is for catnip"),
+    ("logs without a block device", [*DEVICE, "--log-files", "/tmp/x", "true"], "give --blk"),
+    ("a libOS with logs, too", ["--libos", "cattree", "true"], "give --blk"),
+    ("a relative pattern", ["--log-files", "x.log", "true"], "absolute path"),
+    ("a device for catnap and logs", ["--libos", "catnap+cattree", "--dev", "tap:demi0", "true"],
+     "--dev is for catnip"),
     ("idle", ["--idle", "doze", "true"], "allowed: sleep, spin"),
     ("empty rules", ["--rules", "", "true"], "--rules is empty"),
     ("no file", ["--config", "/nonexistent/demi.yaml", "true"], "No such file"),
@@ -257,6 +273,10 @@ def test_bad_input(folder):
     expect_refused("an unknown libOS in a file", ["--config", file, "true"], 125, "libos of the file 'catmint'")
     expect_refused("an unknown libOS in the environment", ["true"], 125, "LIBOS 'x'", {"LIBOS": "x"})
     expect_refused("a bad device in the environment", ["true"], 125, "DEMI_NET_DEV 'x'", {"DEMI_NET_DEV": "x"})
+    expect_refused("files for logs, and a libOS without", [*DEVICE, "true"], 125, "--libos catnip+cattree",
+                   {"DEMI_SHIM_LOG_FILES": "/tmp/x"})
+    file.write_text("libos: catnip\nnet: {dev: tap:demi0, ip: 10.0.0.2/24}\nshim: {log_files: /tmp/x}\n")
+    expect_refused("the same in a file", ["--config", file, "true"], 125, "--libos catnip+cattree")
     expect_refused("no library to preload", [*DEVICE, "true"], 125, "DEMI_SHIM=/path/to",
                    {"DEMI_SHIM": "/nonexistent/shim.so"})
     blank = folder / "a b.so"
