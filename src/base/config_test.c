@@ -1041,7 +1041,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 64);
+	assert_int_equal(count, 65);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

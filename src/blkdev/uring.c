@@ -87,7 +87,6 @@ static void caps_init(struct uring_disk *disk, const struct uring_options *optio
 		.polls_memory = !disk->has_control,
 		/* Flushes, and durable writes of most file systems and drivers, are its workers'. */
 		.kernel_works = true,
-		.stays_in_thread = !disk->any_thread,
 	};
 }
 
@@ -145,7 +144,6 @@ int uring_disk_open(struct blkdev **device_out, const char *arguments,
 	disk->event_fd = -1;
 	disk->any_thread = options->config && options->config->blk.threads == CONFIG_THREADS_ANY;
 	disk->has_discard_command = true;
-	disk->any_thread = options->config && options->config->blk.threads == CONFIG_THREADS_ANY;
 	snprintf(disk->blkdev.name, sizeof(disk->blkdev.name), "uring:%.80s", parsed.path);
 	error = start(disk, &parsed);
 	if (error) {

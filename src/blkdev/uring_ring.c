@@ -34,7 +34,7 @@ static int ring_create(const struct uring_disk *disk, struct uring_ring *ring, u
 	int error = -EINVAL;
 	unsigned int tries = 0;
 
-	for (size_t i = disk->any_thread ? 2 : 0;
+	for (size_t i = disk->any_thread ? PLAIN_KIND : 0;
 	     error == -EINVAL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		do {
 			struct io_uring_params params = {.flags = flags | kinds[i]};
