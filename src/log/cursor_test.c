@@ -125,7 +125,7 @@ static void append__takes_more_runs_than_a_request_has_segments(void **state)
 	assert_int_equal(pop_wait(world, cursor, &buf), 0);
 	assert_int_equal(buf->length, count * 2048);
 	for (uint32_t i = 0; i < count; i++)
-		assert_memory_equal(buf->data + 2048 * i, data, 2048);
+		assert_memory_equal(buf->data + (size_t)2048 * i, data, 2048);
 	buf_free(world->heap, buf);
 	log_cursor_destroy(cursor);
 	heap_free(world->heap, data);

@@ -178,7 +178,7 @@ static struct batch some_batch(uint8_t head[BLOCK])
 
 	memset(head, 0xee, BLOCK);
 	for (uint32_t i = 0; i < 10; i++)
-		store_le32(head + BATCH_HEADER_BYTES + 4 * i, table[i]);
+		store_le32(head + BATCH_HEADER_BYTES + (size_t)4 * i, table[i]);
 	batch.crc = batch_emit(&batch, SALT, place.block, head);
 	return batch;
 }

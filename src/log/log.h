@@ -8,8 +8,12 @@
  * nothing under way writes in the next round of the scheduler.
  *
  * Calls that return an errno wait for the device where they have to, by the wait of the options;
- * append and read never do. All on one thread, and time is what the options point to. Nothing is
- * written by opening a store: what a power cut interrupts it leaves as it was.
+ * append and read never do. Whoever is told that something is done may append, cancel, read, seek
+ * and log_close from there, and destroy cursors, but must not make a call that waits: log_open with
+ * LOG_CREATE, log_remove, log_rename, log_truncate, log_check and those of stores.
+ *
+ * All on one thread, and time is what the options point to. Nothing is written by opening a store:
+ * what a power cut interrupts it leaves as it was.
  *
  * Source: Zhang et al., "The Demikernel Datapath OS", SOSP 2021, section 6.4 (Cattree).
  */
@@ -39,7 +43,8 @@ struct log_store_options {
 	struct sched *sched;
 	const uint64_t *now_ns; /* the time, whenever it is looked at */
 	uint64_t seed;          /* random: of the salts of new logs */
-	/* Have the device polled and time go on, until something may have ended. */
+	/* Have the device polled and time go on, until something may have ended; a device that is
+	 * gone is polled, too. */
 	void (*wait)(void *context);
 	void *wait_context;
 	uint32_t copy_max; /* pieces of records up to so many bytes are copied; 1024 */
@@ -131,7 +136,7 @@ void log_tell(const struct log_store *store, figure_fn *tell, void *context);
  */
 int log_open(struct log **log_out, struct log_store *store, const char *name, unsigned int flags);
 
-/** log_close - nothing of the caller's must be pending; what was removed meanwhile is freed then */
+/** log_close - none of the caller's appends and no cursor may be there; what was removed goes then */
 void log_close(struct log *log);
 
 /** log_remove - take away a name and, when nobody has it open any more, the log; 0 or as log_open */
@@ -155,8 +160,13 @@ void log_status(const struct log *log, struct log_status *status);
 int log_each(struct log_store *store, int (*visit)(void *context, const struct log_status *status),
 	     void *context);
 
-/** log_truncate - drop the records below @first, durably, and free their space; 0, -EINVAL (not
- * between the status' first and end), -EROFS, -EIO */
+/**
+ * log_truncate - drop the records below @first, durably, and free their space
+ *
+ * Who is reading one of them gets the first that is left. Return: 0, -EINVAL (not between the status'
+ * first and end), -EROFS, -ENOENT (the log has been removed), or the device's error: whether it has
+ * happened then is known when the store is opened anew.
+ */
 int log_truncate(struct log *log, uint64_t first);
 
 /* ---- Appending ---- */
@@ -167,8 +177,10 @@ struct log_append {
 	uint32_t segment_count;        /* 0: an empty record */
 	/*
 	 * Called once, from a poll of the device or of the scheduler, never from log_append. @error:
-	 * 0, the record is durable and has @record as its number; -ENOSPC, -EIO, -ENODEV,
-	 * -ETIMEDOUT, -ECANCELED.
+	 * 0, the record is durable and has @record as its number; -ENOSPC, -ENOMEM, -ECANCELED:
+	 * it is not there, and others may be tried; -EIO, -ENODEV, -ETIMEDOUT: it may be there when
+	 * the store is opened anew, until when the log takes no more; -ENOENT: the log has been
+	 * removed, and needs another segment.
 	 */
 	void (*done)(struct log_append *append, int error);
 	uint64_t record;
@@ -216,7 +228,7 @@ struct log_read {
 	 * record in one buf, which is owned by the caller as of buf_alloc (its data may start anywhere
 	 * in its room), and the cursor has moved on; NULL with 0: the end of the log.
 	 * @error: -EUCLEAN: it is not what was written, or is lost; the cursor stays, seek beyond it.
-	 * -EIO, -ENOMEM: the cursor stays, try again.
+	 * -EIO, -ETIMEDOUT, -ENOMEM: the cursor stays, try again. -ENODEV: the device is gone.
 	 */
 	void (*done)(struct log_read *read, struct buf *buf, int error);
 };

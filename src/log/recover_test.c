@@ -225,7 +225,7 @@ static void recovery__reads_little_of_long_logs(void **state)
 	print_message("%llu KiB of 4 MB, %llu KiB of 40 MB\n", (unsigned long long)read[0] >> 10,
 		      (unsigned long long)read[1] >> 10);
 	/* A page of each segment of 256 KiB more, which has two of them at least. */
-	assert_true(read[1] - read[0] < 200u * 4096);
+	assert_true(read[1] - read[0] < UINT64_C(200) * 4096);
 }
 
 static void store__opens_by_the_copy_of_its_superblock(void **state)

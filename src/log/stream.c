@@ -151,8 +151,8 @@ static uint32_t run_room(const struct plan *plan)
 
 static uint8_t *entry_of(const struct plan *plan)
 {
-	return plan->head + BATCH_HEADER_BYTES + plan->table_bytes - 4 * plan->extent_count -
-	       PIECE_BYTES;
+	return plan->head + BATCH_HEADER_BYTES + plan->table_bytes -
+	       (size_t)4 * plan->extent_count - PIECE_BYTES;
 }
 
 static void add_extent(struct plan *plan, uint32_t bytes, uint32_t run)

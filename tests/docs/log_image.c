@@ -88,7 +88,7 @@ static void write_file(const char *path)
 
 int main(int argc, char **argv)
 {
-	int variant = argc > 2 ? atoi(argv[2]) : 0;
+	int variant = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0;
 	struct log *logs[3], *other;
 	bool is_clean = variant / 2 != 1;
 

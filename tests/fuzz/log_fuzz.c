@@ -268,7 +268,7 @@ NO_COVERAGE static void mend_all(const struct base *base, struct sim_medium *med
 static void edit(struct sim_medium *medium, const uint8_t *data, size_t size)
 {
 	while (size > 4) {
-		uint64_t at = (uint64_t)(data[0] | data[1] << 8) * UNIT_BYTES + 4u * data[2];
+		uint64_t at = (uint64_t)(data[0] | data[1] << 8) * UNIT_BYTES + (size_t)4 * data[2];
 		size_t bytes = data[3] + 1u;
 
 		data += 4;

@@ -440,6 +440,71 @@ void judge_read(struct judge *judge)
 			read_log(&judge->logs[i], judge->logs[i].first);
 }
 
+/* ---- Reading while other things happen ---- */
+
+/* The record that was asked for, or, if that was dropped meanwhile, one that came to be the first. */
+static bool is_any(const struct judge_log *log, const struct buf *buf)
+{
+	uint64_t last = log->first_maybe > log->first ? log->first_maybe : log->first;
+
+	if (last < log->read_record)
+		last = log->read_record;
+	for (uint64_t record = log->read_record; record <= last && record < log->end; record++)
+		if (is_record(buf, log->records[record].id, log->records[record].bytes))
+			return true;
+	return is_torn(log, buf);
+}
+
+static void background_done(struct log_read *read, struct buf *buf, int error)
+{
+	struct judge_log *log = container_of(read, struct judge_log, read);
+	struct judge *judge = log->judge;
+
+	log->is_reading = false;
+	if (error) {
+		judge_demand(judge, error == -EUCLEAN ? judge->is_lossy : reads_can_fail(judge),
+			     "a record cannot be read while other things happen");
+		log_cursor_seek(log->cursor, log->first);
+		return;
+	}
+	judge_demand(judge, buf || log->first_maybe >= log->read_record, "no record");
+	if (!buf)
+		return;
+	judge_demand(judge, is_any(log, buf), "another record is read while other things happen");
+	judge->read++;
+	buf_free(judge->heap, buf);
+}
+
+static void read_behind(struct judge_log *log)
+{
+	if (log->is_reading)
+		return;
+	if (!log->cursor)
+		assert_int_equal(log_cursor_create(&log->cursor, log->log), 0);
+	log->read_record = log_cursor_record(log->cursor);
+	if (log->read_record >= log->end) {
+		assert_int_equal(log_cursor_seek(log->cursor, log->first), 0);
+		log->read_record = log->first;
+	}
+	if (log->read_record >= log->end)
+		return;
+	log->read.done = background_done;
+	log->is_reading = true;
+	assert_int_equal(log_read(log->cursor, &log->read), 0);
+}
+
+static void end_reading(struct judge_log *log)
+{
+	uint32_t rounds = 0;
+
+	while (log->is_reading) {
+		turn(log->judge);
+		judge_demand(log->judge, rounds++ < ROUNDS_MAX, "a read behind never ends");
+	}
+	log_cursor_destroy(log->cursor);
+	log->cursor = NULL;
+}
+
 /* ---- Opening and closing ---- */
 
 static const char *name_of(unsigned int name)
@@ -660,6 +725,7 @@ void judge_close(struct judge *judge)
 	for (unsigned int i = 0; i < JUDGE_LOGS; i++) {
 		struct judge_log *log = &judge->logs[i];
 
+		end_reading(log);
 		if (log->log)
 			log_close(log->log);
 		log->log = NULL;
@@ -751,6 +817,7 @@ static void remove_log(struct judge *judge, struct judge_log *log)
 	if (judge->intent.kind != INTENT_NONE)
 		return;
 	settle(log);
+	end_reading(log);
 	error = log_remove(judge->store, name_of(log->name));
 	if (error)
 		note(judge, error, (struct judge_intent){INTENT_REMOVE, log, NULL, 0});
@@ -765,8 +832,10 @@ void judge_rename(struct judge *judge, struct judge_log *log, unsigned int name)
 
 	if (judge->intent.kind != INTENT_NONE || other == log)
 		return;
-	if (other)
+	if (other) {
 		settle(other);
+		end_reading(other);
+	}
 	error = log_rename(judge->store, name_of(log->name), name_of(name));
 	if (error) {
 		note(judge, error, (struct judge_intent){INTENT_RENAME, log, other, name});
@@ -784,10 +853,10 @@ void judge_truncate(struct judge_log *log, uint64_t first)
 
 	if (log->first_maybe != log->first || first < log->first)
 		return;
+	log->first_maybe = first;
 	error = log_truncate(log->log, first);
 	judge_demand(judge, !error || (is_uncertain(error) && writes_can_fail(judge)),
 		     "a truncation fails");
-	log->first_maybe = first;
 	if (!error)
 		log->first = first;
 }
@@ -856,8 +925,10 @@ void judge_act(struct judge *judge)
 		judge_create(judge);
 		return;
 	}
-	if (what < 40)
+	if (what < 34)
 		append_some(judge, log);
+	else if (what < 42)
+		read_behind(log);
 	else if (what < 55)
 		some_turns(judge);
 	else if (what < 70)

@@ -52,6 +52,10 @@ struct judge_log {
 	bool is_damaged;
 	struct judge_record torn[JUDGE_TORN]; /* the last ones that no recovery found */
 	unsigned int torn_count;
+	struct log_cursor *cursor; /* reads while other things happen; NULL: none */
+	struct log_read read;
+	uint64_t read_record; /* that it was to be when it began */
+	bool is_reading;
 	struct judge_append
 		*appends; /* in order; those that failed without anybody knowing, first */
 };
