@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
-.PHONY: help deps demo test sim bench lint fmt install clean
+.PHONY: help deps demo test test-guest sim bench lint fmt install clean
 
 help:
 	@echo 'make demo     install what is missing, build, and show the library at work'
@@ -12,6 +12,8 @@ help:
 	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
 	@echo '                SEEDS=N            how many seeds each randomised test tries'
 	@echo '                FUZZ_SECONDS=N     how long a fuzzer runs, one without state half of it; 60'
+	@echo 'make test-guest  only the tests in a guest with an NVMe drive and network cards'
+	@echo '                KILLS=N            how often it is killed while it writes; 3'
 	@echo 'make sim      whole stacks on simulated links, and TCP by script; SEEDS=N, 2000'
 	@echo '                GUESSES=N          how often attackers guess, and SYNs flood; 200000'
 	@echo 'make bench    build, and measure; BENCH_ARGS="..." goes to the program'
@@ -32,6 +34,9 @@ demo:
 
 test:
 	@scripts/test.sh
+
+test-guest:
+	@scripts/test.sh --guest
 
 sim:
 	@scripts/deps.sh test

@@ -61,3 +61,6 @@ fi
 [[ $# == 0 ]] || exec build/release/bench/demi-bench "$@"
 build/release/bench/demi-bench
 programs
+python3 bench/block/log_bench.py build/release
+scripts/deps.sh vm
+python3 bench/block/nvme_bench.py build/release

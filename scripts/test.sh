@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# All checks and tests: test.sh; only a build and its tests: test.sh --quick
+# All checks and tests: test.sh; only a build and its tests: test.sh --quick; of these only those in
+# the guest: test.sh --guest
 # Parameters come from the environment, see `make help`.
 
 # shellcheck source=scripts/lint.sh
@@ -180,11 +181,14 @@ minimal_tests() {
 }
 
 main() {
-	[[ $# == 0 || $* == --quick ]] || die 'usage: test.sh [--quick]'
+	[[ $# == 0 || $* == --quick || $* == --guest ]] || die 'usage: test.sh [--quick | --guest]'
 	scripts/deps.sh test
 	if [[ ${1:-} == --quick ]]; then
 		step 'lint: gcc -Werror' build_strict gcc
 		gcc_tests
+	elif [[ ${1:-} == --guest ]]; then
+		step 'lint: gcc -Werror' build_strict gcc
+		test_step gcc '^vm/'
 	elif [[ -n ${TEST_FILTER:-} ]]; then
 		step 'lint: gcc -Werror' build_strict gcc
 		gcc_tests
