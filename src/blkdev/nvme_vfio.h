@@ -9,7 +9,7 @@
 #define NVME_ADDRESS_BYTES 13u
 
 /** How a controller is given to vfio-pci, in messages; its address follows. */
-#define NVME_BIND_COMMAND "scripts/nvme.sh bind"
+#define NVME_BIND_COMMAND "demi nvme bind"
 
 /**
  * nvme_vfio_open - a controller that vfio-pci has
