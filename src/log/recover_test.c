@@ -245,6 +245,65 @@ static void store__opens_by_the_copy_of_its_superblock(void **state)
 	world_free(world);
 }
 
+/* Blocks that the device cannot read: of one batch in the middle, or of the last one. */
+static void log__with_bad_blocks_leaves_the_others_whole(void **state)
+{
+	(void)state;
+	for (uint64_t bad = 2; bad <= 6; bad += 2) {
+		struct world *world = begin(512, 4u << 20);
+		struct log *log, *other;
+		struct log_status status;
+		struct log_cursor *cursor;
+		struct buf *buf;
+		uint64_t lost = 0;
+
+		assert_int_equal(log_open(&log, world->store, "a", LOG_CREATE), 0);
+		assert_int_equal(log_open(&other, world->store, "b", LOG_CREATE), 0);
+		for (uint64_t i = 0; i < 6; i++)
+			assert_int_equal(push_record(world, log, 3000, i), 0);
+		assert_int_equal(push_record(world, other, 100, 0), 0);
+		log_close(other);
+		log_close(log);
+		log_store_close(world->store);
+		for (uint64_t at = SEGMENTS; at < sim_medium_bytes(world->medium); at += 512) {
+			uint8_t head[24];
+
+			sim_medium_read(world->medium, at, head, sizeof(head));
+			if (memcmp(head, "DBAT", 4) == 0 && load_le64(head + 16) == bad)
+				assert_int_equal(sim_medium_fail_block(world->medium, at / 512), 0);
+		}
+		assert_int_equal(world_open(world), 0);
+		assert_int_equal(log_open(&other, world->store, "b", 0), 0);
+		log_status(other, &status);
+		assert_false(status.is_damaged);
+		assert_int_equal(log_open(&log, world->store, "a", 0), 0);
+		log_status(log, &status);
+		assert_true(status.is_damaged);
+		assert_int_equal(status.end, 6);
+		assert_int_equal(push_record(world, log, 3000, 6), 0);
+		assert_int_equal(log_cursor_create(&cursor, log), 0);
+		for (uint64_t i = 0; i < 7; i++) {
+			int error;
+
+			assert_int_equal(log_cursor_seek(cursor, i), 0);
+			error = pop_wait(world, cursor, &buf);
+			lost += error != 0;
+			if (error) {
+				assert_true(error == -EIO || error == -EUCLEAN);
+				continue;
+			}
+			assert_true(record_is(buf->data, buf->length, i));
+			buf_free(world->heap, buf);
+		}
+		assert_int_equal(lost, 1);
+		log_cursor_destroy(cursor);
+		log_close(other);
+		log_close(log);
+		log_store_close(world->store);
+		world_free(world);
+	}
+}
+
 /* The device goes while appends are under way: the store waits for them, and only then goes. */
 static void store__closes_on_a_device_that_is_gone(void **state)
 {
@@ -274,6 +333,7 @@ int main(void)
 		cmocka_unit_test(log__finds_what_follows_the_largest_batch),
 		cmocka_unit_test(recovery__reads_little_of_long_logs),
 		cmocka_unit_test(store__opens_by_the_copy_of_its_superblock),
+		cmocka_unit_test(log__with_bad_blocks_leaves_the_others_whole),
 		cmocka_unit_test(store__closes_on_a_device_that_is_gone),
 	};
 
