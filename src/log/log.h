@@ -143,7 +143,7 @@ void log_close(struct log *log);
 /** log_remove - take away a name and, when nobody has it open any more, the log; 0 or as log_open */
 int log_remove(struct log_store *store, const char *name);
 
-/** log_rename - give a log another name; one that had it is removed. In one step, durably. */
+/** log_rename - give a log another name; one that had it is removed. In one step, durably; as log_open */
 int log_rename(struct log_store *store, const char *name, const char *new_name);
 
 struct log_status {
