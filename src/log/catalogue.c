@@ -355,6 +355,9 @@ static void finish_snapshot(struct catalogue *catalogue, int error)
 	}
 	end_snapshot(catalogue);
 	stream->is_extending = false;
+	/* Another one would not leave room, either: catalogue_has_room sees to it that it does. */
+	if (!error && stream->blocks_left == 0)
+		error = -ENOSPC;
 	if (error)
 		stream_fail(stream, error);
 	else

@@ -34,6 +34,9 @@ struct log_cursor {
 	uint8_t *window; /* BATCH_HEAD_BYTES_MAX in the heap */
 	uint64_t window_block;
 	uint32_t window_blocks;
+	bool is_careful; /* a block in sight cannot be read: no more is read than is wanted */
+	bool is_bad;     /* the one at block is it */
+	bool met_bad;    /* such a one was met on the way to the record */
 
 	/* Where it stands. */
 	enum step step;
@@ -116,8 +119,10 @@ static void finish(struct log_cursor *cursor, int error)
 	struct log_store *store = cursor->log->store;
 
 	cursor->is_over = true;
-	cursor->outcome = error;
+	cursor->outcome = error == -EUCLEAN && cursor->met_bad ? -EIO : error;
 	cursor->is_open = false;
+	cursor->is_bad = false;
+	cursor->met_bad = false;
 	if (error) {
 		cursor->is_located = false;
 		buf_free(store->heap, cursor->buf);
@@ -163,6 +168,14 @@ static void window_done(struct blk_request *request, int error)
 {
 	struct log_cursor *cursor = container_of(request, struct log_cursor, request);
 
+	/* One bad block costs what is on it, not what happens to be read with it. */
+	if (error == -EIO) {
+		cursor->window_blocks = 0;
+		cursor->is_bad = cursor->is_careful;
+		cursor->met_bad |= cursor->is_bad;
+		cursor->is_careful = true;
+		error = 0;
+	}
 	if (has_read(cursor, error))
 		run(cursor);
 }
@@ -252,6 +265,8 @@ static void enter(struct log_cursor *cursor, const struct log_segment *segment)
 	cursor->block = segment_block(cursor->log->store, segment->number) + segment->skip;
 	cursor->sequence = segment->first_sequence;
 	cursor->expects = true;
+	cursor->is_careful = false;
+	cursor->is_bad = false;
 	cursor->step = STEP_BATCH;
 }
 
@@ -294,6 +309,8 @@ static size_t look(struct log_cursor *cursor, uint32_t bytes, uint64_t limit)
 		return (size_t)(window_end - block) * store->block_bytes;
 	cursor->window_block = block;
 	cursor->window_blocks = limit - block < room ? (uint32_t)(limit - block) : room;
+	if (cursor->is_careful)
+		cursor->window_blocks = need;
 	start(cursor, block, cursor->window, cursor->window_blocks, window_done);
 	return 0;
 }
@@ -355,8 +372,10 @@ static int parse_batch(struct log_cursor *cursor, uint64_t limit)
 	uint32_t need = BATCH_HEADER_BYTES;
 	int error = -EAGAIN;
 
-	if (cursor->block >= limit)
+	if (cursor->block >= limit || cursor->is_bad) {
+		cursor->is_bad = false;
 		return -EUCLEAN;
+	}
 	while (error == -EAGAIN) {
 		const struct batch_place place = {cursor->block, limit - cursor->block,
 						  log->stream.salt, log->id,
@@ -631,7 +650,8 @@ static bool is_outdated(struct log_cursor *cursor)
 {
 	const struct log *log = cursor->log;
 
-	if (cursor->outcome != -EUCLEAN || cursor->record >= log->first)
+	if ((cursor->outcome != -EUCLEAN && cursor->outcome != -EIO) ||
+	    cursor->record >= log->first)
 		return false;
 	cursor->record = log->first;
 	cursor->step = STEP_LOCATE;

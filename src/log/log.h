@@ -73,8 +73,9 @@ int log_store_format(const struct log_store_options *options,
  *
  * A blank device is -ENODATA, which nobody logs. Return: 0; -ENODATA; -EMEDIUMTYPE (something else
  * is on it, or a store of a newer format, or of other blocks); -EUCLEAN (damaged beyond use: the
- * superblock, or the catalogue); -EIO, -ENOMEM; each but -ENODATA has been logged with what to do.
- * Damage in one log leaves the others whole: see log_status.
+ * superblock, or the catalogue); -EIO (they cannot be read), -ENOMEM, and what the device says when
+ * it does not work; each but -ENODATA has been logged with what to do. Damage in one log, and blocks
+ * of it that cannot be read, leave the others whole: see log_status.
  */
 int log_store_open(struct log_store **store_out, const struct log_store_options *options);
 
@@ -142,7 +143,7 @@ void log_close(struct log *log);
 /** log_remove - take away a name and, when nobody has it open any more, the log; 0 or as log_open */
 int log_remove(struct log_store *store, const char *name);
 
-/** log_rename - give a log another name; one that had it is removed. In one step, durably. */
+/** log_rename - give a log another name; one that had it is removed. In one step, durably; as log_open */
 int log_rename(struct log_store *store, const char *name, const char *new_name);
 
 struct log_status {

@@ -306,6 +306,8 @@ int log_rename(struct log_store *store, const char *name, const char *new_name)
 		return -EROFS;
 	if (strcmp(name, new_name) == 0)
 		return 0;
+	if (strlen(new_name) > strlen(name) && !catalogue_has_room(store))
+		return -ENOSPC;
 	change_name(&change, log->id, new_name);
 	return change_away(store, &change, store_find(store, new_name));
 }

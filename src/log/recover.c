@@ -76,6 +76,29 @@ static int read_batch(struct stream *stream, uint64_t block, uint64_t end, struc
 	return error;
 }
 
+#define EIO_TRIES 4u
+
+/*
+ * The same; where a log has blocks that the device cannot read, however often and by whatever little
+ * it is asked, there is none, either: one bad sector costs the records on it, not the store.
+ */
+static int try_batch(struct stream *stream, uint64_t block, uint64_t end, struct batch *batch,
+		     const uint8_t **head_out)
+{
+	struct log_store *store = stream->store;
+	uint32_t look_bytes = store->look_bytes;
+	int error = read_batch(stream, block, end, batch, head_out);
+
+	store->look_bytes = 0;
+	for (unsigned int tries = 1; error == -EIO && tries < EIO_TRIES; tries++)
+		error = read_batch(stream, block, end, batch, head_out);
+	store->look_bytes = look_bytes;
+	if (error != -EIO || stream->log == CATALOGUE_ID)
+		return error;
+	store->met_bad = true;
+	return -EUCLEAN;
+}
+
 /*
  * The same, but that there is none is not believed at once: what ends a log is written over, and a
  * read may have gone astray.
@@ -83,12 +106,12 @@ static int read_batch(struct stream *stream, uint64_t block, uint64_t end, struc
 static int read_batch_twice(struct stream *stream, uint64_t block, uint64_t end,
 			    struct batch *batch, const uint8_t **head_out)
 {
-	int error = read_batch(stream, block, end, batch, head_out);
+	int error = try_batch(stream, block, end, batch, head_out);
 
 	if (error != -EUCLEAN || block >= end)
 		return error;
 	stream->store->scratch_blocks = 0;
-	return read_batch(stream, block, end, batch, head_out);
+	return try_batch(stream, block, end, batch, head_out);
 }
 
 /* ---- The bytes of a batch ---- */
@@ -201,7 +224,7 @@ static int find_later(struct stream *stream, uint64_t block, uint64_t end, uint6
 	struct batch batch;
 
 	for (; block < end && block < last; block++) {
-		int error = read_batch(stream, block, end, &batch, &head);
+		int error = try_batch(stream, block, end, &batch, &head);
 
 		if (!error && batch.sequence > sequence) {
 			*block_out = block;
@@ -400,8 +423,8 @@ static int read_firsts(struct log *log)
 		if (error == -ENODATA)
 			continue;
 		if (!error)
-			error = read_batch(&log->stream, block, segment_end(store, segment), &batch,
-					   &head);
+			error = try_batch(&log->stream, block, segment_end(store, segment), &batch,
+					  &head);
 		if (error)
 			return error;
 		segment->is_used = true;
@@ -441,16 +464,21 @@ static int is_torn(struct walk *walk)
 	struct stream *stream = walk->stream;
 	int error = -EUCLEAN;
 
-	for (unsigned int tries = 0; error == -EUCLEAN && tries < 2; tries++) {
+	unsigned int torn = 0, bad = 0;
+
+	while (torn < 2 && bad < EIO_TRIES && (error == -EUCLEAN || error == -EIO)) {
 		const uint8_t *head;
 		struct batch batch;
 
 		stream->store->scratch_blocks = 0;
-		error = read_batch(stream, walk->last_block, walk->end, &batch, &head);
+		error = try_batch(stream, walk->last_block, walk->end, &batch, &head);
 		if (!error)
 			error = verify_batch(stream, walk->last_block, &batch, head);
+		torn += error == -EUCLEAN;
+		bad += error == -EIO;
 	}
-	return error == -EUCLEAN ? 1 : error;
+	stream->store->met_bad |= error == -EIO;
+	return error == -EUCLEAN || error == -EIO ? 1 : error;
 }
 
 /*
@@ -569,8 +597,10 @@ static int recover_log(struct log *log)
 {
 	struct walk walk = {.stream = &log->stream};
 	struct log_segment *last = NULL;
-	int error = read_firsts(log);
+	int error;
 
+	log->store->met_bad = false;
+	error = read_firsts(log);
 	begin_anew(log);
 	if (!error)
 		error = find_end(&walk, log, &last);
@@ -586,6 +616,11 @@ static int recover_log(struct log *log)
 	}
 	mark_segments(log, last);
 	check_closed(log);
+	if (log->store->met_bad) {
+		/* Perhaps they will be read another time: nothing is written over them. */
+		log->is_damaged = true;
+		log->stream.blocks_left = 0;
+	}
 	if (log->stream.next_record < log->first)
 		log->stream.next_record = log->first;
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 
 #include "log/format.h"
 #include "log/log_testing.h"
@@ -157,6 +158,55 @@ static void catalogue__takes_the_noted_ends_along(void **state)
 	world_free(world);
 }
 
+/* As many logs as there is room for, then with the longest names that there is room for. */
+static void catalogue__that_is_full_of_names_still_changes(void **state)
+{
+	struct world *world = begin(512, 2u << 20);
+	char name[256], new_name[256];
+	struct log_store_status status;
+	struct log *log;
+	int count = 0, error = 0;
+
+	(void)state;
+	for (; !error; count++) {
+		snprintf(name, sizeof(name), "%d", count);
+		error = log_open(&log, world->store, name, LOG_CREATE);
+		if (!error)
+			log_close(log);
+	}
+	assert_int_equal(error, -ENOSPC);
+	assert_true(--count > 300);
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		snprintf(new_name, sizeof(new_name), "%0200d", i);
+		error = log_rename(world->store, name, new_name);
+		assert_true(error == 0 || error == -ENOSPC);
+	}
+	assert_int_equal(error, -ENOSPC);
+	/* Again and again: so that it moves to its other region. */
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), i % 2 ? "x" : "%d", count - 1);
+		snprintf(new_name, sizeof(new_name), i % 2 ? "%d" : "x", count - 1);
+		error = log_rename(world->store, name, new_name);
+		assert_true(error == 0 || (error == -ENOSPC && i % 2) ||
+			    (error == -ENOENT && !(i % 2)));
+	}
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "%d", count - 2 - i);
+		error = log_remove(world->store, name);
+		assert_true(error == 0 || error == -ENOENT);
+	}
+	assert_int_equal(log_open(&log, world->store, "one more", LOG_CREATE), 0);
+	assert_int_equal(push_record(world, log, 100, 0), 0);
+	log_close(log);
+	log_store_close(world->store);
+	assert_int_equal(world_open(world), 0);
+	log_store_status(world->store, &status);
+	assert_true(status.was_clean);
+	log_store_close(world->store);
+	world_free(world);
+}
+
 /* A batch of all the bytes that one may have is lost, and one follows. */
 static void log__finds_what_follows_the_largest_batch(void **state)
 {
@@ -245,6 +295,65 @@ static void store__opens_by_the_copy_of_its_superblock(void **state)
 	world_free(world);
 }
 
+/* Blocks that the device cannot read: of one batch in the middle, or of the last one. */
+static void log__with_bad_blocks_leaves_the_others_whole(void **state)
+{
+	(void)state;
+	for (uint64_t bad = 2; bad <= 6; bad += 2) {
+		struct world *world = begin(512, 4u << 20);
+		struct log *log, *other;
+		struct log_status status;
+		struct log_cursor *cursor;
+		struct buf *buf;
+		uint64_t lost = 0;
+
+		assert_int_equal(log_open(&log, world->store, "a", LOG_CREATE), 0);
+		assert_int_equal(log_open(&other, world->store, "b", LOG_CREATE), 0);
+		for (uint64_t i = 0; i < 6; i++)
+			assert_int_equal(push_record(world, log, 3000, i), 0);
+		assert_int_equal(push_record(world, other, 100, 0), 0);
+		log_close(other);
+		log_close(log);
+		log_store_close(world->store);
+		for (uint64_t at = SEGMENTS; at < sim_medium_bytes(world->medium); at += 512) {
+			uint8_t head[24];
+
+			sim_medium_read(world->medium, at, head, sizeof(head));
+			if (memcmp(head, "DBAT", 4) == 0 && load_le64(head + 16) == bad)
+				assert_int_equal(sim_medium_fail_block(world->medium, at / 512), 0);
+		}
+		assert_int_equal(world_open(world), 0);
+		assert_int_equal(log_open(&other, world->store, "b", 0), 0);
+		log_status(other, &status);
+		assert_false(status.is_damaged);
+		assert_int_equal(log_open(&log, world->store, "a", 0), 0);
+		log_status(log, &status);
+		assert_true(status.is_damaged);
+		assert_int_equal(status.end, 6);
+		assert_int_equal(push_record(world, log, 3000, 6), 0);
+		assert_int_equal(log_cursor_create(&cursor, log), 0);
+		for (uint64_t i = 0; i < 7; i++) {
+			int error;
+
+			assert_int_equal(log_cursor_seek(cursor, i), 0);
+			error = pop_wait(world, cursor, &buf);
+			lost += error != 0;
+			if (error) {
+				assert_true(error == -EIO || error == -EUCLEAN);
+				continue;
+			}
+			assert_true(record_is(buf->data, buf->length, i));
+			buf_free(world->heap, buf);
+		}
+		assert_int_equal(lost, 1);
+		log_cursor_destroy(cursor);
+		log_close(other);
+		log_close(log);
+		log_store_close(world->store);
+		world_free(world);
+	}
+}
+
 /* The device goes while appends are under way: the store waits for them, and only then goes. */
 static void store__closes_on_a_device_that_is_gone(void **state)
 {
@@ -271,9 +380,11 @@ int main(void)
 		cmocka_unit_test(catalogue__that_is_damaged_is_refused),
 		cmocka_unit_test(catalogue__does_not_go_back_to_an_old_region),
 		cmocka_unit_test(catalogue__takes_the_noted_ends_along),
+		cmocka_unit_test(catalogue__that_is_full_of_names_still_changes),
 		cmocka_unit_test(log__finds_what_follows_the_largest_batch),
 		cmocka_unit_test(recovery__reads_little_of_long_logs),
 		cmocka_unit_test(store__opens_by_the_copy_of_its_superblock),
+		cmocka_unit_test(log__with_bad_blocks_leaves_the_others_whole),
 		cmocka_unit_test(store__closes_on_a_device_that_is_gone),
 	};
 

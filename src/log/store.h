@@ -75,6 +75,7 @@ struct log_store {
 	uint8_t *scratch; /* BATCH_HEAD_BYTES_MAX in the heap, for what waits for the device */
 	uint64_t scratch_block; /* what recovery has in it */
 	uint32_t scratch_blocks;
+	bool met_bad;        /* recovery came over blocks that the device cannot read */
 	uint32_t look_bytes; /* that recovery reads at a time, at least */
 	struct log_counters counters;
 };
