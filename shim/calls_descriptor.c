@@ -50,6 +50,11 @@ EXPORT int close(int fd)
 	linger(file);
 	if (file->kind == FILE_LOG)
 		error = log_file_close(log_file_of(file));
+	/* It may have waited, and another thread closed it meanwhile. */
+	if (file_of(fd) != file) {
+		file_leave(file);
+		return (int)call_return(-EBADF);
+	}
 	file_remove(fd);
 	/* Under the lock: the number may not be given away before it is out of the table. */
 	if (real()->close(fd) != 0 && errno == EBADF)

@@ -26,6 +26,12 @@ static struct log_file *log_enter_empty(int fd, const char *path)
 
 /* ---- stat ---- */
 
+/* Below a folder of logs there may be folders of the kernel's. */
+static bool is_folder(const char *name, struct stat *status)
+{
+	return real()->stat(name, status) == 0 && S_ISDIR(status->st_mode);
+}
+
 static int stat_log(const char *name, struct stat *to)
 {
 	struct stat status;
@@ -40,6 +46,8 @@ static int stat_log(const char *name, struct stat *to)
 		error = log_stat(log, &status);
 		log_drop(log);
 	}
+	if (error == -ENOENT && is_folder(name, &status))
+		error = 0;
 	if (!error && !guard_copy(to, &status, sizeof(status)))
 		error = -EFAULT;
 	engine_unlock();
@@ -193,6 +201,7 @@ EXPORT int statx(int folder, const char *path, int flags, unsigned int mask, str
 
 static int access_log(const char *name, int mode)
 {
+	struct stat status;
 	struct log *log;
 	int error;
 
@@ -208,6 +217,8 @@ static int access_log(const char *name, int mode)
 		else if ((mode & W_OK) && log->is_read_only)
 			error = -EROFS;
 		log_drop(log);
+	} else if (error == -ENOENT && is_folder(name, &status)) {
+		error = real()->access(name, mode) == 0 ? 0 : -errno;
 	}
 	engine_unlock();
 	return error;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,24 +21,34 @@
 #define BLOCK_BYTES 4096
 
 static struct log *logs;
+static struct log **by_qd; /* [by_qd_count]; NULL: not a log's */
+static uint32_t by_qd_count;
 static uint64_t last_number;
 /* In the child of a fork: the device is the parent's. */
 static bool is_parents;
 
 /* ---- Waiting ---- */
 
-void log_wait(struct log *log, bool (*is_ready)(void *log))
+void log_wait(struct log *log, bool (*is_ready)(void *context), void *context)
 {
 	struct watch watch = {.waiter = waiter_self()};
-	struct wait wait = {.is_ready = is_ready, .context = log, .deadline_ns = NEVER_NS};
+	struct wait wait = {.is_ready = is_ready, .context = context, .deadline_ns = NEVER_NS};
+	sigset_t blocked, before;
 
+	if (is_ready(context))
+		return;
+	sigfillset(&blocked);
+	/* Of faults, which a copy of the program's memory may raise. */
+	sigdelset(&blocked, SIGSEGV);
+	sigdelset(&blocked, SIGBUS);
+	pthread_sigmask(SIG_BLOCK, &blocked, &before);
 	log->holds++;
 	file_watch(&watch, &log->watched);
-	/* As in the kernel, what waits for a disk is not interrupted; handlers run. */
 	while (engine_wait(&wait) == -EINTR)
 		;
 	file_unwatch(&watch);
 	log->holds--;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static bool is_given(void *log)
@@ -47,7 +59,7 @@ static bool is_given(void *log)
 void log_take(struct log *log)
 {
 	while (log->is_taken)
-		log_wait(log, is_given);
+		log_wait(log, is_given, log);
 	log->is_taken = true;
 }
 
@@ -95,6 +107,37 @@ static void forget(struct log *log)
 	free(log);
 }
 
+/* Whose a completed operation is. */
+static int note_queue(struct log *log)
+{
+	struct log **more;
+	uint32_t count;
+
+	if ((uint32_t)log->qd < by_qd_count) {
+		by_qd[log->qd] = log;
+		return 0;
+	}
+	count = 2 * (uint32_t)log->qd + 16;
+	more = realloc(by_qd, count * sizeof(*by_qd));
+	if (!more)
+		return -ENOMEM;
+	memset(more + by_qd_count, 0, (count - by_qd_count) * sizeof(*by_qd));
+	by_qd = more;
+	by_qd_count = count;
+	by_qd[log->qd] = log;
+	return 0;
+}
+
+static void close_queue(struct log *log)
+{
+	if (log->qd < 0)
+		return;
+	if ((uint32_t)log->qd < by_qd_count)
+		by_qd[log->qd] = NULL;
+	demi_close(log->qd);
+	log->qd = -1;
+}
+
 /* Return: 0 or -errno. */
 static int open_queue(struct log *log, int flags)
 {
@@ -107,6 +150,11 @@ static int open_queue(struct log *log, int flags)
 	if (error) {
 		log->qd = -1;
 		return -error;
+	}
+	error = note_queue(log);
+	if (error) {
+		close_queue(log);
+		return error;
 	}
 	demi_seek(log->qd, 0, SEEK_CUR, &log->first);
 	demi_seek(log->qd, 0, SEEK_END, &end);
@@ -172,9 +220,7 @@ static void end_if_over(struct log *log)
 	log_drop_image(log);
 	if (log->error)
 		log->size = -1;
-	if (log->qd >= 0)
-		demi_close(log->qd);
-	log->qd = -1;
+	close_queue(log);
 	log->error = 0;
 	if (log->is_removed)
 		forget(log);
@@ -260,10 +306,9 @@ int log_stat(struct log *log, struct stat *status)
 
 bool logs_complete(demi_qresult_t *result)
 {
-	struct log *log = logs;
+	uint32_t qd = (uint32_t)result->qr_qd;
+	struct log *log = qd < by_qd_count ? by_qd[qd] : NULL;
 
-	while (log && (log->qd < 0 || log->qd != result->qr_qd))
-		log = log->next;
 	if (!log)
 		return false;
 	log->holds++;
@@ -293,6 +338,7 @@ static void forget_file(int fd, struct file *file)
 void logs_forget(void)
 {
 	is_parents = true;
+	by_qd_count = 0;
 	for (struct log *log = logs; log; log = log->next) {
 		/* The parent's memory, which is not given back, and whose operations are not ours. */
 		log->qd = -1;

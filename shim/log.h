@@ -127,8 +127,13 @@ int log_stat(struct log *log, struct stat *status);
 void log_take(struct log *log);
 void log_give(struct log *log);
 
-/** log_wait - wait until @is_ready(@log) */
-void log_wait(struct log *log, bool (*is_ready)(void *log));
+/**
+ * log_wait - wait until @is_ready(@context), which something that happens to the log makes so
+ *
+ * As in the kernel, what waits for a disk is not interrupted, and handlers of signals run afterwards:
+ * they may want to write, too.
+ */
+void log_wait(struct log *log, bool (*is_ready)(void *context), void *context);
 
 /* ---- Writing; log_sync apart, between log_take and log_give ---- */
 

@@ -55,7 +55,7 @@ static int take_read(struct log *log, demi_sgarray_t *sga)
 {
 	int error;
 
-	log_wait(log, is_read);
+	log_wait(log, is_read, log);
 	error = log->reads[0].error;
 	*sga = log->reads[0].sga;
 	memmove(log->reads, log->reads + 1, --log->read_count * sizeof(log->reads[0]));
@@ -165,7 +165,7 @@ static int replay_all(struct log *log, struct replay *replay)
 	int64_t end = 0;
 	int error;
 
-	log_wait(log, log_is_quiet);
+	log_wait(log, log_is_quiet, log);
 	error = -demi_seek(log->qd, 0, SEEK_END, &end);
 	if (!error)
 		error = -demi_seek(log->qd, log->first, SEEK_SET, NULL);

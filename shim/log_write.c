@@ -136,10 +136,11 @@ int log_push_again(struct log *log)
 
 	if (!is_refused(log))
 		return log->error;
-	log_wait(log, log_is_quiet);
+	engine_poll();
+	log_wait(log, log_is_quiet, log);
 	for (struct log_record *record = log->records; record && !error; record = record->next)
 		error = push(log, record);
-	log_wait(log, log_is_quiet);
+	log_wait(log, log_is_quiet, log);
 	if (log->error)
 		return log->error;
 	return is_refused(log) && !error ? -ENOSPC : error;
@@ -159,19 +160,11 @@ static bool is_settled(void *context)
 	       (is_refused(log) && !log->under_way);
 }
 
-/* As log_wait. */
 static void wait_settled(struct log *log)
 {
 	struct sync sync = {.log = log, .number = log->accepted};
-	struct watch watch = {.waiter = waiter_self()};
-	struct wait wait = {.is_ready = is_settled, .context = &sync, .deadline_ns = NEVER_NS};
 
-	log->holds++;
-	file_watch(&watch, &log->watched);
-	while (engine_wait(&wait) == -EINTR)
-		;
-	file_unwatch(&watch);
-	log->holds--;
+	log_wait(log, is_settled, &sync);
 }
 
 static int sync_taken(struct log *log)
@@ -217,7 +210,8 @@ static bool may_try_again(struct log *log, int error)
 {
 	if ((error != -ENOMEM && error != -EAGAIN) || !log->under_way)
 		return false;
-	log_wait(log, log->waiting_bytes < DEMI_LOG_RECORD_BYTES_MAX ? log_is_quiet : has_less);
+	log_wait(log, log->waiting_bytes < DEMI_LOG_RECORD_BYTES_MAX ? log_is_quiet : has_less,
+		 log);
 	return true;
 }
 
@@ -246,11 +240,19 @@ static struct log_record *record_fill(struct log *log, struct cursor *cursor, si
 
 static int push_or_wait(struct log *log, struct log_record *record)
 {
+	bool has_looked = false;
 	int error;
 
-	do
-		error = push(log, record);
-	while (error && may_try_again(log, error));
+	while ((error = push(log, record)) != 0) {
+		/* A log that is gone gives its room back when the device is next looked at. */
+		if (error == -ENOSPC && !has_looked)
+			engine_poll();
+		else if (!may_try_again(log, error))
+			break;
+		has_looked |= error == -ENOSPC;
+		if (log->error || is_refused(log))
+			return log->error ? log->error : -ENOSPC;
+	}
 	return error == -EAGAIN ? -ENOMEM : error;
 }
 
@@ -260,8 +262,7 @@ static int append_one(struct log *log, struct cursor *cursor, size_t bytes)
 	struct log_record *record;
 	int error;
 
-	if (!has_room(log))
-		log_wait(log, has_room);
+	log_wait(log, has_room, log);
 	record = record_fill(log, cursor, bytes, &error);
 	if (!record)
 		return error;
@@ -351,7 +352,7 @@ int log_push_word(struct log *log, const char *word)
 		return error;
 	}
 	list(log, record);
-	log_wait(log, log_is_quiet);
+	log_wait(log, log_is_quiet, log);
 	if (log->error || !is_refused(log))
 		return log->error;
 	/* It is not what the program wrote, and is not tried again. */
@@ -384,7 +385,7 @@ static int drop_end(struct log *log, int64_t size)
 	int error = prepare(log);
 
 	if (!error) {
-		log_wait(log, log_is_quiet);
+		log_wait(log, log_is_quiet, log);
 		error = is_refused(log) ? -ENOSPC : log_push_word(log, "");
 	}
 	if (error)
@@ -403,7 +404,7 @@ int log_cut(struct log *log, int64_t size)
 {
 	int error = 0;
 
-	log_wait(log, log_is_quiet);
+	log_wait(log, log_is_quiet, log);
 	if (log->error)
 		return log->error;
 	if (size)

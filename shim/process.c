@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "calls.h"
 #include "engine.h"
 #include "file.h"
 #include "guard.h"
@@ -37,6 +38,8 @@ static __attribute__((destructor)) void at_exit(void)
 {
 	if (own_pid != getpid())
 		return;
+	/* libc does so after us. */
+	log_streams_flush();
 	engine_end();
 	trace_end();
 }
@@ -60,7 +63,8 @@ EXPORT void _Exit(int status)
  */
 static void last_chance(void)
 {
-	if (shim_is_inside || geteuid() != 0 || !engine_is_configured() || process_is_vfork_child())
+	if (shim_is_inside || geteuid() != 0 || (!engine_is_configured() && !engine_has_logs()) ||
+	    process_is_vfork_child())
 		return;
 	engine_lock();
 	engine_start();

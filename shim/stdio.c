@@ -62,6 +62,30 @@ static int find(FILE *file)
 	return fd;
 }
 
+/* Nobody is in the middle of the table at a fork. */
+static void lock_table(void)
+{
+	pthread_mutex_lock(&streams_lock);
+}
+
+static void unlock_table(void)
+{
+	pthread_mutex_unlock(&streams_lock);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(lock_table, unlock_table, unlock_table);
+}
+
+void log_streams_flush(void)
+{
+	/* No lock: writing takes others, and the program is at its end. */
+	for (struct log_stream *stream = __atomic_load_n(&streams, __ATOMIC_ACQUIRE); stream;
+	     stream = stream->next)
+		fflush(stream->stream);
+}
+
 /* ---- What a stream does ---- */
 
 static ssize_t stream_read(void *cookie, char *to, size_t bytes)
@@ -154,9 +178,11 @@ static FILE *make(int fd, const char *mode)
 		.seek = stream_seek,
 		.close = stream_close,
 	};
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct log_stream *stream = malloc(sizeof(*stream));
 	char plain[3];
 
+	pthread_once(&once, watch_forks);
 	if (!stream)
 		return NULL;
 	plain_mode(plain, mode);

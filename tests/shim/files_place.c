@@ -2,10 +2,12 @@
 /* read(2), write(2), lseek(2), pread(2), ftruncate(2), fsync(2), fallocate(2) */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -186,6 +188,31 @@ static void syncing(void)
 	outcome("fsync of what is closed", fsync(fd));
 }
 
+static volatile int alarms;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	alarms = alarms + 1;
+}
+
+/* What waits for a disk is not interrupted, but handlers run. */
+static void interrupted(void)
+{
+	const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+	const struct sigaction action = {.sa_handler = on_alarm};
+	int fd = make("a", "", O_WRONLY | O_APPEND), failed = 0;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 10000 && alarms < 100; i++)
+		failed += write(fd, "x", 1) != 1 || fdatasync(fd) != 0;
+	setitimer(ITIMER_REAL, &never, NULL);
+	say("failed", "%d", failed);
+	say("alarms", "%d", alarms >= 100);
+	close(fd);
+}
+
 static void allocating(void)
 {
 	int fd = make("a", "text", O_WRONLY);
@@ -253,6 +280,7 @@ const struct files_check files_place_checks[] = {
 	{"reading what is written", reading_what_is_written},
 	{"cutting", cutting},
 	{"syncing", syncing},
+	{"interrupted", interrupted},
 	{"allocating", allocating},
 	{"large", large},
 	{"many small", many_small},

@@ -119,11 +119,13 @@ class Different(Case):
             print(name(os.rename, "logs/a", "kernel/a"), name(os.rename, "kernel/a", "logs/a"))
             print(name(os.open, "logs/" + "x" * (256 - len(os.getcwd() + "/logs/")), os.O_CREAT))
             print(os.listdir("logs"), os.path.exists("logs/a"))
+            os.mkdir("logs/folder")
+            print(os.path.isdir("logs/folder"), name(os.stat, "logs/none"))
             print(name(os.copy_file_range, fd, fd, 1))
             """)
         self.assertEqual(said.splitlines(), [
             "10 ENOTSUP", "ENOTSUP 10", "ENODEV", "EPERM EXDEV", "EXDEV EXDEV", "ENAMETOOLONG",
-            "[] True", "EXDEV"])
+            "[] True", "True ENOENT", "EXDEV"])
 
     def test_the_child_of_a_fork_has_no_logs(self):
         said = self.python("""
@@ -224,6 +226,37 @@ class Restart(Case):
             os._exit(0)
             """)
         self.assertEqual(self.python("print(os.stat('logs/e').st_size)"), "10000000\n")
+
+    def test_an_exit_writes_what_streams_hold(self):
+        self.python("""
+            libc = ctypes.CDLL(None)
+            libc.fopen.restype = ctypes.c_void_p
+            stream = ctypes.c_void_p(libc.fopen(b"logs/x", b"w"))
+            libc.fputs(b"not closed", stream)
+            libc.exit(0)
+            """)
+        self.assertEqual(self.python("print(open('logs/x').read())"), "not closed\n")
+
+    def test_threads(self):
+        self.python("""
+            import threading
+            def write(name):
+                fd = os.open("logs/t", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+                for i in range(300):
+                    os.write(fd, f"{name} {i}\\n".encode())
+                    os.fsync(fd)
+                os.close(fd)
+            threads = [threading.Thread(target=write, args=(name,)) for name in "abcdefgh"]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            """)
+        lines = self.python("print(open('logs/t').read(), end='')").splitlines()
+        for name in "abcdefgh":
+            self.assertEqual([line for line in lines if line.startswith(name)],
+                             [f"{name} {i}" for i in range(300)])
+        self.assertEqual(len(lines), 8 * 300)
 
     def test_an_escape_whose_words_were_lost(self):
         for read_first in ("", "os.stat('logs/lost1')"):
