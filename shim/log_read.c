@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a log's records come to, as bytes: how many, and a memory file of them. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 /* Descriptors of our own are kept from the low numbers, which programs expect to get. */
 #define OWN_FD_MIN 512
 
+#define TRUNCATE "truncate "
 #define WORD_BYTES_MAX 40u
 
 /* ---- Reading records ---- */
@@ -93,18 +93,32 @@ static int write_image(int image, int64_t position, const char *from, size_t byt
 	return 0;
 }
 
+/* Of "truncate N"; -1: it is none. */
+static int64_t size_of_word(const char *word)
+{
+	const char *digits = word + strlen(TRUNCATE);
+	long long size;
+	char *end;
+
+	if (strncmp(word, TRUNCATE, strlen(TRUNCATE)) != 0 || *digits < '0' || *digits > '9')
+		return -1;
+	errno = 0;
+	size = strtoll(digits, &end, 10);
+	return errno || *end ? -1 : size;
+}
+
 /* -EUCLEAN: nobody of ours wrote it. */
 static int replay_word(struct replay *replay, const void *from, size_t bytes)
 {
-	char word[WORD_BYTES_MAX + 1] = "", end;
+	char word[WORD_BYTES_MAX + 1] = "";
 	int64_t size;
 
 	if (bytes <= WORD_BYTES_MAX)
 		memcpy(word, from, bytes);
 	if (strcmp(word, "keep") == 0)
 		return 0;
-	if (sscanf(word, "truncate %" SCNd64 "%c", &size, &end) != 1 || size < 0 ||
-	    size > replay->size)
+	size = size_of_word(word);
+	if (size < 0 || size > replay->size)
 		return -EUCLEAN;
 	replay->size = size;
 	return replay->image >= 0 && real()->ftruncate(replay->image, size) != 0 ? -errno : 0;

@@ -9,6 +9,11 @@
 
 #include "files.h"
 
+static void say_open(const char *what, const FILE *stream)
+{
+	say(what, "%s", stream ? "open" : strerrorname_np(errno));
+}
+
 static void stream_reading(void)
 {
 	struct stat status;
@@ -16,8 +21,8 @@ static void stream_reading(void)
 	FILE *stream;
 
 	close(make("a", "first\nsecond\nthird\n", O_RDONLY));
-	say("what is not there", "%d %s", fopen(at("none"), "r") != NULL, strerrorname_np(errno));
-	say("a wrong mode", "%d %s", fopen(at("a"), "q") != NULL, strerrorname_np(errno));
+	say_open("what is not there", fopen(at("none"), "r"));
+	say_open("a wrong mode", fopen(at("a"), "q"));
 	stream = fopen(at("a"), "r");
 	say("open", "%d", stream != NULL);
 	say("fileno", "%d", fileno(stream) > 2);
@@ -54,8 +59,7 @@ static void stream_writing(void)
 	say("fputs", "%d", fputs("appended", stream) >= 0);
 	outcome("fclose", fclose(stream));
 	say_file("appended", "a");
-	stream = fopen(at("a"), "wx");
-	say("wx", "%d %s", stream != NULL, strerrorname_np(errno));
+	say_open("wx", fopen(at("a"), "wx"));
 	stream = fopen(at("a"), "we");
 	say("we", "%d", fcntl(fileno(stream), F_GETFD));
 	outcome("fclose", fclose(stream));
@@ -93,7 +97,7 @@ static void stream_of_a_descriptor(void)
 	char line[32] = "";
 	FILE *stream;
 
-	say("to write", "%d %s", fdopen(fd, "w") != NULL, strerrorname_np(errno));
+	say_open("to write", fdopen(fd, "w"));
 	stream = fdopen(fd, "r");
 	say("the same", "%d", fileno(stream) == fd);
 	say("fgets", "%s", fgets(line, sizeof(line), stream));
