@@ -20,6 +20,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
+	/* What it was told of was the test's. */
+	sim_disk_options(world->disk)->hook = NULL;
 	if (log_)
 		log_close(log_);
 	log_store_close(world->store);
