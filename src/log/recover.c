@@ -130,8 +130,11 @@ static int add_run(struct verifier *verifier, uint32_t bytes, uint32_t *crc)
 	while (bytes > 0) {
 		uint32_t part = bytes < BATCH_HEAD_BYTES_MAX ? bytes : BATCH_HEAD_BYTES_MAX;
 		uint32_t blocks = part / store->block_bytes;
-		int error = store_io(store, BLK_READ, verifier->next_run, verifier->memory, blocks);
+		int error = -EIO;
 
+		for (unsigned int tries = 0; error == -EIO && tries < EIO_TRIES; tries++)
+			error = store_io(store, BLK_READ, verifier->next_run, verifier->memory,
+					 blocks);
 		if (error)
 			return error;
 		*crc = crc32c(*crc, verifier->memory, part);
@@ -464,9 +467,7 @@ static int is_torn(struct walk *walk)
 	struct stream *stream = walk->stream;
 	int error = -EUCLEAN;
 
-	unsigned int torn = 0, bad = 0;
-
-	while (torn < 2 && bad < EIO_TRIES && (error == -EUCLEAN || error == -EIO)) {
+	for (unsigned int tries = 0; error == -EUCLEAN && tries < 2; tries++) {
 		const uint8_t *head;
 		struct batch batch;
 
@@ -474,8 +475,6 @@ static int is_torn(struct walk *walk)
 		error = try_batch(stream, walk->last_block, walk->end, &batch, &head);
 		if (!error)
 			error = verify_batch(stream, walk->last_block, &batch, head);
-		torn += error == -EUCLEAN;
-		bad += error == -EIO;
 	}
 	stream->store->met_bad |= error == -EIO;
 	return error == -EUCLEAN || error == -EIO ? 1 : error;
