@@ -217,6 +217,14 @@ class Restart(Case):
             os.kill(os.getpid(), 9)
             """, status=-9)
         self.assertEqual(self.python("print(open('logs/k').read())"), "synced\n")
+        # More than a device can have under way at a time.
+        self.python("""
+            fd = os.open("logs/k2", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b"x" * 40000000)
+            os.fdatasync(fd)
+            os.kill(os.getpid(), 9)
+            """, status=-9)
+        self.assertEqual(self.python("print(os.stat('logs/k2').st_size)"), "40000000\n")
 
     def test_an_exit_keeps_all(self):
         self.python("""
