@@ -98,9 +98,10 @@ static int refuse_word(const char *word)
 	if (suggestion)
 		return refuse(NULL, EXIT_USAGE, "unknown command '%s'; did you mean %s?", word,
 			      suggestion);
-	return refuse(NULL, EXIT_USAGE,
-		      "unknown command '%s'; allowed: run, doctor, log, nvme, lab, help; see demi --help",
-		      word);
+	return refuse(
+		NULL, EXIT_USAGE,
+		"unknown command '%s'; allowed: run, doctor, log, nvme, lab, help; see demi --help",
+		word);
 }
 
 static int call(const char *word, int argc, char **argv)

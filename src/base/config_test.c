@@ -333,7 +333,7 @@ static const struct {
 	{                                                                                         \
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
-	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac), TEXT(net.routes),
+	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac),        TEXT(net.routes),
 	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(shim.log_files), TEXT(blk.dev),
 };
 
