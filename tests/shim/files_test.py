@@ -337,6 +337,41 @@ class Full(Case):
         self.assertEqual(said, "1000000 small goes on\n")
 
 
+    def test_what_found_no_room_is_not_lost(self):
+        """Writes were accepted, the device had no room for them, and then it has."""
+        device = f"uring:{self.folder}/kept.img"
+        expected = 'b"".join(b"%07d" % i * 10000 for i in range(count)) + b"end"'
+        said = self.python(f"""
+            old = os.open("logs/old", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            os.write(old, b"o" * 5000000)
+            os.fsync(old)
+            fd = os.open("logs/kept", os.O_CREAT | os.O_RDWR | os.O_APPEND)
+            count = 0
+            try:
+                while True:
+                    os.write(fd, b"%07d" % count * 10000)
+                    count += 1
+            except OSError as error:
+                print(errno.errorcode[error.errno])
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                print("fsync", errno.errorcode[error.errno])
+            os.unlink("logs/old")
+            os.close(old)
+            os.fsync(fd)
+            os.write(fd, b"end")
+            os.fsync(fd)
+            print(os.pread(fd, 1 << 27, 0) == {expected})
+            """, DEMI_BLK_DEV=device + ",size=16M")
+        self.assertEqual(said, "ENOSPC\nfsync ENOSPC\nTrue\n")
+        self.assertEqual(self.python(f"""
+            text = open("logs/kept", "rb").read()
+            count = len(text) // 70000
+            print(text == {expected}, count > 100)
+            """, DEMI_BLK_DEV=device), "True True\n")
+
+
 class Refused(Case):
     """Settings that are wrong stop the program before it writes anywhere."""
 
