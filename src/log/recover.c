@@ -439,13 +439,14 @@ static int read_firsts(struct log *log)
 	return 0;
 }
 
-/* The last segment below @below that has a batch, as a pointer; NULL: none has. */
+/* The last segment below @below (NULL: of all) that has a batch; NULL: none has. */
 static struct log_segment *last_used(const struct log *log, const struct log_segment *below)
 {
-	for (struct log_segment *segment = log->segments + (below - log->segments);
-	     segment > log->segments;)
-		if ((--segment)->is_used)
-			return segment;
+	uint32_t index = below ? (uint32_t)(below - log->segments) : log->segment_count;
+
+	while (index > 0)
+		if (log->segments[--index].is_used)
+			return &log->segments[index];
 	return NULL;
 }
 
@@ -508,7 +509,7 @@ static int follows(struct walk *walk, const struct log_segment *last)
  */
 static int find_end(struct walk *walk, struct log *log, struct log_segment **last_out)
 {
-	struct log_segment *last = last_used(log, log->segments + log->segment_count);
+	struct log_segment *last = last_used(log, NULL);
 	struct log_segment *before = last ? last_used(log, last) : NULL;
 	int error;
 
