@@ -163,6 +163,29 @@ void blkdev_tell(const struct blkdev *device, figure_fn *tell, void *context);
 /** blkdev_submit - ops->submit, having asserted that the request keeps the rules */
 int blkdev_submit(struct blkdev *device, struct blk_request *request, uint64_t now_ns);
 
+/** blkdev_count - for devices: one request more of its operation, which has been accepted */
+static inline void blkdev_count(struct blkdev *device, const struct blk_request *request)
+{
+	struct blkdev_counters *counters = &device->counters;
+	uint64_t bytes = (uint64_t)request->block_count * device->caps.block_bytes;
+
+	switch (request->operation) {
+	case BLK_READ:
+		counters->reads++;
+		counters->read_bytes += bytes;
+		break;
+	case BLK_WRITE:
+		counters->writes++;
+		counters->write_bytes += bytes;
+		break;
+	case BLK_FLUSH:
+		counters->flushes++;
+		break;
+	default:
+		counters->trims++;
+	}
+}
+
 /** blkdev_poll - ops->poll */
 static inline unsigned int blkdev_poll(struct blkdev *device, uint64_t now_ns)
 {

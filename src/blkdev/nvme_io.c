@@ -80,28 +80,6 @@ static void request_send(struct nvme *nvme, struct blk_request *request, uint64_
 	}
 }
 
-static void count_request(struct nvme *nvme, const struct blk_request *request)
-{
-	struct blkdev_counters *counters = &nvme->device.counters;
-	uint64_t bytes = (uint64_t)request->block_count << nvme->format.block_shift;
-
-	switch (request->operation) {
-	case BLK_READ:
-		counters->reads++;
-		counters->read_bytes += bytes;
-		break;
-	case BLK_WRITE:
-		counters->writes++;
-		counters->write_bytes += bytes;
-		break;
-	case BLK_FLUSH:
-		counters->flushes++;
-		break;
-	default:
-		counters->trims++;
-	}
-}
-
 static void backlog_append(struct nvme *nvme, struct blk_request *request)
 {
 	if (nvme->backlog_first)
@@ -122,7 +100,7 @@ int nvme_submit(struct blkdev *device, struct blk_request *request, uint64_t now
 		return -EAGAIN;
 	*progress = (struct nvme_progress){0};
 	device->under_way++;
-	count_request(nvme, request);
+	blkdev_count(device, request);
 	if (likely(nvme->state == NVME_RUNNING && !nvme->backlog_first))
 		request_send(nvme, request, now_ns);
 	if (unlikely(!progress->sent))

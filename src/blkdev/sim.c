@@ -81,27 +81,6 @@ static struct sim_disk_fate draw_fate(struct sim_disk *disk, const struct blk_re
 
 /* ---- Requests ---- */
 
-static void count(struct blkdev_counters *counters, const struct blk_request *request,
-		  uint64_t bytes)
-{
-	counters->commands++;
-	switch (request->operation) {
-	case BLK_READ:
-		counters->reads++;
-		counters->read_bytes += bytes;
-		break;
-	case BLK_WRITE:
-		counters->writes++;
-		counters->write_bytes += bytes;
-		break;
-	case BLK_FLUSH:
-		counters->flushes++;
-		break;
-	default:
-		counters->trims++;
-	}
-}
-
 /* Behind all that end at the same time or earlier. */
 static void insert(struct sim_disk *disk, struct sim_slot *slot)
 {
@@ -143,8 +122,8 @@ static int sim_submit(struct blkdev *device, struct blk_request *request, uint64
 	slot->sequence = disk->cache.sequence;
 	if (request->operation == BLK_WRITE)
 		memset(slot->applied, 0, (request->block_count + 63) / 64 * sizeof(uint64_t));
-	count(&device->counters, request,
-	      (uint64_t)request->block_count * device->caps.block_bytes);
+	blkdev_count(device, request);
+	device->counters.commands++;
 	insert(disk, slot);
 	return 0;
 }

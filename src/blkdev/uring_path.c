@@ -87,28 +87,6 @@ static void prepare(struct uring_disk *disk, struct uring_slot *slot, const stru
 	(is_control ? &disk->control : &disk->data)->given++;
 }
 
-static void count(struct blkdev *device, const struct blk_request *request)
-{
-	struct blkdev_counters *counters = &device->counters;
-	uint64_t bytes = (uint64_t)request->block_count * device->caps.block_bytes;
-
-	switch (request->operation) {
-	case BLK_READ:
-		counters->reads++;
-		counters->read_bytes += bytes;
-		break;
-	case BLK_WRITE:
-		counters->writes++;
-		counters->write_bytes += bytes;
-		break;
-	case BLK_FLUSH:
-		counters->flushes++;
-		break;
-	default:
-		counters->trims++;
-	}
-}
-
 int uring_submit(struct blkdev *device, struct blk_request *request, uint64_t now_ns)
 {
 	struct uring_disk *disk = disk_of(device);
@@ -123,7 +101,7 @@ int uring_submit(struct blkdev *device, struct blk_request *request, uint64_t no
 	slot->request = request;
 	slot->bytes_done = 0;
 	device->under_way++;
-	count(device, request);
+	blkdev_count(device, request);
 	prepare(disk, slot, request->segments, request->segment_count);
 	return 0;
 }
