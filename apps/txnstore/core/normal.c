@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The normal case: the primary gives operations their numbers and sends them to all, a quorum of logs
+ * makes them committed, all carry them out in order. "VR Revisited", section 4.1.
+ */
+#include "replica_parts.h"
+
+/* So many items are looked at for each operation, for versions that nobody needs any more. */
+#define SWEEP 2
+
+/* ---- Carrying out ---- */
+
+static void answer_result(struct replica *replica, const struct entry *entry, enum result result)
+{
+	struct message reply = replica_message(replica, MESSAGE_REPLY);
+	struct operation operation;
+
+	(void)operation_parse(&operation, entry->blob->bytes, entry->blob->len);
+	reply.result = (uint8_t)result;
+	reply.client = operation.client;
+	reply.number = operation.number;
+	reply.nonce = entry->nonce;
+	replica->ops->answer(replica->context, entry->peer, &reply, NULL);
+}
+
+static void set_horizon(struct replica *replica)
+{
+	uint64_t applied = replica->shard.applied, keep = replica->config.versions_keep;
+	uint64_t horizon = applied > keep ? applied - keep : 0;
+
+	if (replica->pin_op && replica->pin_op < horizon)
+		horizon = replica->pin_op;
+	store_set_horizon(&replica->shard.store, horizon);
+	store_sweep(&replica->shard.store, SWEEP);
+}
+
+/* Those that nobody who is up to date asks for. */
+static void drop_log(struct replica *replica)
+{
+	uint64_t applied = replica->shard.applied, keep = replica->config.log_keep;
+
+	if (applied > 2 * keep && replica->log.first < applied - 2 * keep)
+		oplog_drop(&replica->log, applied - keep);
+}
+
+void replica_execute(struct replica *replica)
+{
+	uint64_t op;
+
+	while ((op = replica->shard.applied + 1) <= replica->commit && op <= replica_op(replica)) {
+		struct entry *entry = oplog_at(&replica->log, op);
+		enum result result;
+
+		if (shard_apply(&replica->shard, op, entry->time_ns, entry->blob,
+				entry->blob->bytes, entry->blob->len, &result) != 0) {
+			replica_fail(replica);
+			return;
+		}
+		if (entry->nonce && replica_leads(replica))
+			answer_result(replica, entry, result);
+		entry->nonce = 0;
+		set_horizon(replica);
+	}
+	drop_log(replica);
+}
+
+/* ---- The primary ---- */
+
+/* One operation that is large, where it stands. */
+static void send_large(struct replica *replica, uint32_t to, struct message message)
+{
+	const struct blob *blob = oplog_at(&replica->log, message.op)->blob;
+	uint8_t head[OPLOG_HEAD];
+	struct writer writer = {.bytes = head, .room = sizeof(head)};
+
+	oplog_write_head(&replica->log, message.op, &writer);
+	message.body = head;
+	message.body_len = (uint32_t)writer.len;
+	message.tail = blob->bytes;
+	message.tail_len = blob->len;
+	replica->next[to]++;
+	replica_tell(replica, to, &message, false);
+}
+
+/* As many as a message takes. */
+static void send_batch(struct replica *replica, uint32_t to, struct message message)
+{
+	const struct memory *memory = replica->memory;
+	struct writer writer = {
+		.room = oplog_room(&replica->log, message.op, replica->config.batch_bytes)};
+
+	writer.bytes = memory->alloc(memory->context, writer.room);
+	if (!writer.bytes)
+		return; /* as if it were lost */
+	replica->next[to] += oplog_write(&replica->log, message.op, &writer);
+	message.body = writer.bytes;
+	message.body_len = (uint32_t)writer.len;
+	replica_tell(replica, to, &message, false);
+	memory->free(memory->context, writer.bytes);
+}
+
+/* Entries from what @to is to get next; none: a heartbeat. */
+static void send_prepare(struct replica *replica, uint32_t to)
+{
+	struct message message = replica_message(replica, MESSAGE_PREPARE);
+
+	/* What is not in the log any more it asks for. */
+	if (replica->next[to] < replica->log.first)
+		replica->next[to] = replica_op(replica) + 1;
+	message.op = replica->next[to];
+	message.nonce = replica->beat;
+	if (replica->next[to] > replica_op(replica))
+		replica_tell(replica, to, &message, false);
+	else if (oplog_at(&replica->log, message.op)->blob->len >= OPLOG_LARGE)
+		send_large(replica, to, message);
+	else
+		send_batch(replica, to, message);
+}
+
+static void send_prepares(struct replica *replica, bool even_empty)
+{
+	for (uint32_t to = 0; to < replica->config.count; to++) {
+		uint64_t next;
+
+		if (to == replica->config.index)
+			continue;
+		if (even_empty && replica->next[to] > replica_op(replica))
+			send_prepare(replica, to);
+		for (next = 0;
+		     replica->next[to] != next && replica->next[to] <= replica_op(replica);) {
+			next = replica->next[to];
+			send_prepare(replica, to);
+		}
+	}
+}
+
+uint64_t normal_beat(struct replica *replica)
+{
+	replica->beat++;
+	replica->beat_ns = replica->now_ns;
+	send_prepares(replica, true);
+	return replica->beat;
+}
+
+void replica_lead(struct replica *replica)
+{
+	for (uint32_t i = 0; i < replica->config.count; i++) {
+		replica->acked[i] = 0;
+		replica->confirmed[i] = 0;
+		replica->next[i] = replica_op(replica) + 1;
+		replica->acked_ns[i] = replica->now_ns;
+	}
+	replica->view_start = replica_op(replica);
+	replica->sent_ns = replica->now_ns;
+	replica->beat_ns = replica->now_ns;
+	replica_count_acks(replica);
+}
+
+/* The operation that a quorum has, this one with what is durable of its own. */
+void replica_count_acks(struct replica *replica)
+{
+	uint64_t best = replica->commit;
+
+	replica->acked[replica->config.index] = replica->ops->write ? replica->durable_op
+								    : replica_op(replica);
+	for (uint32_t i = 0; i < replica->config.count; i++) {
+		uint32_t count = 0;
+
+		for (uint32_t j = 0; j < replica->config.count; j++)
+			count += replica->acked[j] >= replica->acked[i];
+		if (count >= replica_quorum(replica) && replica->acked[i] > best)
+			best = replica->acked[i];
+	}
+	replica->commit = best;
+	replica_execute(replica);
+}
+
+void normal_propose(struct replica *replica, struct entry *entry)
+{
+	/* Time goes on, whatever the clock of a primary says. */
+	if (replica->now_ns > replica->last_time_ns)
+		replica->last_time_ns = replica->now_ns;
+	entry->view = replica->view;
+	entry->time_ns = replica->last_time_ns;
+	if (oplog_add(&replica->log, replica->memory, entry) != 0) {
+		blob_release(entry->blob);
+		return;
+	}
+	record_entry(replica);
+	send_prepares(replica, false);
+	if (replica->config.count == 1 || !replica->ops->write)
+		replica_count_acks(replica);
+}
+
+void normal_prepare_ok(struct replica *replica, const struct message *message)
+{
+	uint32_t from = message->from;
+
+	if (!replica_leads(replica) || message->view != replica->view ||
+	    message->op > replica_op(replica))
+		return;
+	if (message->nonce > replica->confirmed[from])
+		replica->confirmed[from] = message->nonce;
+	if (message->op > replica->acked[from]) {
+		replica->acked[from] = message->op;
+		replica->acked_ns[from] = replica->now_ns;
+		if (replica->next[from] <= message->op)
+			replica->next[from] = message->op + 1;
+		replica_count_acks(replica);
+	}
+	requests_confirmed(replica);
+}
+
+/* Whoever has not answered for a while gets again what it has not said it has. */
+static void send_again(struct replica *replica)
+{
+	for (uint32_t i = 0; i < replica->config.count; i++) {
+		if (i == replica->config.index || replica->acked[i] >= replica_op(replica) ||
+		    replica->now_ns - replica->acked_ns[i] < replica->config.retry_ns)
+			continue;
+		replica->next[i] = replica->acked[i] + 1;
+		replica->acked_ns[i] = replica->now_ns;
+	}
+	send_prepares(replica, false);
+}
+
+static void ask_for_outcomes(struct replica *replica)
+{
+	for (struct txn *txn = replica->shard.prepared; txn; txn = txn->next_prepared) {
+		struct operation operation;
+
+		if (!txn->asked_ns)
+			txn->asked_ns = replica->now_ns;
+		if (replica->now_ns - txn->asked_ns < replica->config.doubt_ns)
+			continue;
+		txn->asked_ns = replica->now_ns;
+		(void)operation_parse(&operation, txn->blob->bytes, txn->blob->len);
+		replica->ops->in_doubt(replica->context, &operation);
+	}
+}
+
+void normal_tick(struct replica *replica)
+{
+	if (!replica_leads(replica)) {
+		if (replica->now_ns - replica->heard_ns >= replica->patience_ns)
+			view_change_begin(replica, replica->view + 1);
+		return;
+	}
+	if (replica->now_ns - replica->beat_ns >= replica->config.heartbeat_ns)
+		normal_beat(replica);
+	if (replica->now_ns - replica->sent_ns >= replica->config.retry_ns) {
+		replica->sent_ns = replica->now_ns;
+		send_again(replica);
+		ask_for_outcomes(replica);
+	}
+}
+
+/* ---- The others ---- */
+
+void replica_acknowledge(struct replica *replica, uint64_t nonce)
+{
+	struct message message = replica_message(replica, MESSAGE_PREPARE_OK);
+
+	message.op = replica_op(replica);
+	message.nonce = nonce;
+	replica_tell(replica, replica_primary(replica, replica->view), &message, true);
+}
+
+static void ask_for_missing(struct replica *replica)
+{
+	struct message message = replica_message(replica, MESSAGE_GET_STATE);
+
+	message.op = replica_op(replica) + 1;
+	replica_tell(replica, replica_primary(replica, replica->view), &message, false);
+}
+
+/* Entries from @first on: those that come next are taken. Return: whether none is missing. */
+static bool take_entries(struct replica *replica, uint64_t first, const struct message *message)
+{
+	struct reader reader = reader_of(message->body, message->body_len);
+
+	if (first > replica_op(replica) + 1)
+		return false;
+	for (uint64_t op = first; reader.left; op++) {
+		struct entry entry;
+
+		if (oplog_read(&reader, replica->memory, &entry) != 0)
+			return true;
+		if (op <= replica_op(replica)) {
+			blob_release(entry.blob);
+			continue;
+		}
+		if (oplog_add(&replica->log, replica->memory, &entry) != 0) {
+			blob_release(entry.blob);
+			return true;
+		}
+		if (entry.time_ns > replica->last_time_ns)
+			replica->last_time_ns = entry.time_ns;
+		record_entry(replica);
+	}
+	return true;
+}
+
+static void follow(struct replica *replica, const struct message *message, uint64_t nonce)
+{
+	view_change_heard(replica);
+	if (!take_entries(replica, message->op, message))
+		ask_for_missing(replica);
+	if (message->commit > replica->commit)
+		replica->commit = message->commit;
+	replica_execute(replica);
+	if (replica->status == REPLICA_NORMAL)
+		replica_acknowledge(replica, nonce);
+}
+
+void normal_prepare(struct replica *replica, const struct message *message)
+{
+	if (replica->status == REPLICA_RECOVERING || message->view < replica->view ||
+	    message->from != replica_primary(replica, message->view))
+		return;
+	if (message->view == replica->view && replica->status == REPLICA_NORMAL) {
+		follow(replica, message, message->nonce);
+		return;
+	}
+	/* A view has begun without this one. */
+	if (message->view == replica->view && replica->adoption.is_on) {
+		view_change_heard(replica);
+		return;
+	}
+	if (message->view > replica->view) {
+		view_change_begin(replica, message->view);
+		if (replica->status == REPLICA_FAILED)
+			return;
+	}
+	view_change_heard(replica);
+	adoption_begin(replica, message->from);
+}
+
+void normal_new_state(struct replica *replica, const struct message *message)
+{
+	if (replica->status != REPLICA_NORMAL || message->view != replica->view ||
+	    message->from != replica_primary(replica, replica->view) || replica_leads(replica))
+		return;
+	if (message->type == MESSAGE_NEW_STATE) {
+		follow(replica, message, 0);
+	} else {
+		/* The primary has no such old operations any more. */
+		replica->status = REPLICA_VIEW_CHANGE;
+		adoption_begin(replica, message->from);
+	}
+}

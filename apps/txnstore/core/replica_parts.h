@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of a replica call of each other's. */
+#ifndef TXNSTORE_REPLICA_PARTS_H
+#define TXNSTORE_REPLICA_PARTS_H
+
+#include "oplog.h"
+#include "replica.h"
+
+static inline uint64_t replica_op(const struct replica *replica)
+{
+	return oplog_last(&replica->log);
+}
+
+static inline uint32_t replica_quorum(const struct replica *replica)
+{
+	return replica->config.count / 2 + 1;
+}
+
+/* ---- replica.c ---- */
+
+void replica_now(struct replica *replica, uint64_t now_ns);
+/** replica_message - of @type, with what every message of a replica says of it */
+struct message replica_message(const struct replica *replica, enum message_type type);
+/** replica_tell - send @message to @to; replica_tell_all: to every other */
+void replica_tell(struct replica *replica, uint32_t to, const struct message *message,
+		  bool is_held);
+void replica_tell_all(struct replica *replica, const struct message *message, bool is_held);
+/** replica_fail - no memory for what the others do: this one goes on no more */
+void replica_fail(struct replica *replica);
+
+/* ---- normal.c ---- */
+
+/** replica_lead - begin to be the primary of the view */
+void replica_lead(struct replica *replica);
+/** replica_execute - carry out what is committed */
+void replica_execute(struct replica *replica);
+/** replica_count_acks - commit what a quorum has */
+void replica_count_acks(struct replica *replica);
+/** replica_acknowledge - tell the primary what is in the log */
+void replica_acknowledge(struct replica *replica, uint64_t nonce);
+void normal_prepare(struct replica *replica, const struct message *message);
+void normal_prepare_ok(struct replica *replica, const struct message *message);
+void normal_new_state(struct replica *replica, const struct message *message);
+void normal_tick(struct replica *replica);
+/** normal_propose - the next operation; @entry's blob is taken over */
+void normal_propose(struct replica *replica, struct entry *entry);
+/** normal_beat - heartbeat to all. Return: its nonce. */
+uint64_t normal_beat(struct replica *replica);
+
+/* ---- requests.c ---- */
+
+void requests_receive(struct replica *replica, uint64_t peer, const struct message *message);
+/** requests_confirmed - answer those whose heartbeat a quorum has answered */
+void requests_confirmed(struct replica *replica);
+/** requests_refuse - this replica is the primary no more */
+void requests_refuse(struct replica *replica);
+
+/* ---- view_change.c ---- */
+
+void view_change_begin(struct replica *replica, uint64_t view);
+void view_change_receive(struct replica *replica, const struct message *message);
+void view_change_tick(struct replica *replica);
+/** view_change_heard - from the primary: no new view is needed for a while */
+void view_change_heard(struct replica *replica);
+/** view_change_adopted - the primary-to-be has all that the best log has */
+void view_change_adopted(struct replica *replica);
+
+/* ---- transfer.c ---- */
+
+/** adoption_begin - make the log what @source's is in this view */
+void adoption_begin(struct replica *replica, uint32_t source);
+void adoption_end(struct replica *replica);
+void adoption_receive(struct replica *replica, const struct message *message);
+void adoption_tick(struct replica *replica);
+/** transfer_serve - answer a GET_STATE */
+void transfer_serve(struct replica *replica, const struct message *message);
+
+/* ---- snapshot.c ---- */
+
+/* Larger tables of clients and transactions are not believed. */
+#define SNAPSHOT_TABLES_MAX (256u << 20)
+
+/** snapshot_serve - a part of a snapshot, for a replica whose log ends before this one's begins */
+void snapshot_serve(struct replica *replica, const struct message *message);
+/** snapshot_receive - Return: 1: it is whole, 0: ask for more, -EBADMSG, -ENOMEM. */
+int snapshot_receive(struct replica *replica, const struct message *message);
+void snapshot_tick(struct replica *replica);
+
+/* ---- recovery.c ---- */
+
+void recovery_begin(struct replica *replica);
+void recovery_receive(struct replica *replica, const struct message *message);
+void recovery_tick(struct replica *replica);
+
+/* ---- record.c ---- */
+
+void record_destroy(struct replica *replica);
+/** record_new - write that there was nothing before, on any replica */
+void record_new(struct replica *replica);
+/** record_entry - write the last operation of the log */
+void record_entry(struct replica *replica);
+/** record_view - write that no view before this one is taken part in any more */
+void record_view(struct replica *replica);
+/**
+ * record_install - write that the log is, behind @base, what @log says, and is of this view
+ *
+ * @shard: the state after @base, which is written, too; NULL: what the log had up to there stays
+ */
+void record_install(struct replica *replica, uint64_t base, const struct oplog *log,
+		    const struct shard *shard);
+/** record_rewrite - write the log anew if it has become long */
+void record_rewrite(struct replica *replica);
+
+#endif /* TXNSTORE_REPLICA_PARTS_H */

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* Three replicas, and a network that delivers what the test says: what seeds reach too seldom. */
+#include "replica.h"
+
+#include <string.h>
+
+#include "testing.h"
+
+#define MS UINT64_C(1000000)
+#define REPLICAS 3u
+#define MESSAGES 256u
+
+struct sent {
+	uint32_t from, to;
+	uint8_t type;
+	size_t len;
+	uint8_t bytes[600];
+};
+
+/* What a replica has written, in a test with logs; all of it is durable at once. */
+#define RECORDS 64u
+struct log {
+	struct record {
+		size_t len;
+		uint8_t bytes[600];
+	} records[RECORDS];
+	size_t count;
+};
+
+static struct log logs[REPLICAS];
+static struct replica replicas[REPLICAS];
+static bool is_up[REPLICAS];
+static struct sent queue[MESSAGES];
+static size_t queued;
+static enum result last_result;
+static uint64_t now_ns;
+
+static void send_message(void *context, uint32_t to, const struct message *message, bool is_held)
+{
+	const struct replica *from = context;
+	struct sent *sent = &queue[queued++];
+	(void)is_held;
+
+	assert_true(queued < MESSAGES && message_size(message) <= sizeof(sent->bytes));
+	*sent = (struct sent){.from = from->config.index,
+			      .to = to,
+			      .type = message->type,
+			      .len = message_size(message)};
+	message_write(message, sent->bytes);
+}
+
+static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)
+{
+	(void)context;
+	(void)peer;
+	(void)blob;
+	last_result = message->result;
+}
+
+static void in_doubt(void *context, const struct operation *operation)
+{
+	(void)context;
+	(void)operation;
+}
+
+static void write_record(void *context, const void *bytes, size_t len)
+{
+	const struct replica *replica = context;
+	struct log *log = &logs[replica->config.index];
+	struct record *record = &log->records[log->count++];
+
+	assert_true(log->count <= RECORDS && len <= sizeof(record->bytes));
+	record->len = len;
+	memcpy(record->bytes, bytes, len);
+}
+
+static const struct replica_ops ops = {send_message, answer, NULL, NULL, in_doubt};
+static const struct replica_ops ops_with_log = {send_message, answer, write_record, NULL, in_doubt};
+static bool has_logs;
+
+static void start(uint32_t index, uint64_t incarnation, enum replica_start how)
+{
+	const struct replica_config config = {
+		.index = index,
+		.count = REPLICAS,
+		.heartbeat_ns = 5 * MS,
+		.election_ns = 30 * MS,
+		.retry_ns = 10 * MS,
+		.doubt_ns = 100 * MS,
+		.batch_bytes = 1024,
+		.window = 8,
+		.log_keep = 8,
+		.versions_keep = 4,
+		.bytes_max = UINT64_MAX,
+		.limits = {.clients_max = 4, .session_idle_ns = 10 * MS},
+	};
+
+	assert_int_equal(replica_init(&replicas[index], &config, has_logs ? &ops_with_log : &ops,
+				      &replicas[index], &testing_memory, incarnation, index + 1),
+			 0);
+	is_up[index] = true;
+	for (size_t i = 0; how == REPLICA_START_RESTORED && i < logs[index].count; i++)
+		assert_int_equal(replica_restore(&replicas[index], logs[index].records[i].bytes,
+						 logs[index].records[i].len),
+				 0);
+	replica_start(&replicas[index], now_ns, how);
+}
+
+static void stop(uint32_t index)
+{
+	replica_destroy(&replicas[index]);
+	is_up[index] = false;
+}
+
+static void deliver(const struct sent *sent)
+{
+	struct sent copy = *sent;
+	struct message message;
+
+	assert_int_equal(message_parse(&message, copy.bytes, copy.len), 0);
+	if (!is_up[copy.to])
+		return;
+	replica_receive(&replicas[copy.to], now_ns, 0, &message);
+	if (has_logs)
+		replica_written(&replicas[copy.to], now_ns, replicas[copy.to].written);
+}
+
+/* All that is under way, and what comes of it; but for what is between @a and @b. */
+static void deliver_all_but(uint32_t a, uint32_t b)
+{
+	while (queued) {
+		struct sent first = queue[0];
+
+		memmove(queue, queue + 1, --queued * sizeof(*queue));
+		if ((first.from != a || first.to != b) && (first.from != b || first.to != a))
+			deliver(&first);
+	}
+}
+
+static void deliver_all(void)
+{
+	deliver_all_but(REPLICAS, REPLICAS);
+}
+
+static void put(uint32_t primary, uint64_t number)
+{
+	const struct testing_access write = {.key = "key", .value = "value", .is_write = true};
+	const uint16_t shard = 0;
+	struct blob *blob = testing_operation(
+		(struct operation){
+			.kind = OPERATION_PREPARE, .client = 1, .number = number, .shards = 1},
+		&shard, &write, 1);
+	struct message message = {.type = MESSAGE_OPERATION,
+				  .from = MESSAGE_NOT_A_REPLICA,
+				  .nonce = 1,
+				  .body = blob->bytes,
+				  .body_len = blob->len};
+
+	last_result = RESULT_NONE;
+	replica_receive(&replicas[primary], now_ns, 0, &message);
+	if (has_logs)
+		replica_written(&replicas[primary], now_ns, replicas[primary].written);
+	blob_release(blob);
+}
+
+static enum result outcome(uint32_t index, uint64_t number)
+{
+	return shard_result(&replicas[index].shard, 1, number);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	now_ns = MS;
+	queued = 0;
+	memset(logs, 0, sizeof(logs));
+	for (uint32_t i = 0; i < REPLICAS; i++)
+		start(i, 1, REPLICA_START_NEW);
+	return 0;
+}
+
+static int setup_logs(void **state)
+{
+	has_logs = true;
+	return setup(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < REPLICAS; i++)
+		if (is_up[i])
+			stop(i);
+	has_logs = false;
+	return 0;
+}
+
+static void replica__commits_with_a_majority_and_no_less(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	assert_int_equal(last_result, RESULT_NONE);
+	deliver_all_but(0, 1);
+	assert_int_equal(last_result, RESULT_YES);
+	stop(1);
+	stop(2);
+	put(0, 2);
+	deliver_all();
+	assert_int_equal(last_result, RESULT_NONE);
+}
+
+/* Nobody hears of the primary for long enough. */
+static void time_out(uint32_t index)
+{
+	now_ns += 61 * MS;
+	replica_tick(&replicas[index], now_ns);
+}
+
+static void replica__takes_over_with_all_that_was_committed(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	deliver_all_but(0, 2);
+	assert_int_equal(last_result, RESULT_YES);
+	stop(0);
+	time_out(2);
+	deliver_all();
+	assert_true(replica_leads(&replicas[1]));
+	assert_int_equal(replicas[1].shard.applied, 1);
+	assert_int_equal(replicas[2].status, REPLICA_NORMAL);
+	put(1, 2);
+	deliver_all();
+	assert_int_equal(last_result, RESULT_YES);
+	assert_int_equal(replicas[2].shard.applied, 1);
+}
+
+/* Replicas 1 and 2 go on without 0, which knows nothing of it and is for itself the primary of view 0. */
+static void leave_0_behind(void)
+{
+	is_up[0] = false;
+	time_out(2);
+	deliver_all();
+	assert_true(replica_leads(&replicas[1]));
+	assert_int_equal(replicas[1].view, 1);
+	put(1, 9);
+	deliver_all();
+	assert_int_equal(last_result, RESULT_YES);
+	is_up[0] = true;
+}
+
+/* The longest log is not the best: what is in it may be of a view that came to nothing. */
+static void view_change__takes_the_log_of_the_latest_view(void **state)
+{
+	(void)state;
+
+	for (uint64_t number = 1; number <= 3; number++)
+		put(0, number);
+	queued = 0;
+	leave_0_behind();
+	stop(1);
+	time_out(2);
+	deliver_all();
+	assert_true(replica_leads(&replicas[2]));
+	put(2, 10);
+	deliver_all();
+	assert_int_equal(last_result, RESULT_YES);
+	assert_int_equal(outcome(2, 9), RESULT_YES);
+	for (uint64_t number = 1; number <= 3; number++)
+		assert_int_equal(outcome(2, number), RESULT_NONE);
+	/* And the one that was left behind has thrown away what nobody had. */
+	put(2, 11);
+	deliver_all();
+	assert_int_equal(outcome(0, 9), RESULT_YES);
+	assert_int_equal(outcome(0, 1), RESULT_NONE);
+}
+
+/* One answer, be it of a primary, is not enough: it may be the one that was left behind. */
+static void recovery__waits_for_a_quorum(void **state)
+{
+	(void)state;
+
+	leave_0_behind();
+	stop(2);
+	start(2, 2, REPLICA_START_LOST);
+	is_up[1] = false;
+	deliver_all();
+	now_ns += 11 * MS;
+	replica_tick(&replicas[2], now_ns);
+	deliver_all();
+	assert_int_equal(replicas[2].status, REPLICA_RECOVERING);
+	put(0, 1);
+	deliver_all();
+	assert_int_equal(last_result, RESULT_NONE);
+	is_up[1] = true;
+	now_ns += 11 * MS;
+	replica_tick(&replicas[2], now_ns);
+	deliver_all();
+	assert_int_equal(replicas[2].status, REPLICA_NORMAL);
+	assert_true(replicas[2].view >= 1);
+	assert_int_equal(outcome(2, 9), RESULT_YES);
+}
+
+/* A replica that has voted for a view takes part in none before it, whatever happens to it. */
+static void view_change__is_not_forgotten_with_a_restart(void **state)
+{
+	struct message start_of_1 = {
+		.type = MESSAGE_START_VIEW_CHANGE, .from = 1, .view = 1, .incarnation = 1};
+	(void)state;
+
+	put(0, 1);
+	deliver_all();
+	replica_receive(&replicas[2], now_ns, 0, &start_of_1);
+	assert_int_equal(replicas[2].status, REPLICA_VIEW_CHANGE);
+	stop(2);
+	queued = 0;
+	start(2, 2, REPLICA_START_RESTORED);
+	assert_true(replicas[2].view >= 1);
+	assert_int_equal(replicas[2].status, REPLICA_VIEW_CHANGE);
+	queued = 0;
+	put(0, 2);
+	deliver_all_but(0, 1);
+	assert_int_equal(last_result, RESULT_NONE);
+}
+
+/* Lets replica 1 promise view 2 to replica 2. Return: the promise, which is late. */
+static struct sent promise_of_view_2(void)
+{
+	struct sent promise = {.from = REPLICAS};
+	struct message start_of_0 = {
+		.type = MESSAGE_START_VIEW_CHANGE, .from = 0, .view = 2, .incarnation = 1};
+
+	replica_receive(&replicas[1], now_ns, 0, &start_of_0);
+	for (size_t i = 0; i < queued; i++)
+		if (queue[i].type == MESSAGE_DO_VIEW_CHANGE && queue[i].to == 2)
+			promise = queue[i];
+	assert_int_equal(promise.from, 1);
+	queued = 0;
+	return promise;
+}
+
+static void recover_1_and_commit_with_0(void)
+{
+	stop(1);
+	start(1, 2, REPLICA_START_LOST);
+	deliver_all();
+	assert_int_equal(replicas[1].status, REPLICA_NORMAL);
+	assert_int_equal(replicas[1].view, 0);
+	put(0, 1);
+	deliver_all_but(0, 2);
+	assert_int_equal(last_result, RESULT_YES);
+}
+
+/* Replica 2 knows that replica 1 has started anew: it has asked it. */
+static void recovery__voids_promises_of_before(void **state)
+{
+	struct sent promise = promise_of_view_2();
+	(void)state;
+
+	recover_1_and_commit_with_0();
+	deliver(&promise);
+	assert_false(replica_leads(&replicas[2]));
+	deliver_all();
+	for (uint32_t i = 0; i < REPLICAS; i++)
+		if (replica_leads(&replicas[i]))
+			assert_int_equal(replicas[i].log.first + replicas[i].log.count - 1, 1);
+}
+
+static void recovery__waits_for_the_primary_of_the_latest_view(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	deliver_all();
+	stop(1);
+	start(1, 2, REPLICA_START_LOST);
+	deliver_all_but(0, 1);
+	assert_int_equal(replicas[1].status, REPLICA_RECOVERING);
+	now_ns += 11 * MS;
+	replica_tick(&replicas[1], now_ns);
+	deliver_all();
+	assert_int_equal(replicas[1].status, REPLICA_NORMAL);
+	assert_int_equal(replicas[1].shard.applied, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(replica__commits_with_a_majority_and_no_less, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(replica__takes_over_with_all_that_was_committed,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(view_change__takes_the_log_of_the_latest_view,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(view_change__is_not_forgotten_with_a_restart,
+						setup_logs, teardown),
+		cmocka_unit_test_setup_teardown(recovery__waits_for_a_quorum, setup, teardown),
+		cmocka_unit_test_setup_teardown(recovery__voids_promises_of_before, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(recovery__waits_for_the_primary_of_the_latest_view,
+						setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
