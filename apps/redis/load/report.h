@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What is printed: progress, the table, JSON. */
+#ifndef REDIS_LOAD_REPORT_H
+#define REDIS_LOAD_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "workload.h"
+
+struct report_progress {
+	bool enabled;
+	uint64_t next_ns;       /* when the next line is due */
+	uint64_t last_ns;       /* when the last one was */
+	uint64_t last_answered; /* requests then */
+};
+
+void report_progress_start(struct report_progress *progress, const struct workload *workload);
+
+/** report_progress - one line to standard error when a second has passed. */
+void report_progress(struct report_progress *progress, const struct workload *workload);
+
+/**
+ * report_results - the table on standard output, JSON where --json says, a failure on standard
+ * error; the table makes way to standard error where standard output is the JSON's
+ *
+ * Return: 0, or the errno of writing the JSON, which has been reported.
+ */
+int report_results(const struct workload *workload);
+
+/** report_place_ok - whether --json can be written, before the run; says why not */
+bool report_place_ok(const struct options *options);
+
+#endif /* REDIS_LOAD_REPORT_H */
