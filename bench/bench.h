@@ -42,6 +42,7 @@ extern const struct bench_group stream_group;
 extern const struct bench_group path_group;
 extern const struct bench_group lossy_group;
 extern const struct bench_group instructions_group;
+extern const struct bench_group rdma_group;
 
 /** bench_wants - whether @name is to be measured: it, or what it lies in, was asked for */
 bool bench_wants(const struct bench_options *options, const char *name);

@@ -14,10 +14,13 @@
 #define ROUNDS_ENOUGH 5u
 
 static const struct bench_group *const groups[] = {
-	&echo_group,     &device_group,   &stream_group,    &path_group,
-	&datagram_group, &segment_group,  &lossy_group,     &server_group,
-	&queue_group,    &wait_any_group, &switch_group,    &timer_group,
-	&heap_group,     &nvme_group,     &allocator_group, &instructions_group,
+	&echo_group,      &device_group,       &stream_group, &path_group,  &datagram_group,
+	&segment_group,   &lossy_group,        &server_group, &queue_group, &joined_group,
+	&wait_any_group,  &switch_group,       &timer_group,  &heap_group,  &nvme_group,
+	&allocator_group, &instructions_group,
+#ifdef BENCH_HAVE_RDMA
+	&rdma_group,
+#endif
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -14,8 +14,8 @@
 #define CALIBRATION_ITERATIONS 64u
 
 const struct micro *const micro_tables[] = {
-	switch_micros, queue_micros,    wait_any_micros, timer_micros, heap_micros,
-	server_micros, datagram_micros, segment_micros,  nvme_micros,  NULL,
+	switch_micros, queue_micros,    joined_micros,  wait_any_micros, timer_micros, heap_micros,
+	server_micros, datagram_micros, segment_micros, nvme_micros,     NULL,
 };
 
 const struct micro *micro_find(const char *name)

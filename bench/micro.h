@@ -29,6 +29,7 @@ struct micro {
 
 extern const struct micro switch_micros[];
 extern const struct micro queue_micros[];
+extern const struct micro joined_micros[];
 extern const struct micro wait_any_micros[];
 extern const struct micro timer_micros[];
 extern const struct micro heap_micros[];
@@ -42,6 +43,7 @@ extern const struct micro *const micro_tables[];
 
 extern const struct bench_group switch_group;
 extern const struct bench_group queue_group;
+extern const struct bench_group joined_group;
 extern const struct bench_group wait_any_group;
 extern const struct bench_group timer_group;
 extern const struct bench_group heap_group;

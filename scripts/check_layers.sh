@@ -15,10 +15,11 @@ sched:  base
 wire:   base
 netdev: heap wire base
 blkdev: heap base
+rdma:   base
 queue:  heap sched base
 net:    netdev wire queue heap sched base
 log:    blkdev queue heap sched base
-libos:  net netdev wire log blkdev queue heap sched base
+libos:  net netdev wire log blkdev rdma queue heap sched base
 api:    libos queue heap sched base
 '
 

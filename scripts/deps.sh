@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what Demi needs: deps.sh build|demo|test|vm|bench|fmt|all
-# With apt-get it installs the missing packages; elsewhere it only says what is missing.
+# Installs what Demi needs: deps.sh build|demo|test|vm|bench|redis|fmt|all
+# With apt-get it installs the missing packages; elsewhere it only says what is missing. What cannot be
+# had everywhere is tried, and tests that need it are skipped without.
 
 set -euo pipefail
 
-# Who needs it; the Debian package (a|b: either will do, a is installed); how it is recognised on
-# other systems: a program in the PATH, a module of pkg-config, or - where neither tells.
+# Who needs it, or with a ? would use it; the Debian package (a|b: either will do, a is installed); how
+# it is recognised on other systems: a program in the PATH, a module of pkg-config, or - where neither tells.
 readonly needs='
 build gcc|clang                           program cc|gcc|clang
 build libc6-dev                           -       -
@@ -20,9 +21,12 @@ build scdoc                               program scdoc
 build libyaml-dev                         module  yaml-0.1
 build liburing-dev                        module  liburing
 build libjansson-dev                      module  jansson
+build nettle-dev                          module  nettle
 build libdpdk-dev                         module  libdpdk
 build libxdp-dev                          module  libxdp
 build libbpf-dev                          module  libbpf
+build libibverbs-dev                      module  libibverbs
+build librdmacm-dev                       module  librdmacm
 build gcc-bpf|clang                       program clang|bpf-gcc|bpf-unknown-none-gcc
 demo  iproute2                            program ip
 demo  ethtool                             program ethtool
@@ -46,6 +50,8 @@ test  tcpdump                             program tcpdump
 test  tshark                              program tshark
 test  sockperf                            program sockperf
 test  curl                                program curl
+test  coturn                              program turnutils_uclient
+test? chromium                            program chromium|chromium-browser
 test  memcached                           program memcached
 test  nginx-light|nginx-core              program nginx
 test  iperf3                              program iperf3
@@ -60,6 +66,10 @@ test  valgrind                            program valgrind
 vm    qemu-system-x86                     program qemu-system-x86_64
 vm    busybox-static                      program busybox
 vm    cpio                                program cpio
+vm    ibverbs-providers                   -       -
+vm    ibverbs-utils                       program ibv_devinfo
+vm    rdmacm-utils                        program rping
+vm    perftest                            program ib_send_lat
 vm    iproute2                            program ip
 vm    kmod                                program depmod
 vm    pciutils                            program lspci
@@ -73,8 +83,14 @@ bench memcached                           program memcached
 bench nginx-light|nginx-core              program nginx
 bench wrk                                 program wrk
 bench fio                                 program fio
+bench coturn                              program turnserver
 bench valgrind                            program valgrind
 bench dpkg-dev                            program dpkg-source
+redis dpkg-dev                            program dpkg-source
+redis gcc                                 program gcc
+redis patch                               program patch
+redis redis-tools                         program redis-cli
+test  tcl                                 program tclsh
 bench libjemalloc2                        -       -
 bench libmimalloc-dev|libmimalloc3|libmimalloc2.0 -  -
 fmt   clang-format                        program clang-format
@@ -86,32 +102,34 @@ die() {
 	exit 1
 }
 
-# rows GROUP: the lines of the table that the group needs.
+# rows GROUP [?]: the lines of the table that the group needs, or those that it would use.
 rows() {
-	local groups
+	local groups wish=${2:+\\?}
 	case $1 in
 	build) groups='build' ;;
 	demo) groups='build|demo' ;;
 	bench) groups='build|bench' ;;
-	test) groups='build|demo|test|vm|fmt' ;;
-	all) groups='build|demo|test|vm|bench|fmt' ;;
+	redis) groups='build|redis' ;;
+	test) groups='build|demo|test|vm|redis|fmt' ;;
+	all) groups='build|demo|test|vm|bench|redis|fmt' ;;
 	fmt | vm) groups=$1 ;;
-	*) die "usage: deps.sh build|demo|test|vm|bench|fmt|all" ;;
+	*) die "usage: deps.sh build|demo|test|vm|bench|redis|fmt|all" ;;
 	esac
-	grep -E "^($groups) " <<<"$needs"
+	grep -E "^($groups)$wish " <<<"$needs" || true
 }
 
-# missing_packages GROUP: one a line. Asks dpkg once, so that it is quick when nothing is missing.
+# missing_packages GROUP [?]: one a line. Asks dpkg once, so that it is quick when nothing is missing. It
+# tells of some that it only knows of, as not-installed.
 missing_packages() {
 	local all names package name installed
-	all=$(rows "$1" | awk '{ print $2 }' | sort -u)
+	all=$(rows "$@" | awk '{ print $2 }' | sort -u)
 	# shellcheck disable=SC2046 # one argument a name
-	installed=$(dpkg-query -W -f='${db:Status-Status}:${Package}:\n' $(tr '|' ' ' <<<"$all") \
+	installed=$(dpkg-query -W -f=':${db:Status-Status}:${Package}:\n' $(tr '|' ' ' <<<"$all") \
 		2>/dev/null || true)
 	for names in $all; do
 		package=${names%%|*}
 		for name in ${names//|/ }; do
-			[[ $installed == *"installed:$name:"* ]] && package=
+			[[ $installed == *":installed:$name:"* ]] && package=
 		done
 		[[ -z $package ]] || echo "$package"
 	done | sort -u
@@ -141,9 +159,9 @@ missing_elsewhere() {
 	done
 }
 
-# become_root PACKAGE...: sets as_root to the words that run a command as root, or explains.
-become_root() {
-	local why=
+# find_root: sets as_root to the words that run a command as root; why it cannot, else empty.
+find_root() {
+	why=
 	as_root=()
 	[[ $(id -u) != 0 ]] || return 0
 	as_root=(sudo)
@@ -152,6 +170,11 @@ become_root() {
 	elif [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
 		why='sudo would ask for a password and there is no terminal'
 	fi
+}
+
+# become_root PACKAGE...: or explains.
+become_root() {
+	find_root
 	[[ -z $why ]] || die "Packages are missing, and $why. As root, run" "" \
 		"    apt-get update && apt-get install -y --no-install-recommends $*" "" \
 		"and then this command again."
@@ -170,14 +193,12 @@ install_packages() {
 	apt_get install -y --no-install-recommends "$@"
 }
 
-with_apt() {
+install_needed() {
 	local packages still
 	mapfile -t packages < <(missing_packages "$1")
 	[[ ${#packages[@]} != 0 ]] || return 0
 	become_root "${packages[@]}"
 	printf 'installing with apt-get: %s\n' "${packages[*]}"
-	log=$(mktemp)
-	trap 'rm -f "$log"' EXIT
 	if ! install_packages "${packages[@]}"; then
 		cat "$log" >&2
 		die "" "apt-get failed; its output is above. Check the network and the package sources" \
@@ -185,6 +206,29 @@ with_apt() {
 	fi
 	still=$(missing_packages "$1")
 	[[ -z $still ]] || die "apt-get has run, but these are still missing:" "$still"
+}
+
+# Nobody is asked for a password for these, and it is no error to do without.
+install_wished() {
+	local package
+	for package in $(missing_packages "$1" '?'); do
+		find_root
+		if [[ -z $why && ${#as_root[@]} != 0 ]] && ! sudo -n true 2>/dev/null; then
+			why='sudo would ask for a password'
+		fi
+		if [[ -z $why ]]; then
+			printf 'installing with apt-get: %s\n' "$package"
+			install_packages "$package" || why=$(grep '^E: ' "$log" | tail -n 1)
+		fi
+		[[ -z $why ]] || printf 'without %s (%s): tests that need it are skipped\n' "$package" "$why"
+	done
+}
+
+with_apt() {
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	install_needed "$1"
+	install_wished "$1"
 }
 
 without_apt() {

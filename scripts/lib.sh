@@ -21,8 +21,16 @@ c_files() {
 	find include src apps tools bench tests -name '*.[ch]' -print0 | sort -z
 }
 
-# configure NAME OPTION...: the build directory build/NAME, with these Meson options and no others.
-configure() {
+# locked NAME COMMAND...: while nobody else is at build/NAME. In a shell of its own.
+locked() (
+	mkdir -p build
+	exec {lock}>"build/$1.lock"
+	flock "$lock"
+	shift
+	"$@"
+)
+
+set_up() {
 	local dir=build/$1
 	shift
 	local options="CC=${CC:-} $*"
@@ -35,9 +43,14 @@ configure() {
 		printf '%s\n' "$options" >"$dir/demi-options"
 }
 
+# configure NAME OPTION...: the build directory build/NAME, with these Meson options and no others.
+configure() {
+	locked "$1" set_up "$@"
+}
+
 # compile NAME: build all of build/NAME.
 compile() {
-	ninja -C "build/$1"
+	locked "$1" ninja -C "build/$1"
 }
 
 # run_logged LOG COMMAND...: run it under set -e and store its exit status in $status.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What can be said about the sources without running them. Sourced, it defines lint_steps.
+# What can be said about the sources without running them. Sourced, it defines quick_lint_steps and slow_lint_steps.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -27,10 +27,13 @@ check_cppcheck() {
 		src shim apps tools bench
 }
 
+# The build by clang whose commands clang-tidy reads.
+tidy_build=clang
+
 # Sources of these folders that are built here, without their tests. `make lint` looks at the command
 # too; among the tests it is the library and its applications, since each file takes many seconds.
 tidy_files() {
-	python3 - build/clang/compile_commands.json "${TIDY_FOLDERS:-src apps}" <<-'EOF'
+	python3 - "build/$tidy_build/compile_commands.json" "${TIDY_FOLDERS:-src apps}" <<-'EOF'
 		import json, os, sys
 		folders = tuple(folder + "/" for folder in sys.argv[2].split())
 		files = {os.path.relpath(os.path.join(entry["directory"], entry["file"]))
@@ -41,7 +44,7 @@ tidy_files() {
 }
 
 check_tidy() {
-	tidy_files | xargs -P "$(nproc)" -n 1 clang-tidy -p build/clang --quiet \
+	tidy_files | xargs -P "$(nproc)" -n 1 clang-tidy -p "build/$tidy_build" --quiet \
 		--warnings-as-errors='*'
 }
 
@@ -51,19 +54,24 @@ check_scripts() {
 		xargs -0 shellcheck -x
 }
 
-lint_steps() {
+quick_lint_steps() {
 	step 'lint: clang-format' check_format
 	step 'lint: gcc -Werror' build_strict gcc
-	step 'lint: clang -Werror' build_strict clang
-	step 'lint: cppcheck' check_cppcheck
-	step 'lint: clang-tidy' check_tidy
 	step 'lint: layers' scripts/check_layers.sh
 	step 'lint: shellcheck' check_scripts
+}
+
+# Minutes, most of them for what reads each file as the compiler does, and more. build/$tidy_build is there.
+slow_lint_steps() {
+	step 'lint: cppcheck' check_cppcheck
+	step 'lint: clang-tidy' check_tidy
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
 	scripts/deps.sh test
 	TIDY_FOLDERS=${TIDY_FOLDERS:-src apps tools}
-	lint_steps
+	quick_lint_steps
+	step 'lint: clang -Werror' build_strict clang
+	slow_lint_steps
 	finish
 fi

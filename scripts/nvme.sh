@@ -9,17 +9,20 @@ set -euo pipefail
 readonly called=${NVME_CALLED:-nvme.sh}
 
 readonly usage="usage: $called list
-       $called bind ADDRESS [--serial SERIAL]
+       $called bind ADDRESS [--serial SERIAL] [--no-iommu]
        $called unbind ADDRESS
 
   list     the NVMe controllers of this machine, who has them, and what is on them
   bind     give one to vfio-pci: the kernel has its disks no more, a program may have it
   unbind   give it back to the kernel
 
-bind refuses a drive that is in use (a file system of it is mounted, it is swap, or part of another
-device), and one on which there is anything that the kernel knows: a partition table, a file system,
+bind refuses a drive that is in use (a file system of it is mounted, it is swap, part of another
+device, or a program has it open), and one on which there is anything that the kernel knows: a partition table, a file system,
 a member of LVM or RAID. With --serial SERIAL, its own serial number, the latter is no reason: who
 uses the drive then will destroy that.
+
+It refuses one that is behind no IOMMU. With --no-iommu VFIO is made to hand out such a drive, which can
+reach all memory of this machine then; programs take it as nvme:ADDRESS,noiommu, and only root's.
 
   $called bind 0000:00:05.0 --serial S4EWNX0R123456"
 
@@ -55,6 +58,23 @@ driver_of() {
 
 group_of() {
 	link_name "$devices/$1/iommu_group"
+}
+
+# group_file ADDRESS: what who has the drive has open.
+group_file() {
+	local group name=''
+	group=$(group_of "$1")
+	[[ ! -e /sys/kernel/iommu_groups/$group/name ]] || name=$(<"/sys/kernel/iommu_groups/$group/name")
+	if [[ $name == vfio-noiommu ]]; then
+		printf '/dev/vfio/noiommu-%s\n' "$group"
+	else
+		printf '/dev/vfio/%s\n' "$group"
+	fi
+}
+
+# The kernel makes a group of its own for it when vfio-pci takes it.
+is_without_iommu() {
+	[[ -z $(group_of "$1") || $(group_file "$1") == */noiommu-* ]]
 }
 
 # serial_of ADDRESS: nothing where the kernel's driver does not have it.
@@ -106,6 +126,10 @@ use_of() {
 		[[ ! -e $holder ]] || holders+=${holders:+, }${holder##*/}
 	done
 	[[ -z $holders ]] || printf '/dev/%s is part of %s\n' "$1" "$holders"
+	# Processes come and go meanwhile.
+	holder=$(find /proc/[0-9]*/fd -lname "/dev/$1" -printf '%h\n' -quit 2>/dev/null) || true
+	holder=${holder#/proc/}
+	[[ -z $holder ]] || printf 'process %s has /dev/%s open\n' "${holder%/fd}" "$1"
 }
 
 # content_of PART: what is on it, as far as the kernel's tools know; nothing: nothing that they do.
@@ -192,17 +216,34 @@ say_group() {
 			"$address" "$group" "$other" "$driver" >&2 ;;
 		esac
 	done
-	printf '%s: vfio-pci has it, group %s; who may open /dev/vfio/%s may use it\n' \
-		"$address" "$group" "$group"
+	if is_without_iommu "$address"; then
+		printf '%s: vfio-pci has it, group %s, without an IOMMU: root may use it, as nvme:%s,noiommu\n' \
+			"$address" "$group" "$address"
+	else
+		printf '%s: vfio-pci has it, group %s; who may open %s may use it\n' \
+			"$address" "$group" "$(group_file "$address")"
+	fi
+}
+
+# allow_no_iommu: it is a parameter of VFIO's, for all of the machine.
+allow_no_iommu() {
+	local parameter=/sys/module/vfio/parameters/enable_unsafe_noiommu_mode
+	modprobe vfio || die "the kernel has no vfio"
+	[[ -e $parameter ]] || die "the kernel's VFIO cannot do without an IOMMU: it was built without \
+CONFIG_VFIO_NOIOMMU, as Debian's is; take a kernel that has it, or a file in place of the drive: uring:FILE"
+	printf 'Y\n' >"$parameter" || die "cannot write to $parameter"
 }
 
 bind_drive() {
-	local address=$1 serial=$2
+	local address=$1 serial=$2 no_iommu=$3
 	require_nvme "$address"
 	require_root
-	[[ -n $(group_of "$address") ]] ||
-		die "$address: it is behind no IOMMU: switch on VT-d or AMD-Vi in the firmware, and start \
-the kernel with intel_iommu=on (Intel)"
+	if is_without_iommu "$address"; then
+		[[ -n $no_iommu ]] || die "$address: it is behind no IOMMU: switch on VT-d or AMD-Vi in the \
+firmware, and start the kernel with intel_iommu=on (Intel); or, if it may reach all memory: \
+$called bind $address --no-iommu"
+		allow_no_iommu
+	fi
 	case $(driver_of "$address") in
 	vfio-pci) ;;
 	nvme)
@@ -222,8 +263,8 @@ unbind_drive() {
 	require_nvme "$address"
 	require_root
 	if [[ $(driver_of "$address") == vfio-pci ]] &&
-		[[ -n $(find /proc/[0-9]*/fd -lname "/dev/vfio/$(group_of "$address")" 2>/dev/null) ]]; then
-		die "$address: a program uses it (/dev/vfio/$(group_of "$address")): end that first"
+		[[ -n $(find /proc/[0-9]*/fd -lname "$(group_file "$address")" 2>/dev/null) ]]; then
+		die "$address: a program uses it ($(group_file "$address")): end that first"
 	fi
 	modprobe nvme || die "the kernel has no driver nvme"
 	[[ $(driver_of "$address") == nvme ]] || give "$address" nvme ''
@@ -249,7 +290,7 @@ list() {
 }
 
 main() {
-	local command=${1:-} address='' serial=''
+	local command=${1:-} address='' serial='' no_iommu=''
 	case $command in
 	list)
 		[[ $# == 1 ]] || misused 'list takes no arguments'
@@ -264,6 +305,14 @@ main() {
 				serial=$2
 				shift
 				;;
+			--no-iommu)
+				[[ $command == bind ]] || misused '--no-iommu is for bind'
+				no_iommu=yes
+				;;
+			-h | --help)
+				printf '%s\n' "$usage"
+				return
+				;;
 			-*) misused "unknown: $1" ;;
 			*)
 				[[ -z $address ]] || misused "one address, not $1 too"
@@ -273,7 +322,7 @@ main() {
 			shift
 		done
 		[[ -n $address ]] || misused 'an address is missing'
-		if [[ $command == bind ]]; then bind_drive "$address" "$serial"; else unbind_drive "$address"; fi
+		if [[ $command == bind ]]; then bind_drive "$address" "$serial" "$no_iommu"; else unbind_drive "$address"; fi
 		;;
 	-h | --help) printf '%s\n' "$usage" ;;
 	*) misused "unknown: ${command:-nothing}" ;;

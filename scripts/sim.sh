@@ -9,7 +9,7 @@
 
 build_sim() {
 	configure sim --buildtype=release -Db_lto=false -Db_ndebug=false -Dtests=enabled \
-		-During=disabled -Ddpdk=disabled -Dxdp=disabled -Dapps=disabled -Dman=disabled
+		-During=disabled -Ddpdk=disabled -Dxdp=disabled -Drdma=disabled -Dapps=disabled -Dman=disabled
 	local targets
 	mapfile -t targets < <(meson introspect --tests build/sim | python3 -c '
 import json, os, sys

@@ -28,6 +28,8 @@ Runs COMMAND as root in a guest whose files are this machine'\''s. Its exit stat
   --memory MIB     default: 1024
   --huge-pages N   of 2 MiB, out of that memory; default: 0
   --timeout S      seconds until COMMAND must have ended; default: 120
+  --count          its clocks count the instructions of its only processor, one a nanosecond
+  --no-iommu       a machine without one
   --qemu ARGS      further arguments for QEMU, such as devices; may be repeated
   --prepare        only see to it that there is a kernel to start, and that nothing is missing
 
@@ -42,7 +44,9 @@ readonly self
 memory_mib=1024
 huge_pages=0
 timeout_s=120
+processors=(-accel 'tcg,thread=multi,tb-size=256' -smp 2)
 qemu_arguments=()
+iommu_arguments=(-device 'intel-iommu,intremap=on,caching-mode=on,aw-bits=48')
 cache=$(realpath -m "${DEMI_VM_CACHE:-$(dirname "$self")/../build/vm}")
 readonly cache
 
@@ -280,10 +284,10 @@ qemu() {
 	)
 	command=$(guest_command "$@" | base64 -w 0)
 	exec setpriv --pdeathsig KILL "$self" _leash $$ qemu-system-x86_64 \
-		-machine q35,kernel-irqchip=split -accel tcg,thread=multi,tb-size=256 \
-		-cpu max,la57=off -smp 2 -m "$memory_mib" \
+		-machine q35,kernel-irqchip=split "${processors[@]}" \
+		-cpu max,la57=off -m "$memory_mib" \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-device intel-iommu,intremap=on,caching-mode=on,aw-bits=48 \
+		"${iommu_arguments[@]}" \
 		-kernel "$cache/kernel/kernel" -initrd "$cache/initramfs" \
 		-append "${kernel_arguments[*]}" \
 		-fw_cfg "name=opt/demi/command,string=$command" \
@@ -356,6 +360,8 @@ parse() {
 			esac
 			shift
 			;;
+		--count) processors=(-accel 'tcg,thread=single,tb-size=256' -smp 1 -icount shift=0) ;;
+		--no-iommu) iommu_arguments=() ;;
 		--qemu)
 			[[ $# -gt 1 ]] || misused '--qemu needs arguments'
 			read -r -a words <<<"$2"

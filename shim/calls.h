@@ -49,8 +49,8 @@ int64_t log_leave(struct log_file *file, int64_t outcome);
  */
 bool name_is_log(char name[PATH_MAX], int folder, const char *path);
 
-/** log_streams_flush - the program exits: write what streams over logs hold */
-void log_streams_flush(void);
+/** streams_flush - the program exits: write what streams over logs and sockets hold */
+void streams_flush(void);
 
 /** call_leave - undo it, and return as call_return */
 ssize_t call_leave(struct socket *socket, ssize_t outcome);

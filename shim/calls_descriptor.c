@@ -194,6 +194,10 @@ static int set_flags(struct file *file, int fd, int flags)
 		return 0;
 	}
 	of_both = file->kind == FILE_EPOLL || socket_of(file)->side == SIDE_UNDECIDED;
+	if ((flags & ~file->status_flags & O_ASYNC) && !of_both) {
+		trace_count(COUNT_NO_CALL);
+		TRACE("O_ASYNC on descriptor %d: no signals are sent for it", fd);
+	}
 	file->is_nonblocking = (flags & O_NONBLOCK) != 0;
 	file->status_flags = flags & FLAGS_KEPT;
 	if (of_both && real()->fcntl(fd, F_SETFL, flags) < 0)

@@ -356,6 +356,11 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 	call.count = message->msg_iovlen;
 	is_ours = call_make(fd, &call, outcome);
 	free_pieces(pieces, few);
+	/* Of a socket of both sides: what it asks for is as a rule what is done anyhow. */
+	if (is_ours && sends && message->msg_controllen && *outcome >= 0) {
+		trace_count(COUNT_NO_CALL);
+		TRACE("sendmsg on descriptor %d goes without its control messages", fd);
+	}
 	if (!is_ours || sends || *outcome < 0)
 		return is_ours;
 	error = message->msg_name ? give_address(&address, message->msg_name, &message->msg_namelen)
@@ -425,6 +430,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 		return real()->recvmmsg(fd, messages, count, flags, timeout);
 	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
 		return (int)call_return(-EFAULT);
+	if (timeout && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)NS_PER_S))
+		return (int)call_return(-EINVAL);
 	if (timeout)
 		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
 			      (uint64_t)limit.tv_nsec;

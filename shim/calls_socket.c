@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "guard.h"
 #include "option.h"
+#include "places.h"
 #include "real.h"
 #include "starter.h"
 #include "trace.h"
@@ -269,7 +270,7 @@ static int descriptor_new(bool closes_on_exec)
 				return fd < 0 ? -errno : fd;
 		}
 		/* The program may have closed it with all others. */
-		placeholder = real()->socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		placeholder = places_move(real()->socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 		if (placeholder < 0)
 			return -errno;
 	}

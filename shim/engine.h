@@ -4,9 +4,11 @@
  *
  * The runtime starts when a socket of ours has to do something for the first time, not before: a
  * master that only listens and forks leaves the device to its worker. Whoever holds the lock has
- * the runtime attached. Of the threads that sleep one, the leader, also sleeps on the device's
- * descriptors; what it finds it hands out, and the others are woken through descriptors of their
- * own. A thread of ours, the keeper, looks after the stack while none of the program's does.
+ * the runtime attached. Of the threads that wait one, the poller, polls for all; the others sleep, and
+ * when there is nothing to do the poller sleeps too, on the device's descriptors: then it is the
+ * leader. What it finds it hands out, and wakes whose it is; when nothing of it is its own it leaves
+ * its place to them, since the threads that have work come back to look for more. A thread of ours,
+ * the keeper, looks after the stack while none of the program's does.
  */
 #ifndef SHIM_ENGINE_H
 #define SHIM_ENGINE_H
@@ -44,6 +46,12 @@ struct engine {
 
 extern struct engine engine;
 
+/*
+ * The environment as the program got it: nginx, for one, empties its own before its workers serve,
+ * and the runtime must start as the rules were read. NULL: there was no memory for it.
+ */
+extern char **engine_environment;
+
 /** engine_is_configured - whether the program runs with a stack; reads the configuration once */
 bool engine_is_configured(void);
 
@@ -56,6 +64,12 @@ static inline bool engine_has_logs(void)
 /** engine_lock, engine_unlock - errno stays */
 void engine_lock(void);
 void engine_unlock(void);
+
+/**
+ * engine_give_way - for the poller: let others have the lock, if any wants it
+ * @others_wait: the CPU too, from time to time: the kernel may have woken one that has none of its own
+ */
+void engine_give_way(bool others_wait);
 
 /** engine_let_go - engine_unlock for who has not used the stack */
 void engine_let_go(void);
@@ -119,6 +133,12 @@ void engine_refresh_leader(void);
 
 /** engine_pass_lead - wake a thread of the program that sleeps, to lead; false: none sleeps */
 bool engine_pass_lead(void);
+
+/** waits_stack_used - how long the leader sleeps was right before: the stack may have sent, or set a timer */
+void waits_stack_used(void);
+
+/** waits_forget - in the child of a fork: the threads that wait are the parent's */
+void waits_forget(void);
 
 /** engine_forget - in the child of a fork: the runtime and the other threads are the parent's */
 void engine_forget(void);

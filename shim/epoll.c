@@ -153,6 +153,12 @@ void epoll_leave_kernel(struct file *file)
 
 /* ---- Adding and removing ---- */
 
+static void note_once(const struct item *item)
+{
+	if (item->in_kernel && (item->event.events & EPOLLONESHOT))
+		item->epoll->has_once = true;
+}
+
 /* Whether the kernel's half has to know of it too. */
 static bool is_of_both(const struct file *file)
 {
@@ -187,6 +193,7 @@ static int item_add(struct epoll *epoll, int epoll_fd, struct file *file, int fd
 		item->next->link = &item->next;
 	epoll->items = item;
 	epoll->count++;
+	note_once(item);
 	file_watch(&item->watch, file);
 	ready_add(item);
 	file_notify(&epoll->file, EPOLLIN);
@@ -205,6 +212,7 @@ static int item_change(struct epoll *epoll, int epoll_fd, struct file *file, int
 		return -errno;
 	item->event = *event;
 	item->is_spent = false;
+	note_once(item);
 	ready_add(item);
 	file_notify(&epoll->file, EPOLLIN);
 	return 0;
@@ -364,6 +372,21 @@ static bool has_both(const struct epoll *epoll)
 	return false;
 }
 
+/*
+ * EPOLLONESHOT, and the kernel's half has told of it: ours must not tell of it too. The kernel says
+ * no more of the item than its data, which others may have as well, so it has to be ready there.
+ */
+static void spend(const struct epoll *epoll, const struct epoll_event *told)
+{
+	for (struct item *item = epoll->items; item; item = item->next) {
+		struct pollfd kernel = {.fd = item->fd, .events = (short)item->event.events};
+
+		if (item->in_kernel && (item->event.events & EPOLLONESHOT) &&
+		    item->event.data.u64 == told->data.u64 && real()->poll(&kernel, 1, 0) > 0)
+			item->is_spent = true;
+	}
+}
+
 /* An item in both halves may have been reported by ours already. */
 static void merge(struct epoll_call *call, int ours, int got)
 {
@@ -393,6 +416,8 @@ static void collect_kernels(struct epoll_call *call)
 	epoll->kernel_is_busy = got > 0;
 	if (got <= 0)
 		return;
+	for (int i = 0; i < got && epoll->has_once; i++)
+		spend(epoll, &call->events[ours + i]);
 	if (ours && has_both(epoll))
 		merge(call, ours, got);
 	else
@@ -518,13 +543,24 @@ EXPORT int epoll_wait(int fd, struct epoll_event *events, int room, int timeout_
 	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), NULL, file);
 }
 
+/* A wait that cannot begin. */
+static int refuse(struct file *file, int error)
+{
+	file_leave(file);
+	errno = error;
+	return -1;
+}
+
 EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout_ms,
 		       const sigset_t *signals)
 {
 	struct file *file = file_enter(fd);
+	sigset_t mask;
 
 	if (!file)
 		return real()->epoll_pwait(fd, events, room, timeout_ms, signals);
+	if (!guard_copy_signals(&mask, &signals))
+		return refuse(file, EFAULT);
 	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), signals, file);
 }
 
@@ -533,17 +569,17 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int room,
 {
 	struct file *file = file_enter(fd);
 	uint64_t deadline_ns = NEVER_NS;
-	struct timespec copy;
+	struct timespec copy = {.tv_sec = 0};
+	sigset_t mask;
 
 	if (!file)
 		return real()->epoll_pwait2(fd, events, room, timeout, signals);
+	if ((timeout && !guard_copy(&copy, timeout, sizeof(copy))) ||
+	    !guard_copy_signals(&mask, &signals))
+		return refuse(file, EFAULT);
+	if (copy.tv_sec < 0 || copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S)
+		return refuse(file, EINVAL);
 	if (timeout) {
-		if (!guard_copy(&copy, timeout, sizeof(copy)) || copy.tv_sec < 0 ||
-		    copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S) {
-			file_leave(file);
-			errno = EINVAL;
-			return -1;
-		}
 		deadline_ns = copy.tv_sec || copy.tv_nsec
 				      ? clock_ns() + (uint64_t)copy.tv_sec * NS_PER_S +
 						(uint64_t)copy.tv_nsec

@@ -31,6 +31,7 @@ struct epoll {
 	struct item *items;
 	struct item *ready, **ready_tail;
 	bool has_kernel; /* something was added to the kernel's half */
+	bool has_once;   /* an item with EPOLLONESHOT was, or is, in both halves */
 	uint32_t count;
 	uint64_t look_ns;    /* when the kernel's half was last asked */
 	bool kernel_is_busy; /* it had something the last time: it is asked at each call */

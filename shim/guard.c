@@ -6,6 +6,9 @@
 
 #include "real.h"
 
+/* Of a sigset_t, which has room for more, the kernel reads no more than its 64 signals. */
+#define SIGNALS_BYTES 8u
+
 static _Thread_local sigjmp_buf *copying __attribute__((tls_model("initial-exec")));
 
 static bool is_started;
@@ -105,5 +108,16 @@ __attribute__((no_sanitize("nonnull-attribute"))) bool guard_copy(void *to, cons
 	memcpy(to, from, bytes);
 	__asm__ volatile("" ::: "memory");
 	copying = NULL;
+	return true;
+}
+
+bool guard_copy_signals(sigset_t *copy, const sigset_t **signals)
+{
+	if (!*signals)
+		return true;
+	sigemptyset(copy);
+	if (!guard_copy(copy, *signals, SIGNALS_BYTES))
+		return false;
+	*signals = copy;
 	return true;
 }

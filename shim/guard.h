@@ -17,6 +17,14 @@ void guard_start(void);
 /** guard_copy - memcpy(3); false: a part of either is not there, and some may have been copied */
 bool guard_copy(void *to, const void *from, size_t bytes);
 
+/**
+ * guard_copy_signals - the mask of a call that waits
+ * @signals: becomes @copy, unless it is NULL
+ *
+ * Return: false: it is not there
+ */
+bool guard_copy_signals(sigset_t *copy, const sigset_t **signals);
+
 /** guard_action - sigaction(2) for SIGSEGV and SIGBUS, once guard_start has taken them */
 int guard_action(int number, const struct sigaction *action, struct sigaction *old);
 

@@ -234,6 +234,31 @@ static void guard_copy__works_in_several_threads(void **state)
 	in_child(in_threads, 0);
 }
 
+/* Masks of the kernel's are eight bytes, whatever the room of a sigset_t. */
+static void copies_masks(void)
+{
+	unsigned char *pages = two_pages(PROT_NONE);
+	const sigset_t *none = NULL, *bad = (const sigset_t *)(pages + PAGE);
+	const sigset_t *last = (const sigset_t *)(pages + PAGE - 8);
+	const uint64_t mask = UINT64_C(1) << (SIGUSR1 - 1);
+	sigset_t copy;
+
+	guard_start();
+	CHECK(guard_copy_signals(&copy, &none) && none == NULL);
+	CHECK(!guard_copy_signals(&copy, &bad));
+	memcpy(pages + PAGE - 8, &mask, sizeof(mask));
+	CHECK(guard_copy_signals(&copy, &last) && last == &copy);
+	for (int number = 1; number < NSIG; number++)
+		if (sigismember(&copy, number) >= 0)
+			CHECK(sigismember(&copy, number) == (number == SIGUSR1));
+}
+
+static void guard_copy_signals__takes_what_the_kernel_does(void **state)
+{
+	(void)state;
+	in_child(copies_masks, 0);
+}
+
 /* ---- The program's handlers ---- */
 
 static volatile sig_atomic_t calls;
@@ -524,6 +549,7 @@ int main(void)
 		cmocka_unit_test(guard_copy__sees_the_end_of_a_page),
 		cmocka_unit_test(guard_copy__refuses_what_a_file_does_not_have),
 		cmocka_unit_test(guard_copy__works_in_several_threads),
+		cmocka_unit_test(guard_copy_signals__takes_what_the_kernel_does),
 		cmocka_unit_test(guard_action__one_from_before_gets_its_faults),
 		cmocka_unit_test(guard_action__one_from_later_gets_its_faults),
 		cmocka_unit_test(guard_action__a_later_one_replaces_that_from_before),

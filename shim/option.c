@@ -30,16 +30,25 @@ struct name {
 
 /* Hints and kernel matters: a stack without them serves the program as well. */
 static const struct name mild[] = {
-	{SOL_SOCKET, SO_PRIORITY},         {SOL_SOCKET, SO_BUSY_POLL},
-	{SOL_SOCKET, SO_INCOMING_CPU},     {SOL_SOCKET, SO_RCVLOWAT},
-	{SOL_SOCKET, SO_DONTROUTE},        {SOL_SOCKET, SO_OOBINLINE},
-	{SOL_SOCKET, SO_RCVBUFFORCE},      {SOL_SOCKET, SO_SNDBUFFORCE},
-	{SOL_SOCKET, SO_MAX_PACING_RATE},  {SOL_SOCKET, SO_ZEROCOPY},
-	{IPPROTO_TCP, TCP_DEFER_ACCEPT},   {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
-	{IPPROTO_TCP, TCP_FASTOPEN},       {IPPROTO_TCP, TCP_WINDOW_CLAMP},
-	{IPPROTO_TCP, TCP_LINGER2},        {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
-	{IPPROTO_IP, IP_MTU_DISCOVER},     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-	{IPPROTO_IPV6, IPV6_MTU_DISCOVER}, {IPPROTO_IP, IP_RECVERR},
+	{SOL_SOCKET, SO_PRIORITY},
+	{SOL_SOCKET, SO_BUSY_POLL},
+	{SOL_SOCKET, SO_INCOMING_CPU},
+	{SOL_SOCKET, SO_RCVLOWAT},
+	{SOL_SOCKET, SO_DONTROUTE},
+	{SOL_SOCKET, SO_OOBINLINE},
+	{SOL_SOCKET, SO_RCVBUFFORCE},
+	{SOL_SOCKET, SO_SNDBUFFORCE},
+	{SOL_SOCKET, SO_MAX_PACING_RATE},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_FASTOPEN},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP},
+	{IPPROTO_TCP, TCP_LINGER2},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
+	{IPPROTO_IP, IP_MTU_DISCOVER},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	{IPPROTO_IP, IP_RECVERR},
 	{IPPROTO_IPV6, IPV6_RECVERR},
 };
 
@@ -182,19 +191,31 @@ static int set_here(struct socket *socket, int level, int name, const void *valu
 
 /* ---- Setting ---- */
 
+int option_tell(int qd, int level, int name, const void *value, socklen_t length)
+{
+	if ((level == IPPROTO_IP && name == IP_RECVERR) ||
+	    (level == IPPROTO_IPV6 && name == IPV6_RECVERR))
+		return ENOPROTOOPT;
+	return demi_setsockopt(qd, level, name, value, length);
+}
+
+static int refuse_option(int level, int name)
+{
+	trace_count(COUNT_NO_OPTION);
+	TRACE("option %d of level %d is refused: the stack has none such", name, level);
+	return -ENOPROTOOPT;
+}
+
 static int set_ours(struct socket *socket, int level, int name, const void *value, socklen_t length)
 {
-	int error = socket->qd >= 0 ? demi_setsockopt(socket->qd, level, name, value, length) : 0;
+	int error = socket->qd >= 0 ? option_tell(socket->qd, level, name, value, length) : 0;
 
 	if ((error == ENOTSUP || error == ENOPROTOOPT) && is_mild(level, name)) {
 		trace_count(COUNT_MILD);
 		error = 0;
 	}
-	if (error == ENOTSUP || error == ENOPROTOOPT) {
-		trace_count(COUNT_NO_OPTION);
-		TRACE("option %d of level %d is refused: the stack has none such", name, level);
-		return -ENOPROTOOPT;
-	}
+	if (error == ENOTSUP || error == ENOPROTOOPT)
+		return refuse_option(level, name);
 	return error ? -error : record_set(socket, level, name, value, length);
 }
 
@@ -206,6 +227,12 @@ int option_set(struct socket *socket, int fd, int level, int name, const void *v
 
 	if (length > sizeof(copy) || length > INT_MAX)
 		return length > INT_MAX ? -EINVAL : -ENOPROTOOPT;
+	/*
+	 * Who has it sends with MSG_ZEROCOPY and waits for the reports of that, which would never come.
+	 * While nobody knows whose the socket is, too: later is too late to say so.
+	 */
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return refuse_option(level, name);
 	if (!guard_copy(copy, value, length))
 		return -EFAULT;
 	/* An accepted one has no kernel's socket of its own. */
@@ -217,7 +244,7 @@ int option_set(struct socket *socket, int fd, int level, int name, const void *v
 		return here;
 	if (socket->side == SIDE_UNDECIDED || socket->side == SIDE_BOTH) {
 		if (socket->qd >= 0)
-			demi_setsockopt(socket->qd, level, name, copy, length);
+			option_tell(socket->qd, level, name, copy, length);
 		return record_set(socket, level, name, copy, length);
 	}
 	return set_ours(socket, level, name, copy, length);
@@ -369,6 +396,12 @@ int option_control(struct socket *socket, int fd, unsigned long request, void *a
 		if (!socket->inbox.bytes)
 			engine_poll();
 		return put_int(readable_bytes(socket), argument);
+	case FIOASYNC:
+		if (socket->side == SIDE_UNDECIDED)
+			break;
+		trace_count(COUNT_NO_CALL);
+		TRACE("FIOASYNC on descriptor %d: no signals are sent for it", fd);
+		break;
 	case SIOCOUTQ:
 		if (socket->side == SIDE_UNDECIDED)
 			break;

@@ -12,6 +12,12 @@ int option_set(struct socket *socket, int fd, int level, int name, const void *v
 	       socklen_t length);
 int option_get(struct socket *socket, int fd, int level, int name, void *value, socklen_t *length);
 
+/**
+ * option_tell - demi_setsockopt(3), but for errors of ICMP (IP_RECVERR): nobody here takes the reports
+ * that the stack would make of them
+ */
+int option_tell(int qd, int level, int name, const void *value, socklen_t length);
+
 /** option_control - ioctl(2); what it returns, or -errno */
 int option_control(struct socket *socket, int fd, unsigned long request, void *argument);
 

@@ -226,11 +226,17 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 		 const sigset_t *signals)
 {
 	struct timespec copy = {.tv_sec = 0};
+	const sigset_t *mask = signals;
+	sigset_t mask_copy;
 	int outcome;
 
-	if ((timeout && (!guard_copy(&copy, timeout, sizeof(copy)) || copy.tv_sec < 0 ||
-			 copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S)) ||
-	    poll_ours(fds, count, timeout ? &copy : NULL, signals, &outcome))
+	if (!file_table || shim_is_inside)
+		return real()->ppoll(fds, count, timeout, signals);
+	if ((timeout && !guard_copy(&copy, timeout, sizeof(copy))) ||
+	    !guard_copy_signals(&mask_copy, &mask))
+		return finish(-EFAULT);
+	if (copy.tv_sec < 0 || copy.tv_nsec < 0 || copy.tv_nsec >= (long)NS_PER_S ||
+	    poll_ours(fds, count, timeout ? &copy : NULL, mask, &outcome))
 		return real()->ppoll(fds, count, timeout, signals);
 	return finish(outcome);
 }
@@ -293,7 +299,7 @@ static void select_to_poll(struct poll_call *call, int limit, const fd_set *in, 
 {
 	nfds_t at = 0;
 
-	for (int fd = 0; fd < limit && at < call->count; fd++) {
+	for (int fd = 0; fd < limit; fd++) {
 		int events = (bit_of(in, fd) ? READ_EVENTS : 0) |
 			     (bit_of(out, fd) ? WRITE_EVENTS : 0) |
 			     (bit_of(except, fd) ? POLLPRI : 0);
@@ -301,8 +307,6 @@ static void select_to_poll(struct poll_call *call, int limit, const fd_set *in, 
 		if (events)
 			call->fds[at++] = (struct pollfd){.fd = fd, .events = (short)events};
 	}
-	/* Fewer, if another thread has written to the sets since they were counted. */
-	call->count = at;
 }
 
 /* Return: how many bits are left, or -EBADF. */
@@ -333,83 +337,160 @@ static int poll_to_select(const struct poll_call *call, fd_set *in, fd_set *out,
 	return bits;
 }
 
-static int select_until(int limit, fd_set *in, fd_set *out, fd_set *except, uint64_t deadline_ns,
-			const sigset_t *signals, int count)
-{
-	struct poll_call call;
-	int outcome;
+/*
+ * A call with the program's sets copied: they may not be where it says, or not to be written to. In
+ * this order: to read, to write, exceptions.
+ */
+struct select_call {
+	fd_set *program[3]; /* NULL: not asked for */
+	fd_set *sets[3];
+	size_t bytes; /* of each */
+	int limit;
+	int count; /* of descriptors in them */
+	void *memory;
+	unsigned long few[3][FD_SETSIZE / BITS];
+};
 
-	if (!call_make(&call, (nfds_t)count))
+/* Return: 0, -EFAULT or -ENOMEM. */
+static int select_take(struct select_call *call)
+{
+	size_t words = ((size_t)call->limit + BITS - 1) / BITS;
+	bool is_few = words <= FD_SETSIZE / BITS;
+	unsigned long *copies;
+
+	call->bytes = words * sizeof(unsigned long);
+	call->memory = is_few ? NULL : malloc(3 * call->bytes);
+	if (!is_few && !call->memory)
 		return -ENOMEM;
-	select_to_poll(&call, limit, in, out, except);
-	outcome = poll_until(&call, deadline_ns, signals);
-	if (outcome >= 0)
-		outcome = poll_to_select(&call, in, out, except);
-	free(call.memory);
+	copies = call->memory;
+	for (size_t i = 0; i < 3; i++) {
+		call->sets[i] = NULL;
+		if (!call->program[i])
+			continue;
+		call->sets[i] = (fd_set *)(is_few ? call->few[i] : copies + i * words);
+		if (!guard_copy(call->sets[i], call->program[i], call->bytes))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static bool select_give(const struct select_call *call)
+{
+	for (size_t i = 0; i < 3; i++)
+		if (call->sets[i] && !guard_copy(call->program[i], call->sets[i], call->bytes))
+			return false;
+	return true;
+}
+
+/*
+ * The kernel says EFAULT and EINVAL by itself, and does all that has nothing of ours. Return: whether
+ * it is ours; call->memory is to be freed then.
+ */
+static bool select_is_ours(struct select_call *call, int *error)
+{
+	bool is_ours = false;
+
+	*error = 0;
+	if (!file_table || shim_is_inside || call->limit <= 0 || call->limit > (int)FILES_MAX)
+		return false;
+	*error = select_take(call);
+	if (*error == -ENOMEM)
+		return true;
+	if (!*error)
+		call->count = select_count(call->limit, call->sets[0], call->sets[1], call->sets[2],
+					   &is_ours);
+	if (!is_ours)
+		free(call->memory);
+	return is_ours;
+}
+
+/* Ends the call. Return: how many bits are left, or -errno, with the program's sets as they were. */
+static int select_until(struct select_call *call, uint64_t deadline_ns, const sigset_t *signals)
+{
+	struct poll_call poll_call;
+	int outcome = -ENOMEM;
+
+	if (call_make(&poll_call, (nfds_t)call->count)) {
+		select_to_poll(&poll_call, call->limit, call->sets[0], call->sets[1],
+			       call->sets[2]);
+		outcome = poll_until(&poll_call, deadline_ns, signals);
+		if (outcome >= 0)
+			outcome = poll_to_select(&poll_call, call->sets[0], call->sets[1],
+						 call->sets[2]);
+		if (outcome >= 0 && !select_give(call))
+			outcome = -EFAULT;
+		free(poll_call.memory);
+	}
+	free(call->memory);
 	return outcome;
 }
 
-/* The kernel says EFAULT and EINVAL by itself, and does all that has nothing of ours. */
-static bool select_is_ours(int limit, const fd_set *in, const fd_set *out, const fd_set *except,
-			   int *count)
+/* Linux tells what is left of it, where it can. */
+static void give_time_left(struct timeval *timeout, uint64_t deadline_ns)
 {
-	unsigned long word;
-	size_t last = limit > 0 ? (size_t)(limit - 1) / BITS : 0;
-	const fd_set *sets[] = {in, out, except};
-	bool is_ours;
+	uint64_t now_ns = clock_ns();
+	uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+	struct timeval left = {.tv_sec = (time_t)(left_ns / NS_PER_S),
+			       .tv_usec = (suseconds_t)(left_ns % NS_PER_S / NS_PER_US)};
 
-	if (!file_table || shim_is_inside || limit <= 0 || limit > (int)FILES_MAX)
-		return false;
-	for (size_t i = 0; i < 3; i++)
-		if (sets[i] &&
-		    (!guard_copy(&word, sets[i], sizeof(word)) ||
-		     !guard_copy(&word, (const unsigned long *)sets[i] + last, sizeof(word))))
-			return false;
-	*count = select_count(limit, in, out, except, &is_ours);
-	return is_ours;
+	guard_copy(timeout, &left, sizeof(left));
+}
+
+/* What has ended before it has begun. */
+static int select_refuse(struct select_call *call, int error)
+{
+	free(call->memory);
+	return finish(error);
 }
 
 EXPORT int select(int limit, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
-	uint64_t now_ns, deadline_ns = NEVER_NS, left_ns;
-	int count, outcome;
+	struct select_call call = {.program = {in, out, except}, .limit = limit};
+	uint64_t deadline_ns = NEVER_NS;
+	struct timeval time = {.tv_sec = 0};
+	int error, outcome;
 
-	if (!select_is_ours(limit, in, out, except, &count))
+	if (!select_is_ours(&call, &error))
 		return real()->select(limit, in, out, except, timeout);
-	now_ns = clock_ns();
-	if (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0))
-		return finish(-EINVAL);
+	if (!error && timeout && !guard_copy(&time, timeout, sizeof(time)))
+		error = -EFAULT;
+	if (!error && (time.tv_sec < 0 || time.tv_usec < 0))
+		error = -EINVAL;
+	if (error)
+		return select_refuse(&call, error);
 	if (timeout)
-		deadline_ns = timeout->tv_sec || timeout->tv_usec
-				      ? now_ns + (uint64_t)timeout->tv_sec * NS_PER_S +
-						(uint64_t)timeout->tv_usec * NS_PER_US
+		deadline_ns = time.tv_sec || time.tv_usec
+				      ? clock_ns() + (uint64_t)time.tv_sec * NS_PER_S +
+						(uint64_t)time.tv_usec * NS_PER_US
 				      : 0;
-	outcome = select_until(limit, in, out, except, deadline_ns, NULL, count);
-	if (timeout && deadline_ns) {
-		/* Linux tells what is left of it. */
-		now_ns = clock_ns();
-		left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-		timeout->tv_sec = (time_t)(left_ns / NS_PER_S);
-		timeout->tv_usec = (suseconds_t)(left_ns % NS_PER_S / NS_PER_US);
-	}
+	outcome = select_until(&call, deadline_ns, NULL);
+	if (timeout && deadline_ns)
+		give_time_left(timeout, deadline_ns);
 	return finish(outcome);
 }
 
 EXPORT int pselect(int limit, fd_set *in, fd_set *out, fd_set *except,
 		   const struct timespec *timeout, const sigset_t *signals)
 {
+	struct select_call call = {.program = {in, out, except}, .limit = limit};
 	uint64_t deadline_ns = NEVER_NS;
-	int count;
+	struct timespec time = {.tv_sec = 0};
+	sigset_t mask;
+	int error;
 
-	if (!select_is_ours(limit, in, out, except, &count))
+	if (!select_is_ours(&call, &error))
 		return real()->pselect(limit, in, out, except, timeout, signals);
-	if (timeout &&
-	    (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NS_PER_S))
-		return finish(-EINVAL);
+	if (!error && ((timeout && !guard_copy(&time, timeout, sizeof(time))) ||
+		       !guard_copy_signals(&mask, &signals)))
+		error = -EFAULT;
+	if (!error && (time.tv_sec < 0 || time.tv_nsec < 0 || time.tv_nsec >= (long)NS_PER_S))
+		error = -EINVAL;
+	if (error)
+		return select_refuse(&call, error);
 	if (timeout)
-		deadline_ns = timeout->tv_sec || timeout->tv_nsec
-				      ? clock_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
-						(uint64_t)timeout->tv_nsec
+		deadline_ns = time.tv_sec || time.tv_nsec
+				      ? clock_ns() + (uint64_t)time.tv_sec * NS_PER_S +
+						(uint64_t)time.tv_nsec
 				      : 0;
-	return finish(select_until(limit, in, out, except, deadline_ns, signals, count));
+	return finish(select_until(&call, deadline_ns, signals));
 }

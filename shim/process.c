@@ -39,7 +39,7 @@ static __attribute__((destructor)) void at_exit(void)
 	if (own_pid != getpid())
 		return;
 	/* libc does so after us. */
-	log_streams_flush();
+	streams_flush();
 	engine_end();
 	trace_end();
 }

@@ -11,6 +11,7 @@
 #include "cork.h"
 #include "engine.h"
 #include "epoll.h"
+#include "option.h"
 #include "real.h"
 #include "trace.h"
 #include "transfer.h"
@@ -334,8 +335,8 @@ static void apply_options(struct socket *socket)
 	if (socket->type == SOCK_STREAM)
 		delay_small(socket->qd);
 	for (struct option_record *option = socket->options; option; option = option->next) {
-		int error = demi_setsockopt(socket->qd, option->level, option->name, option->value,
-					    option->length);
+		int error = option_tell(socket->qd, option->level, option->name, option->value,
+					option->length);
 
 		if (error)
 			TRACE("option %d of level %d has no effect: %s", option->name,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams of stdio(3) over logs. Those that libc makes read and write within libc, past us; so these
- * are streams whose functions are ours (fopencookie(3)), and fileno(3) knows their descriptors.
+ * Streams of stdio(3) over logs and sockets. Those that libc makes read and write within libc, past us;
+ * so these are streams whose functions are ours (fopencookie(3)), and fileno(3) knows their descriptors.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,19 +15,19 @@
 #include "real.h"
 #include "trace.h"
 
-struct log_stream {
-	struct log_stream *next;
+struct our_stream {
+	struct our_stream *next;
 	FILE *stream;
 	int fd;
 };
 
 /* A lock of its own: a stream's functions take the engine's. */
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct log_stream *streams;
+static struct our_stream *streams;
 
 /* ---- The table ---- */
 
-static void add(struct log_stream *stream)
+static void add(struct our_stream *stream)
 {
 	pthread_mutex_lock(&streams_lock);
 	stream->next = streams;
@@ -35,9 +35,9 @@ static void add(struct log_stream *stream)
 	pthread_mutex_unlock(&streams_lock);
 }
 
-static void take_out(const struct log_stream *stream)
+static void take_out(const struct our_stream *stream)
 {
-	struct log_stream **link = &streams;
+	struct our_stream **link = &streams;
 
 	pthread_mutex_lock(&streams_lock);
 	while (*link && *link != stream)
@@ -55,7 +55,7 @@ static int find(FILE *file)
 	if (!__atomic_load_n(&streams, __ATOMIC_ACQUIRE))
 		return -1;
 	pthread_mutex_lock(&streams_lock);
-	for (struct log_stream *stream = streams; stream && fd < 0; stream = stream->next)
+	for (struct our_stream *stream = streams; stream && fd < 0; stream = stream->next)
 		if (stream->stream == file)
 			fd = stream->fd;
 	pthread_mutex_unlock(&streams_lock);
@@ -78,10 +78,10 @@ static void watch_forks(void)
 	pthread_atfork(lock_table, unlock_table, unlock_table);
 }
 
-void log_streams_flush(void)
+void streams_flush(void)
 {
 	/* No lock: writing takes others, and the program is at its end. */
-	for (struct log_stream *stream = __atomic_load_n(&streams, __ATOMIC_ACQUIRE); stream;
+	for (struct our_stream *stream = __atomic_load_n(&streams, __ATOMIC_ACQUIRE); stream;
 	     stream = stream->next)
 		fflush(stream->stream);
 }
@@ -90,12 +90,12 @@ void log_streams_flush(void)
 
 static ssize_t stream_read(void *cookie, char *to, size_t bytes)
 {
-	return read(((struct log_stream *)cookie)->fd, to, bytes);
+	return read(((struct our_stream *)cookie)->fd, to, bytes);
 }
 
 static ssize_t stream_write(void *cookie, const char *from, size_t bytes)
 {
-	const struct log_stream *stream = cookie;
+	const struct our_stream *stream = cookie;
 	size_t done = 0;
 
 	while (done < bytes) {
@@ -110,7 +110,7 @@ static ssize_t stream_write(void *cookie, const char *from, size_t bytes)
 
 static int stream_seek(void *cookie, off64_t *offset, int whence)
 {
-	off64_t place = lseek64(((struct log_stream *)cookie)->fd, *offset, whence);
+	off64_t place = lseek64(((struct our_stream *)cookie)->fd, *offset, whence);
 
 	if (place < 0)
 		return -1;
@@ -120,7 +120,7 @@ static int stream_seek(void *cookie, off64_t *offset, int whence)
 
 static int stream_close(void *cookie)
 {
-	struct log_stream *stream = cookie;
+	struct our_stream *stream = cookie;
 	int fd = stream->fd;
 
 	take_out(stream);
@@ -179,7 +179,7 @@ static FILE *make(int fd, const char *mode)
 		.close = stream_close,
 	};
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct log_stream *stream = malloc(sizeof(*stream));
+	struct our_stream *stream = malloc(sizeof(*stream));
 	char plain[3];
 
 	pthread_once(&once, watch_forks);
@@ -229,13 +229,24 @@ static bool access_fits(int flags, const char *mode)
 	return wanted >= 0 && (access == O_RDWR || access == (wanted & O_ACCMODE));
 }
 
+/* Of either side, or undecided: its reads and writes are sent the right way when they are made. */
+static bool is_socket(int fd)
+{
+	struct socket *socket = call_enter(fd);
+
+	if (socket)
+		file_leave(&socket->file);
+	return socket != NULL;
+}
+
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
 	struct log_file *file = log_enter(fd);
 	int flags;
 
 	if (!file)
-		return real()->fdopen(fd, mode);
+		return flags_of(mode) >= 0 && is_socket(fd) ? make(fd, mode)
+							    : real()->fdopen(fd, mode);
 	flags = log_file_flags(file);
 	if (access_fits(flags, mode) && mode[0] == 'a')
 		log_file_set_flags(file, flags | O_APPEND);

@@ -118,6 +118,40 @@ static json_t *rdma(const struct machine *machine)
 	return list;
 }
 
+static json_t *gids(const struct rdma_port *port)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < port->gid_count; i++) {
+		const struct rdma_gid *gid = &port->gids[i];
+
+		json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "index", (int)gid->index,
+						      "address", text(gid->address), "type",
+						      text_or_null(gid->type)));
+	}
+	return list;
+}
+
+static json_t *rdma_ports(const struct machine *machine)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < machine->rdma_port_count; i++) {
+		const struct rdma_port *one = &machine->rdma_ports[i];
+
+		json_array_append_new(
+			list,
+			json_pack("{s:o, s:i, s:o, s:o, s:o, s:o, s:b, s:o}", "device",
+				  text(one->device), "port", (int)one->number, "state",
+				  text_or_null(one->state), "link_layer",
+				  text_or_null(one->link_layer), "interface",
+				  text_or_null(one->interface), "active_mtu",
+				  one->active_mtu ? json_integer(one->active_mtu) : json_null(),
+				  "verbs", one->verbs == DOOR_OPEN, "gids", gids(one)));
+	}
+	return list;
+}
+
 static json_t *error_or_null(int error)
 {
 	return error ? json_string(strerror(error)) : json_null();
@@ -146,7 +180,7 @@ static json_t *describe(const struct finding *finding)
 
 	return json_pack(
 		"{s:s, s:o, s:{s:i, s:o}, s:{s:b, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:b, "
-		"s:{s:b, s:b, s:i}, s:o, s:o, s:o, s:o, s:o, s:b}",
+		"s:{s:b, s:b, s:i}, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:b}",
 		"version", DEMI_VERSION, "kernel", text(machine->kernel), "cpus", "count",
 		(int)machine->cpu_count, "list", text(machine->cpus), "user", "root",
 		machine->is_root, "capabilities", capabilities(machine), "limits", "memlock_bytes",
@@ -157,8 +191,9 @@ static json_t *describe(const struct finding *finding)
 		error_or_null(machine->af_xdp_error), "tun", machine->has_tun, "vfio", "device",
 		machine->has_vfio, "driver", machine->knows_vfio_pci, "iommu_groups",
 		(int)machine->iommu_groups, "interfaces", interfaces(machine), "cards",
-		cards(machine), "nvme", drives(machine), "rdma", rdma(machine), "liboses",
-		verdicts(finding), "network",
+		cards(machine), "nvme", drives(machine), "rdma", rdma(machine), "rdma_ports",
+		rdma_ports(machine), "rdma_cm", machine->rdma_cm == DOOR_OPEN, "soft_roce",
+		machine->knows_rxe, "liboses", verdicts(finding), "network",
 		verdict_has_network(finding->verdicts, finding->verdict_count));
 }
 

@@ -76,6 +76,16 @@ static const char *io_uring(const struct machine *machine)
 					      : strerror(machine->io_uring_error);
 }
 
+static const char *door(enum door door)
+{
+	static const char *const words[] = {[DOOR_NONE] = "not there",
+					    [DOOR_NOT_SHOWN] = "in the kernel, not shown here",
+					    [DOOR_CLOSED] = "not for this user",
+					    [DOOR_OPEN] = "may be opened"};
+
+	return words[door];
+}
+
 static void print_doors(const struct machine *machine)
 {
 	row("unprivileged BPF", "%s", bpf_setting(machine->unprivileged_bpf));
@@ -88,6 +98,7 @@ static void print_doors(const struct machine *machine)
 	row("VFIO", "%s%s", machine->has_vfio ? "may be opened" : "not there, or not for this user",
 	    machine->knows_vfio_pci ? "; vfio-pci can be had" : "; no vfio-pci in this kernel");
 	row("IOMMU", "%u groups", machine->iommu_groups);
+	row("RDMA by address", "%s", door(machine->rdma_cm));
 }
 
 static void print_drives(const struct machine *machine)
@@ -101,10 +112,6 @@ static void print_drives(const struct machine *machine)
 	}
 	if (machine->drive_count == 0)
 		row("NVMe", "none");
-	for (unsigned int i = 0; i < machine->rdma_count; i++)
-		row(i == 0 ? "RDMA" : "", "%s", machine->rdma[i]);
-	if (machine->rdma_count == 0)
-		row("RDMA", "none");
 }
 
 static void print_machine(const struct machine *machine)
@@ -185,6 +192,40 @@ static void print_cards(const struct machine *machine)
 		       or_dash(machine->cards[i].driver));
 }
 
+/* ---- RDMA ---- */
+
+static void print_gids(const struct rdma_port *port)
+{
+	for (unsigned int i = 0; i < port->gid_count; i++) {
+		const struct rdma_gid *gid = &port->gids[i];
+
+		printf("  %-15s  GID %u: %s%s%s\n", "", gid->index, gid->address,
+		       gid->type[0] ? ", " : "", gid->type);
+	}
+}
+
+static void print_rdma(const struct machine *machine)
+{
+	printf("\nRDMA devices\n");
+	if (machine->rdma_count == 0) {
+		printf("  none\n");
+		return;
+	}
+	printf("  %-15s  %4s  %-8s  %-10s  %-12s  %5s  %s\n", "name", "port", "state", "link",
+	       "interface", "MTU", "verbs");
+	for (unsigned int i = 0; i < machine->rdma_port_count; i++) {
+		const struct rdma_port *port = &machine->rdma_ports[i];
+		char mtu[16] = "-";
+
+		if (port->active_mtu)
+			snprintf(mtu, sizeof(mtu), "%u", port->active_mtu);
+		printf("  %-15s  %4u  %-8s  %-10s  %-12s  %5s  %s\n", port->device, port->number,
+		       or_dash(port->state), or_dash(port->link_layer), or_dash(port->interface),
+		       mtu, door(port->verbs));
+		print_gids(port);
+	}
+}
+
 /* ---- What follows ---- */
 
 static void print_verdicts(const struct finding *finding)
@@ -221,6 +262,7 @@ void doctor_print_text(const struct finding *finding)
 	print_machine(&finding->machine);
 	print_interfaces(&finding->machine);
 	print_cards(&finding->machine);
+	print_rdma(&finding->machine);
 	print_verdicts(finding);
 	print_warnings(&finding->machine);
 }

@@ -124,8 +124,7 @@ static void add_pages(void *context, const char *name)
 	machine->page_sizes++;
 }
 
-/* Whether the kernel's modules have this one, as a file or built in. */
-static bool can_load(const struct machine *machine, const char *file_name)
+bool machine_can_load(const struct machine *machine, const char *file_name)
 {
 	static const char *const lists[] = {"modules.dep", "modules.builtin"};
 	bool is_there = false;
@@ -152,17 +151,8 @@ static void look_at_doors(struct machine *machine)
 	machine->knows_tun = files_exist("/sys/class/misc/tun") || files_exist("/dev/net/tun");
 	machine->has_vfio = files_allowed("/dev/vfio/vfio");
 	machine->knows_vfio_pci = files_exist("/sys/bus/pci/drivers/vfio-pci") ||
-				  can_load(machine, "/vfio-pci.ko");
+				  machine_can_load(machine, "/vfio-pci.ko");
 	machine->iommu_groups = files_each("/sys/kernel/iommu_groups", NULL, NULL);
-}
-
-static void add_rdma(void *context, const char *name)
-{
-	struct machine *machine = context;
-
-	if (machine->rdma_count < RDMA_MAX)
-		snprintf(machine->rdma[machine->rdma_count++], sizeof(machine->rdma[0]), "%.31s",
-			 name);
 }
 
 void machine_look(struct machine *machine)
@@ -175,8 +165,8 @@ void machine_look(struct machine *machine)
 	look_at_processor(machine);
 	look_at_doors(machine);
 	files_each("/sys/kernel/mm/hugepages", add_pages, machine);
-	files_each("/sys/class/infiniband", add_rdma, machine);
 	machine_look_at_interfaces(machine);
 	machine_look_at_drives(machine);
+	machine_look_at_rdma(machine);
 	answers_close();
 }

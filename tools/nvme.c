@@ -14,13 +14,14 @@
 
 static const char usage[] =
 	"usage: demi nvme list\n"
-	"       demi nvme bind ADDRESS [--serial SERIAL]\n"
+	"       demi nvme bind ADDRESS [--serial SERIAL] [--no-iommu]\n"
 	"       demi nvme unbind ADDRESS\n"
 	"       demi nvme smart [--json] ADDRESS\n"
 	"\n"
 	"  list     the NVMe drives of this machine, who has them, and what is on them\n"
 	"  bind     give one to vfio-pci, so that a program may have it; one with anything on it only\n"
-	"           with its serial number, one that is in use never\n"
+	"           with its serial number, one that is in use never, one behind no IOMMU only with\n"
+	"           --no-iommu: it can reach all memory then\n"
 	"  unbind   give it back to the kernel\n"
 	"  smart    what a drive that is bound tells of its health; no program may have it meanwhile\n"
 	"\n"

@@ -56,9 +56,9 @@ static const char help[] =
 	"  --ip ADDRESS/BITS  an address on it, such as 10.0.0.2/24; may be repeated\n"
 	"  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
 	"  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
-	"  --libos NAME       library OS: catnip, catnap or cattree, which has logs and no sockets,\n"
-	"                     or two, as catnip+cattree; default: catnip, and the one with logs too\n"
-	"                     where --blk or --log-files are given\n"
+	"  --libos NAME       library OS: catnip, catnap, catmint, or cattree, which has logs and no\n"
+	"                     sockets, or two, as catnip+cattree; default: catnip, and the one with\n"
+	"                     logs too where --blk or --log-files are given\n"
 	"  --config FILE      further settings, and any of these: see demi.conf(5)\n"
 	"  --idle sleep|spin  with nothing to do, leave the CPU to others, or answer soonest;\n"
 	"                     default: sleep\n"
@@ -131,15 +131,16 @@ static bool is_catnip(const char *libos)
 
 static int check_libos(const char *from, const char *name)
 {
-	static const char *const known[] = {"catnip", "catnap", "catnip+cattree", "catnap+cattree",
+	static const char *const known[] = {"catnip",         "catnap",         "catmint",
+					    "catnip+cattree", "catnap+cattree", "catmint+cattree",
 					    "cattree"};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(name, known[i]) == 0)
 			return -1;
 	return refuse(RUN, EXIT_OURS,
-		      "%s '%s': no such library OS in this build; allowed: catnip, "
-		      "catnap, catnip+cattree, catnap+cattree, cattree",
+		      "%s '%s': no such library OS; allowed: catnip, catnap, catmint, "
+		      "catnip+cattree, catnap+cattree, catmint+cattree, cattree",
 		      from, name);
 }
 
@@ -177,7 +178,7 @@ static int parse_option(struct run_options *options, int option)
 	case OPTION_RULES:
 		return parse_text("rules", &options->rules);
 	case OPTION_BLK:
-		return parse_text("blk", &options->blk);
+		return parse_checked("blk", &options->blk, settings_check_block_device);
 	case OPTION_LOG_FILES:
 		return parse_list("log-files", options->log_files, settings_check_pattern);
 	case OPTION_TRACE:
@@ -275,7 +276,9 @@ static int check_logs(const struct run_options *options, const struct config_fil
 {
 	bool names = options->log_files[0] || environment("DEMI_SHIM_LOG_FILES") ||
 		     file->has_log_files;
-	bool has_device = options->blk || environment("DEMI_BLK_DEV") || file->has_blk;
+	const char *variable = environment("DEMI_BLK_DEV");
+	bool has_device = options->blk || variable || file->has_blk;
+	const char *wrong;
 
 	if (names && !has_logs(options->libos))
 		return refuse(RUN, EXIT_OURS,
@@ -287,7 +290,10 @@ static int check_logs(const struct run_options *options, const struct config_fil
 			      "no block device is named for the logs: give --blk, as in --blk "
 			      "uring:/var/lib/demi.img,size=1G, or DEMI_BLK_DEV, or --config FILE "
 			      "with blk.dev");
-	return -1;
+	if (!has_logs(options->libos) || options->blk || !variable)
+		return -1;
+	wrong = settings_check_block_device(variable);
+	return wrong ? refuse(RUN, EXIT_OURS, "DEMI_BLK_DEV '%s': %s", variable, wrong) : -1;
 }
 
 static int check_device(const struct run_options *options, const struct config_file *file)

@@ -30,31 +30,41 @@ __attribute__((format(printf, 2, 3))) static const char *say(char text[TEXT_BYTE
 
 /* ---- Devices ---- */
 
-static const char *const kinds[] = {
+static const char *const network_kinds[] = {
 #ifdef DEMI_HAVE_XDP
 	"afxdp",
 #endif
 #ifdef DEMI_HAVE_DPDK
 	"dpdk",
 #endif
-	"tap",   "loop", "sim", "null",
+	"tap",   "loop", "sim", "null", NULL,
 };
 
-static bool is_kind(const char *word, size_t length)
+static const char *const block_kinds[] = {
+	"nvme",
+	"sim",
+#ifdef DEMI_HAVE_URING
+	"uring",
+#endif
+	NULL,
+};
+
+/* @kinds: up to NULL */
+static bool is_kind(const char *const *kinds, const char *word, size_t length)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strlen(kinds[i]) == length && memcmp(kinds[i], word, length) == 0)
+	for (; *kinds; kinds++) {
+		if (strlen(*kinds) == length && memcmp(*kinds, word, length) == 0)
 			return true;
 	}
 	return false;
 }
 
-static const char *kind_names(void)
+static const char *kind_names(const char *const *kinds)
 {
 	static char names[64];
 	size_t length = 0;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; kinds[i]; i++) {
 		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
 					   i ? ", " : "", kinds[i]);
 	}
@@ -126,11 +136,11 @@ const char *settings_check_device(const char *device)
 	size_t length = strcspn(device, ":");
 	const char *arguments = device + length + (device[length] == ':');
 
-	if (!is_kind(device, length))
+	if (!is_kind(network_kinds, device, length))
 		return say(text,
 			   "no such kind of device in this build; give one of %s, as in "
 			   "afxdp:eth1 or tap:demi0",
-			   kind_names());
+			   kind_names(network_kinds));
 	if (strncmp(device, "afxdp", length) == 0)
 		return check_afxdp(text, arguments);
 	if (strncmp(device, "dpdk", length) == 0 && !arguments[0])
@@ -140,6 +150,21 @@ const char *settings_check_device(const char *device)
 	    (!arguments[0] || strlen(arguments) >= IFNAMSIZ || strpbrk(arguments, ",%/ ")))
 		return say(text, "name an interface, of up to %d letters, as in tap:demi0",
 			   IFNAMSIZ - 1);
+	return NULL;
+}
+
+const char *settings_check_block_device(const char *device)
+{
+	static char text[TEXT_BYTES];
+	size_t length = strcspn(device, ":");
+
+	if (!is_kind(block_kinds, device, length))
+		return say(text,
+			   "no such kind of block device in this build; give one of %s, as in "
+			   "uring:/var/lib/demi.img or nvme:0000:00:05.0",
+			   kind_names(block_kinds));
+	if (device[length] != ':' || !device[length + 1])
+		return say(text, "name it, as in uring:/var/lib/demi.img or nvme:0000:00:05.0");
 	return NULL;
 }
 

@@ -9,10 +9,11 @@
  * Each takes one value as given. Return: NULL when it is good; else what is wrong, and what to do,
  * for the end of a message; the text is valid until the next call of the same function.
  */
-const char *settings_check_device(const char *device); /* afxdp:eth1 */
-const char *settings_check_address(const char *text);  /* 10.0.0.2/24 */
-const char *settings_check_pattern(const char *text);  /* /var/lib/app/, as of --log-files */
-const char *settings_check_gateway(const char *text);  /* 10.0.0.1 */
-const char *settings_check_mac(const char *text);      /* 02:00:00:00:00:01 */
+const char *settings_check_device(const char *device);       /* afxdp:eth1 */
+const char *settings_check_block_device(const char *device); /* uring:/var/lib/demi.img */
+const char *settings_check_address(const char *text);        /* 10.0.0.2/24 */
+const char *settings_check_pattern(const char *text);        /* /var/lib/app/, as of --log-files */
+const char *settings_check_gateway(const char *text);        /* 10.0.0.1 */
+const char *settings_check_mac(const char *text);            /* 02:00:00:00:00:01 */
 
 #endif /* TOOLS_SETTINGS_H */

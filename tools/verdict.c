@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "settings.h"
+#include "verdict_words.h"
 
 /* net.frames of 4096 times 2048 bytes: what AF_XDP locks by default. */
 #define AFXDP_LOCKED_BYTES INT64_C(8388608)
@@ -28,32 +28,11 @@
 #else
 #define URING_OUTCOME NOT_IN_BUILD
 #endif
-
-__attribute__((format(printf, 2, 3))) static void lacks(struct verdict *verdict, const char *format,
-							...)
-{
-	va_list arguments;
-
-	verdict->outcome = IS_MISSING;
-	va_start(arguments, format);
-	vsnprintf(verdict->missing, sizeof(verdict->missing), format, arguments);
-	va_end(arguments);
-}
-
-__attribute__((format(printf, 2, 3))) static void with(struct verdict *verdict, const char *format,
-						       ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(verdict->command, sizeof(verdict->command), format, arguments);
-	va_end(arguments);
-}
-
-static const char *as_root(const struct machine *machine)
-{
-	return machine->is_root ? "" : "sudo ";
-}
+#ifdef DEMI_HAVE_RDMA
+#define RDMA_OUTCOME CAN_RUN
+#else
+#define RDMA_OUTCOME NOT_IN_BUILD
+#endif
 
 /* ---- Permissions ---- */
 
@@ -113,18 +92,6 @@ static void judge_file(struct verdict *verdict, const struct machine *machine)
 bool verdict_is_vital(const struct interface *interface)
 {
 	return interface->has_default_route || interface->has_ssh;
-}
-
-/* Made by the kernel for other purposes: nothing comes in over them from outside. */
-static bool has_no_wire(const struct interface *interface)
-{
-	static const char *const drivers[] = {"ifb", "dummy", "bridge", "bonding", "tun"};
-
-	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
-		if (strcmp(interface->driver, drivers[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* The less, the better it is to take this one. */
@@ -259,7 +226,7 @@ static const struct card *spare_card(const struct machine *machine)
 }
 
 /* Which is on by default for AMD's processors, but for the firmware. */
-static void lacks_iommu(struct verdict *verdict, const struct machine *machine)
+void lacks_iommu(struct verdict *verdict, const struct machine *machine)
 {
 	if (machine->is_virtual) {
 		lacks(verdict, "an IOMMU, which the host of this virtual machine has to give it");
@@ -356,8 +323,8 @@ unsigned int verdict_all(struct verdict verdicts[VERDICTS_MAX], const struct mac
 		{"catnip", "dpdk memif", DPDK_OUTCOME, judge_memif},
 		{"catnip", "tap", CAN_RUN, judge_tap},
 		{"cattree", "file", URING_OUTCOME, judge_file},
-		{"catmint", "RDMA", NOT_IN_BUILD, NULL},
-		{"cattree", "NVMe", NOT_IN_BUILD, NULL},
+		{"cattree", "NVMe", CAN_RUN, judge_nvme},
+		{"catmint", "RDMA", RDMA_OUTCOME, judge_rdma},
 		{"catmem", "shared memory", NOT_IN_BUILD, NULL},
 	};
 	unsigned int count = sizeof(ways) / sizeof(ways[0]);

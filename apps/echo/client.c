@@ -14,11 +14,13 @@ static void send_all(struct client_io *io, const struct client_io_ops *ops,
 		ops->send(io, i);
 }
 
-static void exchange(struct workload *workload, const struct client_io_ops *ops)
+void client_exchange(struct workload *workload, const struct client_io_ops *ops)
 {
 	struct report_progress progress;
 	struct client_io *io = ops->open(workload);
 
+	if (workload->group)
+		pthread_barrier_wait(&workload->group->connected);
 	if (!io)
 		return;
 	workload_start(workload, process_now_ns());
@@ -52,6 +54,23 @@ static void check_served(struct workload *workload)
 			      connections);
 }
 
+int client_finish(struct workload *workload, struct workload *parts, uint32_t count)
+{
+	int status;
+
+	if (workload->verified == 0 && !workload->interrupted)
+		workload_fail(workload, "no message came back");
+	for (uint32_t i = 0; i < count && !workload->failure[0]; i++) {
+		check_served(&parts[i]);
+		if (parts[i].failure[0])
+			workload_fail(workload, "%s", parts[i].failure);
+	}
+	status = workload->failure[0] ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (report_results(workload, parts, count))
+		status = EXIT_FAILURE;
+	return status;
+}
+
 int client_run(const struct options *options, const struct client_io_ops *ops)
 {
 	struct workload workload;
@@ -63,13 +82,8 @@ int client_run(const struct options *options, const struct client_io_ops *ops)
 		fprintf(stderr, "%s: out of memory\n", options->program);
 		return EXIT_FAILURE;
 	}
-	exchange(&workload, ops);
-	if (workload.verified == 0 && !workload.interrupted)
-		workload_fail(&workload, "no message came back");
-	check_served(&workload);
-	int status = workload.failure[0] ? EXIT_FAILURE : EXIT_SUCCESS;
-	if (report_results(&workload))
-		status = EXIT_FAILURE;
+	client_exchange(&workload, ops);
+	int status = client_finish(&workload, &workload, 1);
 	workload_fini(&workload);
 	return status;
 }

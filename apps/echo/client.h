@@ -23,6 +23,17 @@ struct client_io_ops {
 	void (*close)(struct client_io *io);
 };
 
+/** client_exchange - connect, and run one thread's workload to its end */
+void client_exchange(struct workload *workload, const struct client_io_ops *ops);
+
+/**
+ * client_finish - judge the run and print its results
+ * @parts, @count: what each thread has done; @workload is their sum, or the only one
+ *
+ * Return: the program's exit status.
+ */
+int client_finish(struct workload *workload, struct workload *parts, uint32_t count);
+
 /** client_run - Return: the program's exit status. */
 int client_run(const struct options *options, const struct client_io_ops *ops);
 

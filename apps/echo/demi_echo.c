@@ -3,11 +3,12 @@
 #include "demi_echo.h"
 
 #include <demi/demi.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "figures.h"
+#include "arguments.h"
 #include "process.h"
 
 static void set_variable(const char *name, const char *value)
@@ -27,29 +28,32 @@ static void tell_library(const struct options *options)
 	set_variable("DEMI_BLK_DEV", options->blk);
 }
 
+/* Several runtimes: only the kernel's stack lets them have one address together. */
+static bool threads_are_served(const struct options *options)
+{
+	char libos[64];
+
+	if (options->threads == 1 || demi_config("libos", libos, sizeof(libos)) != 0 ||
+	    strcmp(libos, "catnap") == 0)
+		return true;
+	fprintf(stderr,
+		"%s: --threads %u: on %s a device and its addresses have one runtime; leave "
+		"--threads out, or run on --libos catnap\n",
+		options->program, options->threads, libos);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.program = "demi-echo", .has_libos = true};
-	struct demi_args args = {.argc = argc, .argv = argv};
 
 	int status = options_parse(&options, argc, argv);
 	if (status >= 0)
 		return status;
 	tell_library(&options);
+	if (!threads_are_served(&options))
+		return EXIT_USAGE;
 	process_prepare();
 	process_count_reports();
-	int error = demi_init(&args);
-	if (error) {
-		fprintf(stderr, "%s: the library OS does not start: %s\n", options.program,
-			strerror(error));
-		return EXIT_FAILURE;
-	}
-	if (options.role == ROLE_SERVER)
-		status = demi_server_run(&options);
-	else
-		status = client_run(&options, &demi_client_io);
-	if (options.stats)
-		figures_print(options.program);
-	demi_fini();
-	return status;
+	return options.role == ROLE_SERVER ? demi_server_run(&options) : demi_client_run(&options);
 }

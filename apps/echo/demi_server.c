@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,10 @@ struct server {
 	struct message **stalled_end;
 	uint64_t retry_ns; /* when to retry; 0: nothing is stalled */
 	struct message *spare;
-	uint64_t unanswered; /* over all connections */
-	int log_qd;          /* -1: none */
+	uint64_t unanswered;                    /* over all connections */
+	int log_qd;                             /* -1: none */
+	const struct sockaddr_storage *address; /* to listen at */
+	struct sockaddr_storage bound;          /* what became of it: its port may have been 0 */
 	demi_qresult_t results[DEMI_ECHO_RESULTS];
 };
 
@@ -442,31 +445,43 @@ static int failed_log(const struct server *server, int error)
 	return error;
 }
 
+/* Others of this program listen there too. */
+static int share_address(const struct server *server, int qd)
+{
+	int on = 1;
+	int error = demi_setsockopt(qd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+
+	if (error)
+		fprintf(stderr,
+			"%s: --threads %u: on this library OS only one thread can have an address "
+			"(%s); leave --threads out, or run on --libos catnap\n",
+			server->options->program, server->options->threads, strerror(error));
+	return error;
+}
+
 static int open_socket(struct server *server, int *qd)
 {
-	const struct address *address = &server->options->address;
 	int type = is_stream(server) ? SOCK_STREAM : SOCK_DGRAM;
-	struct sockaddr_storage bound;
-	socklen_t length = sizeof(bound);
+	socklen_t length = sizeof(server->bound);
 	int on = 1;
 
-	int error = demi_socket(qd, address->storage.ss_family, type, 0);
+	int error = demi_socket(qd, server->address->ss_family, type, 0);
 	if (error)
 		return failed(server, "socket", error);
 	if (is_stream(server)) /* so that a server can be started again at once; else it waits */
 		demi_setsockopt(*qd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	error = demi_bind(*qd, (const struct sockaddr *)&address->storage, address->length);
+	if (server->options->threads > 1 && share_address(server, *qd))
+		return EOPNOTSUPP;
+	error = demi_bind(*qd, (const struct sockaddr *)server->address,
+			  server->options->address.length);
 	if (error)
 		return failed_bind(server, error);
 	if (is_stream(server))
 		error = demi_listen(*qd, BACKLOG);
 	if (error)
 		return failed(server, "listen", error);
-	error = demi_getsockname(*qd, (struct sockaddr *)&bound, &length);
-	if (error)
-		return failed(server, "getsockname", error);
-	serving_listening((const struct sockaddr *)&bound);
-	return 0;
+	error = demi_getsockname(*qd, (struct sockaddr *)&server->bound, &length);
+	return error ? failed(server, "getsockname", error) : 0;
 }
 
 static int start(struct server *server)
@@ -521,15 +536,45 @@ static void finish(struct server *server)
 	}
 }
 
-int demi_server_run(const struct options *options)
+struct serving *demi_server_open(const struct options *options,
+				 const struct sockaddr_storage *address)
 {
-	struct server server = {.options = options, .log_qd = -1};
+	struct server *server = calloc(1, sizeof(*server));
 
-	server.stalled_end = &server.stalled;
-	serving_init(&server.serving, options);
-	int status = start(&server) ? EXIT_FAILURE : serve(&server);
-	if (status == EXIT_SUCCESS)
-		serving_summary(&server.serving);
-	finish(&server);
-	return status;
+	if (!server) {
+		fprintf(stderr, "%s: out of memory\n", options->program);
+		return NULL;
+	}
+	server->options = options;
+	server->address = address;
+	server->log_qd = -1;
+	server->stalled_end = &server->stalled;
+	serving_init(&server->serving, options);
+	if (start(server) == 0)
+		return &server->serving;
+	demi_server_close(&server->serving);
+	return NULL;
+}
+
+static struct server *server_of(struct serving *serving)
+{
+	return (struct server *)((char *)serving - offsetof(struct server, serving));
+}
+
+const struct sockaddr_storage *demi_server_address(struct serving *serving)
+{
+	return &server_of(serving)->bound;
+}
+
+int demi_server_serve(struct serving *serving)
+{
+	return serve(server_of(serving));
+}
+
+void demi_server_close(struct serving *serving)
+{
+	struct server *server = server_of(serving);
+
+	finish(server);
+	free(server);
 }

@@ -10,6 +10,14 @@
 
 #include "process.h"
 
+/* What stands before this thread's figures. */
+static _Thread_local char title[32];
+
+void figures_name_runtime(uint32_t number)
+{
+	snprintf(title, sizeof(title), "runtime %" PRIu32 ": ", number);
+}
+
 /* As many as there are; the caller frees them. NULL: it has been said why. */
 static demi_stat_t *read_figures(const char *program, int *count)
 {
@@ -45,12 +53,14 @@ void figures_print(const char *program)
 		if (length > width)
 			width = length;
 	}
-	fprintf(stderr, "statistics: %d of %d figures are not 0\n", counted, count);
+	flockfile(stderr);
+	fprintf(stderr, "%sstatistics: %d of %d figures are not 0\n", title, counted, count);
 	for (int i = 0; i < count; i++) {
 		if (figures[i].stat_value)
 			fprintf(stderr, "  %-*s %12" PRIu64 "\n", width, figures[i].stat_name,
 				figures[i].stat_value);
 	}
+	funlockfile(stderr);
 	free(figures);
 }
 

@@ -3,6 +3,11 @@
 #ifndef ECHO_FIGURES_H
 #define ECHO_FIGURES_H
 
+#include <stdint.h>
+
+/** figures_name_runtime - this thread's are told with its number: there are several */
+void figures_name_runtime(uint32_t number);
+
 /** figures_print - those that are not 0, a line each, to standard error */
 void figures_print(const char *program);
 

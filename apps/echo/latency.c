@@ -53,6 +53,18 @@ void latency_record(struct latency *latency, uint64_t ns)
 	latency->bins[bin_of(ns)]++;
 }
 
+void latency_add(struct latency *total, const struct latency *latency)
+{
+	total->count += latency->count;
+	total->sum_ns += latency->sum_ns;
+	if (latency->min_ns < total->min_ns)
+		total->min_ns = latency->min_ns;
+	if (latency->max_ns > total->max_ns)
+		total->max_ns = latency->max_ns;
+	for (unsigned int bin = 0; bin < LATENCY_BINS; bin++)
+		total->bins[bin] += latency->bins[bin];
+}
+
 double latency_quantile_ns(const struct latency *latency, double quantile)
 {
 	uint64_t rank = (uint64_t)fmax(1.0, ceil(quantile * (double)latency->count));

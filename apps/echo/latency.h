@@ -21,6 +21,9 @@ struct latency {
 
 void latency_init(struct latency *latency);
 
+/** latency_add - add to @total what @latency has recorded */
+void latency_add(struct latency *total, const struct latency *latency);
+
 void latency_record(struct latency *latency, uint64_t ns);
 
 /** latency_quantile_ns - @quantile from 0 to 1; 0 while nothing is recorded. */

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "process.h"
+#include "arguments.h"
 
 #ifndef ECHO_VERSION
 #define ECHO_VERSION "unknown"
 #endif
 
-#define EXIT_USAGE 2
 #define COUNT_MAX UINT64_C(1000000000000)
 #define COUNT_DEFAULT 100000
 #define INFLIGHT_MAX 4096
 #define CONNECTIONS_MAX 10000
+#define THREADS_MAX 256
 #define DURATION_MAX_S 86400.0
 #define DURATION_MIN_S 0.1
 #define INFLIGHT_TOTAL_MAX (UINT64_C(1) << 20)       /* messages, over all connections */
@@ -42,6 +40,7 @@ enum option_letter {
 	OPTION_GW = 'G',
 	OPTION_MAC = 'M',
 	OPTION_STATS = 'S',
+	OPTION_THREADS = 't',
 	OPTION_BLK = 'b',
 	OPTION_REPLY = 'r',
 	OPTION_QUIET = 'q',
@@ -71,6 +70,7 @@ static const struct option long_options[] = {
 	{"blk", required_argument, NULL, OPTION_BLK},
 	{"reply", required_argument, NULL, OPTION_REPLY},
 	{"stats", no_argument, NULL, OPTION_STATS},
+	{"threads", required_argument, NULL, OPTION_THREADS},
 	{NULL, 0, NULL, 0},
 };
 
@@ -88,7 +88,7 @@ static void copy_long_options(struct option copy[], bool has_libos)
 
 static void print_libos_help(void)
 {
-	printf("  --libos NAME       library OS to run on: catnap or catnip, or one of them with\n"
+	printf("  --libos NAME       library OS to run on: catnap, catnip, catmint, or one of them with\n"
 	       "                     +cattree, which has logs; default: catnip with one of the\n"
 	       "                     next, else the environment's LIBOS, else the configuration's\n"
 	       "  --dev KIND:NAME    catnip's device, such as tap:demi0 or afxdp:eth1\n"
@@ -96,7 +96,8 @@ static void print_libos_help(void)
 	       "  --gw ADDRESS       its gateway; may be repeated, once for each version of IP\n"
 	       "  --mac ADDRESS      its Ethernet address, such as 02:00:00:00:00:01\n"
 	       "  --blk KIND:NAME    cattree's block device, such as uring:/var/lib/demi.img\n"
-	       "  --stats            what the library has counted, at the end; on SIGUSR1 always\n");
+	       "  --stats            what the library has counted, at the end; on SIGUSR1 always\n"
+	       "  --threads N        so many threads, each with a runtime of its own; default: 1\n");
 }
 
 static void print_help(const struct options *options)
@@ -129,62 +130,9 @@ static void print_help(const struct options *options)
 	       "Client\n"
 	       "  --size N           bytes in a message: tcp 1 to %u, udp 1 to %u; default: 64\n"
 	       "  --inflight N       messages on the way in each connection; default: 1\n"
-	       "  --connections N    default: 1\n"
+	       "  --connections N    default: 1, or as many as there are threads\n"
 	       "  --json FILE        results as JSON; - is standard output\n",
 	       OPTIONS_TCP_SIZE_MAX, OPTIONS_UDP_SIZE_MAX);
-}
-
-/* The one line that every refusal is. */
-__attribute__((format(printf, 2, 3))) static int refuse(const struct options *options,
-							const char *format, ...)
-{
-	va_list arguments;
-
-	fprintf(stderr, "%s: ", options->program);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	return EXIT_USAGE;
-}
-
-static int parse_number(const struct options *options, const char *name, uint64_t max,
-			uint64_t *value)
-{
-	size_t digits = strspn(optarg, "0123456789");
-
-	if (digits == 0 || optarg[digits] != '\0')
-		return refuse(options, "--%s '%s' is not a whole number; allowed: 1 to %" PRIu64,
-			      name, optarg, max);
-	errno = 0;
-	*value = strtoull(optarg, NULL, 10);
-	if (errno || *value < 1 || *value > max)
-		return refuse(options, "--%s %s is out of range; allowed: 1 to %" PRIu64, name,
-			      optarg, max);
-	return -1;
-}
-
-static int parse_number_32(const struct options *options, const char *name, uint32_t max,
-			   uint32_t *value)
-{
-	uint64_t wide = 0;
-	int status = parse_number(options, name, max, &wide);
-
-	*value = (uint32_t)wide;
-	return status;
-}
-
-static int parse_duration(struct options *options)
-{
-	char *end;
-	double seconds = strtod(optarg, &end);
-
-	if (end == optarg || *end != '\0' || !(seconds >= DURATION_MIN_S) ||
-	    !(seconds <= DURATION_MAX_S))
-		return refuse(options, "--duration '%s'; allowed: seconds from %.1f to %.0f",
-			      optarg, DURATION_MIN_S, DURATION_MAX_S);
-	options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S);
-	return -1;
 }
 
 static int parse_protocol(struct options *options)
@@ -194,7 +142,7 @@ static int parse_protocol(struct options *options)
 	else if (strcmp(optarg, "udp") == 0)
 		options->protocol = PROTOCOL_UDP;
 	else
-		return refuse(options, "--proto '%s'; allowed: tcp, udp", optarg);
+		return argument_refuse(options->program, "--proto '%s'; allowed: tcp, udp", optarg);
 	return -1;
 }
 
@@ -205,7 +153,8 @@ static int parse_reply(struct options *options)
 	else if (strcmp(optarg, "sockperf") == 0)
 		options->reply = REPLY_SOCKPERF;
 	else
-		return refuse(options, "--reply '%s'; allowed: same, sockperf", optarg);
+		return argument_refuse(options->program, "--reply '%s'; allowed: same, sockperf",
+				       optarg);
 	return -1;
 }
 
@@ -214,16 +163,8 @@ static int parse_address(struct options *options)
 	const char *wrong = address_parse(&options->address, optarg);
 
 	if (wrong)
-		return refuse(options, "--addr '%s': %s", optarg, wrong);
+		return argument_refuse(options->program, "--addr '%s': %s", optarg, wrong);
 	address_format((const struct sockaddr *)&options->address.storage, options->address_text);
-	return -1;
-}
-
-static int parse_text(const struct options *options, const char *name, const char **value)
-{
-	if (optarg[0] == '\0')
-		return refuse(options, "--%s is empty; it needs a value", name);
-	*value = optarg;
 	return -1;
 }
 
@@ -234,10 +175,11 @@ static int parse_element(const struct options *options, const char *name,
 	size_t length = strlen(list);
 
 	if (optarg[0] == '\0')
-		return refuse(options, "--%s is empty; it needs a value", name);
+		return argument_refuse(options->program, "--%s is empty; it needs a value", name);
 	if (strlen(optarg) + 1 >= OPTIONS_LIST_BYTES - length)
-		return refuse(options, "--%s is too long; allowed: %d bytes in all", name,
-			      OPTIONS_LIST_BYTES - 1);
+		return argument_refuse(options->program,
+				       "--%s is too long; allowed: %d bytes in all", name,
+				       OPTIONS_LIST_BYTES - 1);
 	snprintf(list + length, OPTIONS_LIST_BYTES - length, "%s%s", length ? "," : "", optarg);
 	return -1;
 }
@@ -247,17 +189,17 @@ static int parse_libos_option(struct options *options, int option)
 {
 	switch (option) {
 	case OPTION_LIBOS:
-		return parse_text(options, "libos", &options->libos);
+		return argument_text(options->program, "libos", &options->libos);
 	case OPTION_DEV:
-		return parse_text(options, "dev", &options->dev);
+		return argument_text(options->program, "dev", &options->dev);
 	case OPTION_IP:
 		return parse_element(options, "ip", options->ip);
 	case OPTION_GW:
 		return parse_element(options, "gw", options->gw);
 	case OPTION_BLK:
-		return parse_text(options, "blk", &options->blk);
+		return argument_text(options->program, "blk", &options->blk);
 	default:
-		return parse_text(options, "mac", &options->mac);
+		return argument_text(options->program, "mac", &options->mac);
 	}
 }
 
@@ -269,20 +211,23 @@ static int parse_option(struct options *options, int option)
 	case OPTION_ADDR:
 		return parse_address(options);
 	case OPTION_SIZE:
-		return parse_number_32(options, "size", OPTIONS_TCP_SIZE_MAX, &options->size);
+		return argument_number_32(options->program, "size", 1, OPTIONS_TCP_SIZE_MAX,
+					  &options->size);
 	case OPTION_COUNT:
-		return parse_number(options, "count", COUNT_MAX, &options->count);
+		return argument_number(options->program, "count", 1, COUNT_MAX, &options->count);
 	case OPTION_INFLIGHT:
-		return parse_number_32(options, "inflight", INFLIGHT_MAX, &options->inflight);
+		return argument_number_32(options->program, "inflight", 1, INFLIGHT_MAX,
+					  &options->inflight);
 	case OPTION_CONNECTIONS:
-		return parse_number_32(options, "connections", CONNECTIONS_MAX,
-				       &options->connections);
+		return argument_number_32(options->program, "connections", 1, CONNECTIONS_MAX,
+					  &options->connections);
 	case OPTION_DURATION:
-		return parse_duration(options);
+		return argument_seconds(options->program, "duration", DURATION_MIN_S,
+					DURATION_MAX_S, &options->duration_ns);
 	case OPTION_LOG:
-		return parse_text(options, "log", &options->log);
+		return argument_text(options->program, "log", &options->log);
 	case OPTION_JSON:
-		return parse_text(options, "json", &options->json);
+		return argument_text(options->program, "json", &options->json);
 	case OPTION_LIBOS:
 	case OPTION_DEV:
 	case OPTION_IP:
@@ -298,6 +243,9 @@ static int parse_option(struct options *options, int option)
 		return EXIT_SUCCESS;
 	case OPTION_REPLY:
 		return parse_reply(options);
+	case OPTION_THREADS:
+		return argument_number_32(options->program, "threads", 1, THREADS_MAX,
+					  &options->threads);
 	case OPTION_STATS:
 		options->stats = true;
 		return -1;
@@ -307,32 +255,23 @@ static int parse_option(struct options *options, int option)
 	}
 }
 
-/* What getopt_long could not make sense of; the argument it stopped at is argv[optind - 1]. */
-static int refuse_option(const struct options *options, int option, char **argv)
-{
-	const char *argument = argv[optind - 1];
-
-	if (option == ':')
-		return refuse(options, "option '%s' needs a value; see --help", argument);
-	if (optopt && strncmp(argument, "--", 2) == 0)
-		return refuse(options, "option '%s' takes no value; see --help", argument);
-	return refuse(options, "unknown option '%s'; see --help", argument);
-}
-
 static int parse_role(struct options *options, int argc, char **argv)
 {
 	const char *word = optind < argc ? argv[optind] : NULL;
 
 	if (!word)
-		return refuse(options, "first say what to be: server or client; see --help");
+		return argument_refuse(options->program,
+				       "first say what to be: server or client; see --help");
 	if (strcmp(word, "server") == 0)
 		options->role = ROLE_SERVER;
 	else if (strcmp(word, "client") == 0)
 		options->role = ROLE_CLIENT;
 	else
-		return refuse(options, "'%s' is neither server nor client; see --help", word);
+		return argument_refuse(options->program,
+				       "'%s' is neither server nor client; see --help", word);
 	if (optind + 1 < argc)
-		return refuse(options, "'%s' is one word too many; see --help", argv[optind + 1]);
+		return argument_refuse(options->program, "'%s' is one word too many; see --help",
+				       argv[optind + 1]);
 	return -1;
 }
 
@@ -347,13 +286,17 @@ static int check_server(const struct options *options)
 		clients_own = "--inflight";
 	else if (options->connections)
 		clients_own = "--connections";
-	else if (options->json)
+	else if (options->json && !options->has_libos)
 		clients_own = "--json";
 	if (clients_own)
-		return refuse(options,
-			      "%s is for the client; the server has --addr, --proto, "
-			      "--count, --duration, --log and --quiet",
-			      clients_own);
+		return argument_refuse(options->program,
+				       "%s is for the client; the server has --addr, --proto, "
+				       "--count, --duration, --log and --quiet",
+				       clients_own);
+	if (options->threads > 1 && options->log)
+		return argument_refuse(options->program,
+				       "--log has one writer; leave out --threads %u, or --log",
+				       options->threads);
 	return -1;
 }
 
@@ -361,13 +304,14 @@ static int check_server(const struct options *options)
 static int check_datagrams(const struct options *options)
 {
 	if (options->size > OPTIONS_UDP_SIZE_MAX)
-		return refuse(options, "--size %u is too large for udp; allowed: 1 to %u",
-			      options->size, OPTIONS_UDP_SIZE_MAX);
+		return argument_refuse(options->program,
+				       "--size %u is too large for udp; allowed: 1 to %u",
+				       options->size, OPTIONS_UDP_SIZE_MAX);
 	if (options->size == 1 && options->inflight > 128)
-		return refuse(options,
-			      "--inflight %u is too much for datagrams of 1 byte; "
-			      "allowed: 1 to 128, or --size 2 and more",
-			      options->inflight);
+		return argument_refuse(options->program,
+				       "--inflight %u is too much for datagrams of 1 byte; "
+				       "allowed: 1 to 128, or --size 2 and more",
+				       options->inflight);
 	return -1;
 }
 
@@ -375,27 +319,41 @@ static int check_client(const struct options *options)
 {
 	uint64_t messages = (uint64_t)options->inflight * options->connections;
 
+	if (options->threads > options->connections)
+		return argument_refuse(
+			options->program,
+			"--threads %u needs a connection for each; give --connections "
+			"%u or more",
+			options->threads, options->threads);
+	if (options->count && options->threads > options->count)
+		return argument_refuse(
+			options->program,
+			"--threads %u needs a message for each; give --count %u or more",
+			options->threads, options->threads);
+
 	if (options->log)
-		return refuse(options, "--log is for the server, which writes the file");
+		return argument_refuse(options->program,
+				       "--log is for the server, which writes the file");
 	if (options->blk)
-		return refuse(options, "--blk is for the server, and its --log");
+		return argument_refuse(options->program, "--blk is for the server, and its --log");
 	if (options->reply != REPLY_SAME)
-		return refuse(options, "--reply is for the server, which sends the replies");
+		return argument_refuse(options->program,
+				       "--reply is for the server, which sends the replies");
 	if (address_port(&options->address) == 0)
-		return refuse(options,
-			      "--addr %s: port 0 is for the server; the client needs "
-			      "the server's port, 1 to 65535",
-			      options->address_text);
+		return argument_refuse(options->program,
+				       "--addr %s: port 0 is for the server; the client needs "
+				       "the server's port, 1 to 65535",
+				       options->address_text);
 	if (messages > INFLIGHT_TOTAL_MAX)
-		return refuse(options,
-			      "--inflight x --connections is %" PRIu64
-			      " messages; allowed: up to %" PRIu64,
-			      messages, INFLIGHT_TOTAL_MAX);
+		return argument_refuse(options->program,
+				       "--inflight x --connections is %" PRIu64
+				       " messages; allowed: up to %" PRIu64,
+				       messages, INFLIGHT_TOTAL_MAX);
 	if (messages * options->size > INFLIGHT_TOTAL_BYTES_MAX)
-		return refuse(options,
-			      "--size x --inflight x --connections is %" PRIu64
-			      " bytes; allowed: up to %" PRIu64,
-			      messages * options->size, INFLIGHT_TOTAL_BYTES_MAX);
+		return argument_refuse(options->program,
+				       "--size x --inflight x --connections is %" PRIu64
+				       " bytes; allowed: up to %" PRIu64,
+				       messages * options->size, INFLIGHT_TOTAL_BYTES_MAX);
 	return options->protocol == PROTOCOL_UDP ? check_datagrams(options) : -1;
 }
 
@@ -406,7 +364,7 @@ static void set_client_defaults(struct options *options)
 	if (options->inflight == 0)
 		options->inflight = 1;
 	if (options->connections == 0)
-		options->connections = 1;
+		options->connections = options->threads;
 	if (options->count == 0 && options->duration_ns == 0)
 		options->count = COUNT_DEFAULT;
 }
@@ -425,8 +383,9 @@ static int choose_network(struct options *options)
 	if (!named)
 		return -1;
 	if (options->libos && strncmp(options->libos, catnip, strlen(catnip)) != 0)
-		return refuse(options, "%s is for catnip; leave it out, or --libos %s", named,
-			      options->libos);
+		return argument_refuse(options->program,
+				       "%s is for catnip; leave it out, or --libos %s", named,
+				       options->libos);
 	/* The logs that the environment asks for stay. */
 	if (!options->libos && (!environment || strncmp(environment, catnip, strlen(catnip)) != 0))
 		options->libos = environment && strstr(environment, "cattree") ? "catnip+cattree"
@@ -457,7 +416,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
 		if (option == '?' || option == ':')
-			return refuse_option(options, option, argv);
+			return argument_unknown(options->program, option, argv);
 		status = parse_option(options, option);
 		if (status >= 0)
 			return status;
@@ -469,8 +428,11 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	choose_storage(options);
+	if (options->threads == 0)
+		options->threads = 1;
 	if (options->address.length == 0)
-		return refuse(options, "--addr is missing; allowed: HOST:PORT, [IPv6]:PORT");
+		return argument_refuse(options->program,
+				       "--addr is missing; allowed: HOST:PORT, [IPv6]:PORT");
 	if (options->role == ROLE_SERVER)
 		return check_server(options);
 	set_client_defaults(options);

@@ -28,10 +28,12 @@ struct options {
 	uint64_t count;                      /* messages; 0: no limit */
 	uint32_t inflight;                   /* messages on the way in each connection */
 	uint32_t connections;
-	uint64_t duration_ns; /* 0: no limit */
-	enum reply reply;     /* what a server sends back */
-	const char *log;      /* file or log that each message is appended to; NULL: none */
-	const char *json;     /* file for the results, "-": standard output; NULL: none */
+	uint32_t threads;          /* runtimes, each in a thread of its own */
+	uint32_t first_connection; /* number of the first of this thread's connections */
+	uint64_t duration_ns;      /* 0: no limit */
+	enum reply reply;          /* what a server sends back */
+	const char *log;           /* file or log that each message is appended to; NULL: none */
+	const char *json;          /* file for the results, "-": standard output; NULL: none */
 	/* For the library; NULL and "": as the environment says. */
 	const char *libos;
 	const char *dev;

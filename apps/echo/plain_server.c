@@ -300,7 +300,7 @@ static int start(struct server *server)
 		return failed(server, "epoll");
 	if (getsockname(server->fd, (struct sockaddr *)&bound, &length))
 		return failed(server, "getsockname");
-	serving_listening((const struct sockaddr *)&bound);
+	serving_listening(stdout, (const struct sockaddr *)&bound);
 	return 0;
 }
 
@@ -324,7 +324,7 @@ int plain_server_run(const struct options *options)
 	serving_init(&server.serving, options);
 	if (start(&server) == 0) {
 		serve(&server);
-		serving_summary(&server.serving);
+		serving_summary(stdout, (const struct serving *const[]){&server.serving}, 1);
 		status = EXIT_SUCCESS;
 	}
 	finish(&server);

@@ -2,19 +2,20 @@
 #include "process.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/resource.h>
 
-/* Written by the signal handler; the second is cleared by who asks. */
-static volatile sig_atomic_t stop_requests;
-static volatile sig_atomic_t report_requested;
+/* Written by the signal handler, in any thread; each that asks remembers how many it has seen. */
+static atomic_int stop_requests;
+static atomic_uint report_requests;
 
 static void on_signal(int number)
 {
 	if (number == SIGUSR1)
-		report_requested = 1;
-	else if (stop_requests < 2)
-		stop_requests = stop_requests + 1;
+		atomic_fetch_add(&report_requests, 1);
+	else
+		atomic_fetch_add(&stop_requests, 1);
 }
 
 void process_prepare(void)
@@ -42,13 +43,18 @@ void process_count_reports(void)
 
 bool process_report_requested(void)
 {
-	if (!report_requested)
+	static _Thread_local unsigned int seen;
+	unsigned int requests = atomic_load_explicit(&report_requests, memory_order_relaxed);
+
+	if (requests == seen)
 		return false;
-	report_requested = 0;
+	seen = requests;
 	return true;
 }
 
 int process_stop_requests(void)
 {
-	return stop_requests;
+	int requests = atomic_load_explicit(&stop_requests, memory_order_relaxed);
+
+	return requests < 2 ? requests : 2;
 }

@@ -29,7 +29,7 @@ void process_prepare(void);
 /** process_count_reports - count SIGUSR1 from now on too */
 void process_count_reports(void);
 
-/** process_report_requested - whether SIGUSR1 came since the last time that this was asked */
+/** process_report_requested - whether SIGUSR1 came since this thread asked the last time */
 bool process_report_requested(void);
 
 /** process_stop_requests - signals so far: 1 asks for a clean end, 2 for an immediate one. */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "json_file.h"
 #include "process.h"
 
 #define BYTES_PER_MIB (1024.0 * 1024.0)
@@ -41,10 +39,29 @@ void report_progress_start(struct report_progress *progress, const struct worklo
 	uint64_t first_ns = isatty(STDERR_FILENO) ? NS_PER_S : 2 * NS_PER_S;
 
 	*progress = (struct report_progress){
-		.enabled = !workload->options->quiet,
+		/* Of several threads the first speaks for all. */
+		.enabled = !workload->options->quiet &&
+			   (!workload->group || workload == workload->group->members),
 		.next_ns = workload->now_ns + first_ns,
 		.last_ns = workload->now_ns,
 	};
+}
+
+/* Of all threads. */
+static void count_all(const struct workload *workload, uint64_t *verified, uint64_t *lost)
+{
+	const struct workload_group *group = workload->group;
+
+	*verified = workload->verified;
+	*lost = workload->lost;
+	if (!group)
+		return;
+	*verified = *lost = 0;
+	for (uint32_t i = 0; i < group->count; i++) {
+		*verified += atomic_load_explicit(&group->members[i].told_verified,
+						  memory_order_relaxed);
+		*lost += atomic_load_explicit(&group->members[i].told_lost, memory_order_relaxed);
+	}
 }
 
 void report_progress(struct report_progress *progress, const struct workload *workload)
@@ -52,13 +69,15 @@ void report_progress(struct report_progress *progress, const struct workload *wo
 	if (!progress->enabled || workload->now_ns < progress->next_ns)
 		return;
 	double seconds = (double)(workload->now_ns - progress->last_ns) / (double)NS_PER_S;
-	double rate = (double)(workload->verified - progress->last_verified) / seconds;
+	uint64_t verified, lost;
+	count_all(workload, &verified, &lost);
+	double rate = (double)(verified - progress->last_verified) / seconds;
 	fprintf(stderr,
 		"%.0f s: %.0f messages/s, %.2f MiB/s, %" PRIu64 " verified, %" PRIu64 " lost\n",
 		(double)(workload->now_ns - workload->started_ns) / (double)NS_PER_S, rate,
-		mib(workload, rate), workload->verified, workload->lost);
+		mib(workload, rate), verified, lost);
 	progress->last_ns = workload->now_ns;
-	progress->last_verified = workload->verified;
+	progress->last_verified = verified;
 	progress->next_ns = workload->now_ns + NS_PER_S;
 }
 
@@ -101,6 +120,7 @@ static json_t *json_parameters(const struct workload *workload)
 	if (options->has_libos) {
 		const char *libos = getenv("LIBOS");
 		json_object_set_new(parameters, "libos", libos ? json_string(libos) : json_null());
+		json_object_set_new(parameters, "threads", json_integer(options->threads));
 	}
 	return parameters;
 }
@@ -119,73 +139,61 @@ static json_t *json_latency(const struct workload *workload)
 			 latency->sum_ns / (double)latency->count / (double)NS_PER_US);
 }
 
-static json_t *json_results(const struct workload *workload)
+/* What each thread's runtime has done. */
+static json_t *json_runtimes(const struct workload *parts, uint32_t count)
+{
+	json_t *runtimes = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(
+			runtimes, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "connections",
+					    (json_int_t)parts[i].options->connections, "sent",
+					    (json_int_t)parts[i].sent, "verified",
+					    (json_int_t)parts[i].verified, "measured",
+					    (json_int_t)parts[i].latency.count, "lost",
+					    (json_int_t)parts[i].lost, "duplicates",
+					    (json_int_t)parts[i].duplicates, "messages_per_s",
+					    messages_per_second(&parts[i])));
+	return runtimes;
+}
+
+static json_t *json_results(const struct workload *workload, const struct workload *parts,
+			    uint32_t count)
 {
 	double rate = messages_per_second(workload);
 	json_t *throughput = json_pack("{s:f, s:f, s:f}", "seconds", workload_seconds(workload),
 				       "messages_per_s", rate, "mib_per_s", mib(workload, rate));
 	bool failed = workload->failure[0] != '\0';
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:b}", "program",
-			 workload->options->program, "parameters", json_parameters(workload),
-			 "throughput", throughput, "latency_us", json_latency(workload), "sent",
-			 (json_int_t)workload->sent, "verified", (json_int_t)workload->verified,
-			 "measured", (json_int_t)workload->latency.count, "lost",
-			 (json_int_t)workload->lost, "duplicates", (json_int_t)workload->duplicates,
-			 "errors", failed ? 1 : 0, "error",
-			 failed ? json_string(workload->failure) : json_null(), "interrupted",
-			 workload->interrupted);
+	json_t *results = json_pack(
+		"{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:b}", "program",
+		workload->options->program, "parameters", json_parameters(workload), "throughput",
+		throughput, "latency_us", json_latency(workload), "sent",
+		(json_int_t)workload->sent, "verified", (json_int_t)workload->verified, "measured",
+		(json_int_t)workload->latency.count, "lost", (json_int_t)workload->lost,
+		"duplicates", (json_int_t)workload->duplicates, "errors", failed ? 1 : 0, "error",
+		failed ? json_string(workload->failure) : json_null(), "interrupted",
+		workload->interrupted);
+	if (results && workload->options->has_libos)
+		json_object_set_new(results, "runtimes", json_runtimes(parts, count));
+	return results;
 }
 
 bool report_place_ok(const struct options *options)
 {
-	FILE *file;
-
-	if (!options->json || strcmp(options->json, "-") == 0)
-		return true;
-	file = fopen(options->json, "a");
-	if (!file) {
-		fprintf(stderr, "%s: --json %s: %s\n", options->program, options->json,
-			strerror(errno));
-		return false;
-	}
-	fclose(file);
-	return true;
+	return json_file_place_ok(options->program, options->json);
 }
 
-static int write_json(const struct workload *workload)
+int report_results(const struct workload *workload, const struct workload *parts, uint32_t count)
 {
-	const char *path = workload->options->json;
-	bool to_stdout = strcmp(path, "-") == 0;
-	json_t *results = json_results(workload);
-	FILE *file = to_stdout ? stdout : fopen(path, "w");
-	int error = 0;
+	const char *program = workload->options->program, *json = workload->options->json;
 
-	if (!file)
-		error = errno;
-	else if (json_dumpf(results, file, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
-		 fputc('\n', file) == EOF || fflush(file))
-		error = errno ? errno : EIO;
-	if (file && !to_stdout && fclose(file) && !error)
-		error = errno;
-	json_decref(results);
-	if (error)
-		fprintf(stderr, "%s: --json %s: %s\n", workload->options->program, path,
-			strerror(error));
-	return error;
-}
-
-int report_results(const struct workload *workload)
-{
-	const char *json = workload->options->json;
-	bool json_on_stdout = json && strcmp(json, "-") == 0;
-
-	if (!json_on_stdout)
+	if (!json_file_is_stdout(json))
 		print_table(workload, stdout);
 	else if (!workload->options->quiet)
 		print_table(workload, stderr);
 	fflush(stdout);
 	if (workload->failure[0])
-		fprintf(stderr, "%s: %s\n", workload->options->program, workload->failure);
-	return json ? write_json(workload) : 0;
+		fprintf(stderr, "%s: %s\n", program, workload->failure);
+	return json ? json_file_write(program, json, json_results(workload, parts, count)) : 0;
 }

@@ -24,9 +24,11 @@ void report_progress(struct report_progress *progress, const struct workload *wo
  * report_results - the table on standard output, JSON where --json says, a failure on standard
  * error; the table makes way to standard error where standard output is the JSON's
  *
+ * @parts, @count: what each thread has done of it
+ *
  * Return: 0, or the errno of writing the JSON, which has been reported.
  */
-int report_results(const struct workload *workload);
+int report_results(const struct workload *workload, const struct workload *parts, uint32_t count);
 
 /** report_place_ok - whether --json can be written, before the run; says why not */
 bool report_place_ok(const struct options *options);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "process.h"
 
@@ -49,6 +50,9 @@ void workload_fini(struct workload *workload)
 	free(workload->connections);
 	free(workload->slots);
 	free(workload->free_slots);
+	workload->connections = NULL;
+	workload->slots = NULL;
+	workload->free_slots = NULL;
 }
 
 void workload_fail(struct workload *workload, const char *format, ...)
@@ -60,6 +64,8 @@ void workload_fail(struct workload *workload, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(workload->failure, sizeof(workload->failure), format, arguments);
 	va_end(arguments);
+	if (workload->group)
+		atomic_store_explicit(&workload->group->is_over, true, memory_order_relaxed);
 }
 
 /* The warm-up is 5 % of the run, by messages or by time, and at most WARMUP_MAX messages. */
@@ -115,12 +121,22 @@ static void begin_drain(struct workload *workload)
 		workload->drain_until_ns = workload->now_ns + WORKLOAD_DRAIN_NS;
 }
 
+static void tell_group(struct workload *workload)
+{
+	atomic_store_explicit(&workload->told_verified, workload->verified, memory_order_relaxed);
+	atomic_store_explicit(&workload->told_lost, workload->lost, memory_order_relaxed);
+	if (atomic_load_explicit(&workload->group->is_over, memory_order_relaxed))
+		workload->drain_until_ns = workload->now_ns;
+}
+
 bool workload_tick(struct workload *workload, uint64_t now_ns)
 {
 	uint64_t duration_ns = workload->options->duration_ns;
 	int stop_requests = process_stop_requests();
 
 	workload->now_ns = now_ns;
+	if (workload->group)
+		tell_group(workload);
 	if (stop_requests) {
 		begin_drain(workload);
 		workload->interrupted = true;
@@ -176,7 +192,8 @@ void workload_send(struct workload *workload, uint32_t connection, uint8_t *mess
 	sender->outstanding++;
 	workload->outstanding++;
 	workload->sent++;
-	pattern_fill(&workload->pattern, connection, slot->sequence, message);
+	pattern_fill(&workload->pattern, workload->options->first_connection + connection,
+		     slot->sequence, message);
 }
 
 /* One echo is complete and right. */
@@ -199,7 +216,10 @@ static bool bytes_are_right(struct workload *workload, uint32_t connection, uint
 			    size_t offset, const uint8_t *data, size_t length)
 {
 	const struct pattern *pattern = &workload->pattern;
-	size_t right = pattern_match(pattern, connection, sequence, offset, data, length);
+	size_t right;
+
+	connection += workload->options->first_connection;
+	right = pattern_match(pattern, connection, sequence, offset, data, length);
 
 	if (right == length)
 		return true;
@@ -312,4 +332,21 @@ double workload_seconds(const struct workload *workload)
 	if (workload->measured_from_ns == 0)
 		return 0.0;
 	return (double)(workload->last_answer_ns - workload->measured_from_ns) / (double)NS_PER_S;
+}
+
+void workload_add(struct workload *total, const struct workload *workload)
+{
+	total->sent += workload->sent;
+	total->verified += workload->verified;
+	total->lost += workload->lost;
+	total->duplicates += workload->duplicates;
+	total->interrupted |= workload->interrupted;
+	if (workload->measured_from_ns &&
+	    (!total->measured_from_ns || workload->measured_from_ns < total->measured_from_ns))
+		total->measured_from_ns = workload->measured_from_ns;
+	if (workload->last_answer_ns > total->last_answer_ns)
+		total->last_answer_ns = workload->last_answer_ns;
+	latency_add(&total->latency, &workload->latency);
+	if (workload->failure[0] && !total->failure[0])
+		memcpy(total->failure, workload->failure, sizeof(total->failure));
 }

@@ -12,6 +12,8 @@
 #ifndef ECHO_WORKLOAD_H
 #define ECHO_WORKLOAD_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,8 +43,17 @@ struct workload_connection {
 	uint32_t *free_slots;        /* datagrams only: [inflight - outstanding], a stack */
 };
 
+/* The workloads of several threads, which run at the same time. */
+struct workload_group {
+	struct workload *members;
+	uint32_t count;
+	pthread_barrier_t connected; /* all begin when each has its connections, or has failed */
+	_Atomic bool is_over;        /* one has failed: the others end */
+};
+
 struct workload {
 	const struct options *options;
+	struct workload_group *group; /* NULL: it is the only one */
 	struct pattern pattern;
 	struct latency latency; /* of the messages after the warm-up */
 	struct workload_connection *connections;
@@ -61,6 +72,10 @@ struct workload {
 	uint64_t lost;
 	uint64_t duplicates; /* datagrams that came twice, or after they counted as lost */
 	uint64_t outstanding;
+
+	/* As of the last tick, for the thread that prints progress. */
+	_Atomic uint64_t told_verified;
+	_Atomic uint64_t told_lost;
 
 	bool interrupted;  /* by a signal */
 	char failure[256]; /* why the run ended early; "": it did not */
@@ -100,6 +115,9 @@ __attribute__((format(printf, 2, 3))) void workload_fail(struct workload *worklo
 							 const char *format, ...);
 
 bool workload_done(const struct workload *workload);
+
+/** workload_add - add to @total, which begins as all zeroes and latency_init, what a thread's has done */
+void workload_add(struct workload *total, const struct workload *workload);
 
 /** workload_seconds - from the end of the warm-up to the last answer. */
 double workload_seconds(const struct workload *workload);

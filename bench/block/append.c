@@ -4,17 +4,20 @@
  * append can be on the kernel's side, a write of the same bytes in whole blocks behind those of
  * before, by io_uring with O_DIRECT, and durable.
  *
+ *     demi-bench-append beside FILE BLOCK NAME BYTES COUNT
  *     demi-bench-append log NAME BYTES COUNT [INFLIGHT]
- *     demi-bench-append raw FILE BLOCK BYTES COUNT
  *
- * prints the median of COUNT appends in nanoseconds. LIBOS and DEMI_BLK_DEV say where the log is; FILE
- * is written over. With INFLIGHT it keeps so many appends under way, and prints the time for each
- * and, behind it, the bytes that the device was given for one byte.
+ * LIBOS and DEMI_BLK_DEV say where the log is; FILE is written over. "beside" alternates between the
+ * log, a raw write that is looked for until it is done, and one that is slept for, and prints their
+ * medians of COUNT in nanoseconds: which of the two is faster depends on what else the CPUs do. "log"
+ * prints the median of the log alone; with INFLIGHT it keeps so many appends under way, and prints
+ * the time for each and, behind it, the bytes that the device was given for one byte.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <liburing.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,21 +47,30 @@ static int compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static void print_median(uint64_t *times, uint32_t count)
+static uint64_t median(uint64_t *times, uint32_t count)
 {
 	qsort(times, count, sizeof(*times), compare);
-	printf("%" PRIu64 "\n", times[count / 2]);
+	return times[count / 2];
 }
 
 /* ---- a log ---- */
 
-static int make_room(int qd, uint64_t *durable)
+/* A log is emptied after so many bytes, outside of what is timed. */
+#define LOG_BYTES_MAX (8u << 20)
+
+struct log_end {
+	int qd;
+	demi_sgarray_t sga;
+	uint64_t bytes; /* since it was emptied */
+};
+
+static int make_room(struct log_end *log)
 {
 	int64_t end = 0;
-	int error = demi_seek(qd, 0, SEEK_END, &end);
+	int error = demi_seek(log->qd, 0, SEEK_END, &end);
 
-	*durable = 0;
-	return error ? error : demi_truncate(qd, end);
+	log->bytes = 0;
+	return error ? error : demi_truncate(log->qd, end);
 }
 
 static int wait_for(demi_qtoken_t token)
@@ -69,43 +81,33 @@ static int wait_for(demi_qtoken_t token)
 	return error ? error : (int)result.qr_ret;
 }
 
-static int append_one(int qd, const demi_sgarray_t *sga)
+static int append_one(struct log_end *log, uint64_t *took_ns)
 {
+	uint64_t start = clock_now_ns();
 	demi_qtoken_t token;
-	int error = demi_push(&token, qd, sga);
+	int error = demi_push(&token, log->qd, &log->sga);
 
-	return error ? error : wait_for(token);
-}
-
-static int run_one_by_one(int qd, const demi_sgarray_t *sga, uint64_t *times, uint32_t count)
-{
-	uint64_t bytes = 0;
-	int error = make_room(qd, &bytes);
-
-	for (uint32_t i = 0; i < count && !error; i++) {
-		uint64_t start = clock_now_ns();
-
-		error = append_one(qd, sga);
-		times[i] = clock_now_ns() - start;
-		bytes += sga->sga_segs[0].sgaseg_len;
-		if (!error && bytes > 8u << 20)
-			error = make_room(qd, &bytes);
-	}
+	if (!error)
+		error = wait_for(token);
+	*took_ns = clock_now_ns() - start;
+	log->bytes += log->sga.sga_segs[0].sgaseg_len;
+	if (!error && log->bytes > LOG_BYTES_MAX)
+		error = make_room(log);
 	return error;
 }
 
-static int run_in_flight(int qd, const demi_sgarray_t *sga, uint32_t count, uint32_t in_flight)
+static int append_in_flight(struct log_end *log, uint32_t count, uint32_t in_flight)
 {
 	static demi_qtoken_t tokens[INFLIGHT_MAX];
-	uint64_t start, before = 0, after = 0, bytes = 0;
+	uint64_t start, before = 0, after = 0;
 	uint32_t pushed = 0, done = 0;
-	int error = make_room(qd, &bytes);
+	int error = 0;
 
 	demi_stat(&before, "blkdev.write_bytes");
 	start = clock_now_ns();
 	while (done < count && !error) {
 		while (pushed < count && pushed - done < in_flight && !error)
-			error = demi_push(&tokens[pushed++ % in_flight], qd, sga);
+			error = demi_push(&tokens[pushed++ % in_flight], log->qd, &log->sga);
 		if (!error)
 			error = wait_for(tokens[done++ % in_flight]);
 	}
@@ -113,77 +115,132 @@ static int run_in_flight(int qd, const demi_sgarray_t *sga, uint32_t count, uint
 	demi_stat(&after, "blkdev.write_bytes");
 	if (!error)
 		printf("%" PRIu64 " %.3f\n", start / count,
-		       (double)(after - before) / ((double)count * sga->sga_segs[0].sgaseg_len));
+		       (double)(after - before) /
+			       ((double)count * log->sga.sga_segs[0].sgaseg_len));
 	return error;
+}
+
+static int log_end_open(struct log_end *log, const char *name, uint32_t bytes)
+{
+	int error = demi_init(NULL);
+
+	if (error)
+		return error;
+	log->sga = demi_sgaalloc(bytes);
+	if (log->sga.sga_numsegs == 0)
+		return ENOMEM;
+	memset(log->sga.sga_segs[0].sgaseg_buf, 'a', bytes);
+	error = demi_open(&log->qd, name, O_RDWR | O_CREAT, 0);
+	return error ? error : make_room(log);
 }
 
 static int run_log(const char *name, uint32_t bytes, uint32_t count, uint32_t in_flight)
 {
 	static uint64_t times[COUNT_MAX];
-	demi_sgarray_t sga;
-	int qd, error = demi_init(NULL);
+	struct log_end log;
+	int error = log_end_open(&log, name, bytes);
 
-	if (error)
-		return complain("start", error);
-	sga = demi_sgaalloc(bytes);
-	if (sga.sga_numsegs == 0)
-		return complain("memory", ENOMEM);
-	memset(sga.sga_segs[0].sgaseg_buf, 'a', bytes);
-	error = demi_open(&qd, name, O_RDWR | O_CREAT, 0);
-	if (!error)
-		error = in_flight ? run_in_flight(qd, &sga, count, in_flight)
-				  : run_one_by_one(qd, &sga, times, count);
+	if (!error && in_flight)
+		error = append_in_flight(&log, count, in_flight);
+	for (uint32_t i = 0; i < count && !error && !in_flight; i++)
+		error = append_one(&log, &times[i]);
 	if (!error && !in_flight)
-		print_median(times, count);
+		printf("%" PRIu64 "\n", median(times, count));
 	demi_fini();
 	return error ? complain(name, error) : EXIT_SUCCESS;
 }
 
 /* ---- io_uring alone ---- */
 
-static int write_one(struct io_uring *ring, int fd, const void *memory, uint32_t bytes, uint64_t at)
+struct raw {
+	struct io_uring ring;
+	int fd;
+	uint32_t bytes; /* of a write, whole blocks */
+	uint64_t at;
+	void *memory;
+};
+
+static int raw_open(struct raw *raw, const char *path, uint32_t block, uint32_t bytes)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	raw->bytes = (bytes + HEADER_BYTES + block - 1) / block * block;
+	raw->at = 0;
+	raw->fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (raw->fd < 0)
+		return errno;
+	raw->memory = aligned_alloc(4096, (raw->bytes + 4095u) & ~(size_t)4095u);
+	if (!raw->memory)
+		return ENOMEM;
+	memset(raw->memory, 'a', raw->bytes);
+	return -io_uring_queue_init(8, &raw->ring, 0);
+}
+
+static int raw_write(struct raw *raw, bool sleeps, uint64_t *took_ns)
+{
+	uint64_t start = clock_now_ns();
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&raw->ring);
 	struct io_uring_cqe *cqe;
 	int result;
 
-	io_uring_prep_write(sqe, fd, memory, bytes, at);
+	io_uring_prep_write(sqe, raw->fd, raw->memory, raw->bytes, raw->at);
 	sqe->rw_flags = RWF_DSYNC;
-	io_uring_submit(ring);
-	/* As the log does: it looks until it is done. */
-	while (io_uring_peek_cqe(ring, &cqe) == -EAGAIN)
+	io_uring_submit_and_wait(&raw->ring, sleeps);
+	while (io_uring_peek_cqe(&raw->ring, &cqe) == -EAGAIN)
 		;
 	result = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return result == (int)bytes ? 0 : result < 0 ? -result : EIO;
+	io_uring_cqe_seen(&raw->ring, cqe);
+	*took_ns = clock_now_ns() - start;
+	raw->at = raw->at + 2ull * raw->bytes > FILE_BYTES_MIN ? 0 : raw->at + raw->bytes;
+	return result == (int)raw->bytes ? 0 : result < 0 ? -result : EIO;
 }
 
-static int run_raw(const char *path, uint32_t block, uint32_t bytes, uint32_t count)
+/* ---- both ---- */
+
+enum { LOG, SPINS, SLEEPS, WAYS };
+
+/* So many of one kind in a row; the first is not counted, since it pays for what the other left. */
+#define TURN 4u
+
+static int one(struct log_end *log, struct raw *raw, int way, uint64_t *took_ns)
 {
-	uint32_t whole = (bytes + HEADER_BYTES + block - 1) / block * block;
-	uint64_t *times = calloc(count, sizeof(*times));
-	void *memory = aligned_alloc(4096, (whole + 4095) / 4096 * 4096);
-	struct io_uring ring;
-	uint64_t at = 0;
-	int error, fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	return way == LOG ? append_one(log, took_ns) : raw_write(raw, way == SLEEPS, took_ns);
+}
 
-	if (fd < 0 || !times || !memory)
-		return complain(path, fd < 0 ? errno : ENOMEM);
-	memset(memory, 'a', whole);
-	error = -io_uring_queue_init(8, &ring, 0);
-	for (uint32_t i = 0; i < count && !error; i++) {
-		uint64_t start = clock_now_ns();
+static int take_turns(struct log_end *log, struct raw *raw, uint64_t *times[WAYS], uint32_t count)
+{
+	for (uint32_t done = 0; done < count; done += TURN - 1)
+		for (int way = 0; way < WAYS; way++)
+			for (uint32_t i = 0; i < TURN; i++) {
+				uint64_t took_ns;
+				int error = one(log, raw, way, &took_ns);
 
-		error = write_one(&ring, fd, memory, whole, at);
-		times[i] = clock_now_ns() - start;
-		at = at + 2ull * whole > FILE_BYTES_MIN ? 0 : at + whole;
-	}
+				if (error)
+					return error;
+				if (i > 0 && done + i - 1 < count)
+					times[way][done + i - 1] = took_ns;
+			}
+	return 0;
+}
+
+static int run_beside(const char *path, uint32_t block, const char *name, uint32_t bytes,
+		      uint32_t count)
+{
+	uint64_t *times[WAYS];
+	struct log_end log;
+	struct raw raw;
+	int error = log_end_open(&log, name, bytes);
+
 	if (!error)
-		print_median(times, count);
-	close(fd);
-	free(memory);
-	free(times);
-	return error ? complain(path, error) : EXIT_SUCCESS;
+		error = raw_open(&raw, path, block, bytes);
+	for (int way = 0; way < WAYS; way++)
+		times[way] = calloc(count, sizeof(*times[way]));
+	if (!error)
+		error = take_turns(&log, &raw, times, count);
+	for (int way = 0; way < WAYS && !error; way++)
+		printf("%" PRIu64 "%s", median(times[way], count), way < WAYS - 1 ? " " : "\n");
+	for (int way = 0; way < WAYS; way++)
+		free(times[way]);
+	demi_fini();
+	return error ? complain(name, error) : EXIT_SUCCESS;
 }
 
 static uint32_t number(const char *text, uint32_t max)
@@ -203,11 +260,11 @@ int main(int argc, char **argv)
 	if (argc >= 5 && argc <= 6 && strcmp(argv[1], "log") == 0)
 		return run_log(argv[2], number(argv[3], BYTES_MAX), number(argv[4], COUNT_MAX),
 			       argc == 6 ? number(argv[5], INFLIGHT_MAX) : 0);
-	if (argc == 6 && strcmp(argv[1], "raw") == 0)
-		return run_raw(argv[2], number(argv[3], 4096), number(argv[4], BYTES_MAX),
-			       number(argv[5], COUNT_MAX));
-	fputs("usage: demi-bench-append log NAME BYTES COUNT [INFLIGHT]\n"
-	      "       demi-bench-append raw FILE BLOCK BYTES COUNT\n",
+	if (argc == 7 && strcmp(argv[1], "beside") == 0)
+		return run_beside(argv[2], number(argv[3], 4096), argv[4],
+				  number(argv[5], BYTES_MAX), number(argv[6], COUNT_MAX));
+	fputs("usage: demi-bench-append beside FILE BLOCK NAME BYTES COUNT\n"
+	      "       demi-bench-append log NAME BYTES COUNT [INFLIGHT]\n",
 	      stderr);
 	return 2;
 }

@@ -4,7 +4,9 @@
 What Linux's TCP and Catnip's make of the same path that loses packets.
 
 usage: path.py NET_PROBE                        1 MiB where packets are lost, by filters of BPF
-       scripts/vm.sh -- bench/lossy/path.py NET_PROBE   and with delay: the guest's kernel has netem
+       scripts/vm.sh --count --timeout 3000 -- bench/lossy/path.py NET_PROBE
+                                               and with delay: the guest's kernel has netem, and where its
+                                               clocks count instructions a delay is what it is meant to be
 
 A kernel's client, CUBIC, behind a router (scripts/lab.sh) gets bytes from a server and puts bytes to
 it; the server is net-probe over the kernel's sockets, or over Catnip and AF_XDP. The router loses

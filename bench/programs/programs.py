@@ -18,6 +18,7 @@ import time
 
 START_S = 10
 CLIENT_S = 40  # no run is asked to take half as long
+REALTIME_PRIORITY = 1
 CATNIP_IP, KERNEL_IP, LINUX_IP = "10.77.0.2", "10.77.0.3", "10.77.0.1"
 MEMIF_IP = {"server": "10.76.0.1", "client": "10.76.0.2"}
 TITLES = {"catnip": "Catnip over AF_XDP", "kernel": "the kernel's stack",
@@ -30,14 +31,20 @@ def cpus():
     return (every[0], every[1]) if len(every) > 1 else (every[0], every[0])
 
 
-def pinned(number):
-    return lambda: os.sched_setaffinity(0, {cpus()[number]})
+def pinned(number, realtime=False):
+    """A process starts there; realtime: before all other programs."""
+    def place():
+        os.sched_setaffinity(0, {cpus()[number]})
+        if realtime:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REALTIME_PRIORITY))
+    return place
 
 
 class Machine:
     """The places where servers and clients of a kind run."""
 
-    def __init__(self, build):
+    def __init__(self, build, realtime=False):
+        self.realtime = realtime
         self.demi = os.path.abspath(os.path.join(build, "tools/demi"))
         if not os.access(self.demi, os.X_OK):
             print(f"  skipped: {self.demi} is missing")
@@ -81,7 +88,7 @@ class Machine:
         with open(os.path.join(self.folder, "server"), "w+", encoding="utf-8") as said:
             process = subprocess.Popen(self.server(kind, list(words)), stdout=said, stderr=said,
                                        stdin=subprocess.DEVNULL, cwd=self.folder,
-                                       preexec_fn=pinned(1), start_new_session=True)
+                                       preexec_fn=pinned(1, self.realtime), start_new_session=True)
             try:
                 self.wait_for(kind, port, process)
                 yield
@@ -112,7 +119,7 @@ class Machine:
         """A client, on the other CPU: what it said."""
         try:
             completed = subprocess.run(self.client(kind, list(words)), text=True, timeout=CLIENT_S,
-                                       capture_output=True, preexec_fn=pinned(0))
+                                       capture_output=True, preexec_fn=pinned(0, self.realtime))
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"{words[0]} does not end within {CLIENT_S} s") from None
         if completed.returncode != 0:
@@ -161,9 +168,9 @@ def redis_benchmark(machine, kind, clients, pipeline=1, size=64, seconds=1.0):
                                     pipeline, size)
 
 
-def memcached(machine, load, kind, connections, size, seconds):
+def memcached(machine, load, kind, connections, size, seconds, threads=1):
     """What memcached-load says of a server of its own: {"rate": requests/s, "p50": us, "p99": us}"""
-    with machine.running(kind, 11211, "memcached", "-u", "root", "-t", "1"):
+    with machine.running(kind, 11211, "memcached", "-u", "root", "-t", str(threads)):
         return json.loads(machine.ask(kind, load, machine.address(kind), "11211",
                                       str(connections), str(seconds), str(size)))
 

@@ -5,8 +5,11 @@ Debian's programs, unmodified, on Catnip beside the same on the kernel, and both
 memif. What is compared alternates, round by round; figures are medians over the rounds, a ratio is
 the median of the ratios within the rounds. Both ends of Catnip spin.
 
-usage: programs_bench.py BUILD [--only NAME,...] [--rounds N] [--seconds S] [--full] [--json FILE]
-                               (in scripts/lab.sh run)
+usage: programs_bench.py BUILD [--only NAME,...] [--rounds N] [--seconds S] [--full] [--realtime]
+                               [--json FILE] (in scripts/lab.sh run)
+
+With --realtime servers and clients run before all other programs (SCHED_RR): for a machine on which
+others are at work.
 """
 
 import argparse
@@ -36,10 +39,10 @@ def redis(options, kind, clients, pipeline, size):
     return {f"{command} ": figures for command, figures in results.items()}
 
 
-def memcached(options, kind, connections, size):
+def memcached(options, kind, connections, size, threads):
     load = os.path.abspath(os.path.join(options.build, "bench/memcached-load"))
     return {"": programs.memcached(options.machine, load, kind, connections, size,
-                                   options.seconds)}
+                                   options.seconds, threads)}
 
 
 def nginx(options, kind, connections, size):
@@ -51,11 +54,14 @@ def cells(options):
     """What is measured: group, title, function (of options and kind), and its further arguments."""
     for cell in redis_cells(options.full):
         yield "redis", "-c {} -P {} -d {}".format(*cell), redis, cell
-    for measured, sizes in ((memcached, (64, 4096)), (nginx, (1024, 65536))):
-        for size in sizes if options.full else sizes[:1]:
+    for size in (64, 4096) if options.full else (64,):
+        for threads in (1, 4):
             for connections in (1, 50):
-                yield (measured.__name__, f"{connections} connections, {size} B", measured,
-                       (connections, size))
+                yield ("memcached", f"-t {threads}, {connections} connections, {size} B", memcached,
+                       (connections, size, threads))
+    for size in (1024, 65536) if options.full else (1024,):
+        for connections in (1, 50):
+            yield ("nginx", f"{connections} connections, {size} B", nginx, (connections, size))
 
 
 def measure(function, rounds, broken):
@@ -110,6 +116,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
     parser.add_argument("--full", action="store_true", help="every size and pipelining")
+    parser.add_argument("--realtime", action="store_true", help="before all other programs")
     parser.add_argument("--json", help="a file for the figures")
     options = parser.parse_args()
     options.only = options.only.split(",")
@@ -120,7 +127,7 @@ def parse():
 
 def main():
     options = parse()
-    options.machine = programs.Machine(options.build)
+    options.machine = programs.Machine(options.build, options.realtime)
     rows, group, broken = [], None, set()
     try:
         programs.enter()

@@ -296,7 +296,7 @@ static int run(const struct bench_options *options, struct report *report)
 #ifndef BENCH_HAVE_DPDK
 	printf("\nstream/memif: not measured, this build is without DPDK\n");
 #elif !defined(BENCH_HAVE_LWIP)
-	printf("\nstream/memif: without lwIP, whose source scripts/lwip.sh gets\n");
+	printf("\nstream/memif: without lwIP, whose source scripts/debian_source.sh gets\n");
 #endif
 	for (size_t i = 0; !error && i < RACES; i++) {
 		if (bench_wants(options, races[i].name) && is_possible(&races[i]))

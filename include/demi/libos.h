@@ -179,8 +179,8 @@ extern int demi_cancel(_In_ demi_qtoken_t qt);
  * SOL_SOCKET: SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF,
  * SO_BROADCAST, and to read SO_ERROR, SO_TYPE, SO_DOMAIN, SO_ACCEPTCONN; IPPROTO_TCP: TCP_NODELAY,
  * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_MAXSEG, and to read TCP_INFO;
- * IPPROTO_IPV6: IPV6_V6ONLY. Return: 0, EBADF, ENOTSUP (level), ENOPROTOOPT, EINVAL (value or
- * length), EFAULT.
+ * IPPROTO_IPV6: IPV6_V6ONLY; of datagrams IP_MTU_DISCOVER and IPV6_MTU_DISCOVER. Return: 0, EBADF,
+ * ENOTSUP (level), ENOPROTOOPT, EINVAL (value or length), EFAULT.
  */
 ATTR_NONNULL(4)
 extern int demi_setsockopt(_In_ int qd, _In_ int level, _In_ int optname,

@@ -20,7 +20,7 @@ extern "C" {
 typedef struct demi_runtime demi_runtime_t;
 
 /** Descriptors that demi_idle(3) may name at most. */
-#define DEMI_IDLE_MAX 4
+#define DEMI_IDLE_MAX 5
 
 /**
  * demi_detach - take this thread's runtime away from it

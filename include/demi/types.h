@@ -61,7 +61,7 @@ typedef struct __attribute__((packed)) demi_qresult {
 	demi_qtoken_t qr_qt;        /**< its token, now used up */
 	int64_t qr_ret;             /**< 0, or the positive errno of a failure */
 	union {
-		demi_sgarray_t sga;        /**< after a pop */
+		demi_sgarray_t sga;        /**< after a pop; after a failed one see demi_pop(3) */
 		demi_accept_result_t ares; /**< after an accept */
 	} qr_value;
 } demi_qresult_t;

@@ -39,6 +39,9 @@ static inline bool api_pointer_ok(const void *pointer, size_t alignment)
  */
 int api_load_config(struct config *config);
 
+/** api_watch_thread - the calling thread has a runtime: end it with the thread, if not before */
+void api_watch_thread(void);
+
 /** api_find - the runtime and the queue of @qd; 0, ENOSYS or EBADF */
 static inline int api_find(int qd, struct runtime **runtime_out, struct queue **queue_out)
 {

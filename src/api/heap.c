@@ -176,12 +176,19 @@ static size_t find_object(const void *ptr, struct heap **heap_out)
 	return *heap_out ? heap_usable_size(*heap_out, ptr) : 0;
 }
 
-size_t demi_malloc_usable_size(void *ptr)
+static __attribute__((noinline)) size_t usable_size_slow(void *ptr)
 {
 	API_KEEP_ERRNO;
 	struct heap *heap;
 
 	return ptr ? find_object(ptr, &heap) : 0;
+}
+
+size_t demi_malloc_usable_size(void *ptr)
+{
+	size_t usable = heap_usable_size_fast(api_heap, ptr);
+
+	return likely(usable != 0) ? usable : usable_size_slow(ptr);
 }
 
 void *demi_realloc(void *ptr, size_t size)

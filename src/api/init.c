@@ -47,9 +47,35 @@ static void after_fork_in_child(void)
 	pthread_mutex_unlock(&runtimes_lock);
 }
 
-static void watch_forks(void)
+/* ---- Threads that end ---- */
+
+static pthread_key_t thread_key; /* its value, in a thread that had a runtime once, is not NULL */
+static bool has_thread_key;
+
+/* Nobody would poll the runtime, close what its peers wait for, or give back what it has borrowed. */
+static void thread_ends(void *value)
+{
+	/* Another destructor of this thread may make one anew. */
+	*(bool *)value = false;
+	if (!api_runtime)
+		return;
+	log_info("a thread ends that has a runtime: demi_fini");
+	demi_fini();
+}
+
+void api_watch_thread(void)
+{
+	static _Thread_local bool is_watched __attribute__((tls_model("initial-exec")));
+
+	if (is_watched || !has_thread_key)
+		return;
+	is_watched = pthread_setspecific(thread_key, &is_watched) == 0;
+}
+
+static void watch_forks_and_threads(void)
 {
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;
 }
 
 static void enter(struct runtime *runtime)
@@ -57,7 +83,8 @@ static void enter(struct runtime *runtime)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	/* After the heap has done so: its lock is free when ours runs. */
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, watch_forks_and_threads);
+	api_watch_thread();
 	pthread_mutex_lock(&runtimes_lock);
 	runtime->next = runtimes;
 	runtimes = runtime;

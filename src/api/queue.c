@@ -3,8 +3,12 @@
 #include <demi/libos.h>
 #include <demi/queue.h>
 
+#include <string.h>
+
 #include "api/api.h"
 #include "queue/guard.h"
+#include "queue/joined_queue.h"
+#include "queue/joint.h"
 #include "queue/memory_queue.h"
 #include "queue/sga.h"
 
@@ -23,6 +27,51 @@ int demi_queue(int *qd_out)
 	if (error)
 		return -error;
 	return api_give_descriptor(runtime, queue, qd_out);
+}
+
+static int check_name(const char *name)
+{
+	size_t length = strnlen(name, JOINT_NAME_MAX + 1);
+
+	if (length == 0)
+		return EINVAL;
+	return length > JOINT_NAME_MAX ? ENAMETOOLONG : 0;
+}
+
+/* One side of a queue with a name: the first, or the second. */
+static int join(int *qd_out, const char *name, bool is_first)
+{
+	API_KEEP_ERRNO;
+	struct runtime *runtime = api_runtime;
+	struct queue *queue;
+	int error;
+
+	if (!runtime)
+		return ENOSYS;
+	if (!API_POINTER_OK(qd_out) || !name)
+		return EFAULT;
+	error = check_name(name);
+	if (error)
+		return error;
+	/* First of all: what is joined and closed again the other end would hear of. */
+	if (queue_table_is_full(&runtime->context.queues))
+		return EMFILE;
+	error = is_first ? joined_queue_create(&queue, &runtime->context, name,
+					       runtime->config.queue.joined_elements_max)
+			 : joined_queue_open(&queue, &runtime->context, name);
+	if (error)
+		return -error;
+	return api_give_descriptor(runtime, queue, qd_out);
+}
+
+int demi_queue_create(int *qd_out, const char *name)
+{
+	return join(qd_out, name, true);
+}
+
+int demi_queue_open(int *qd_out, const char *name)
+{
+	return join(qd_out, name, false);
 }
 
 static __attribute__((noinline)) int

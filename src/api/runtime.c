@@ -9,8 +9,10 @@
 #include "base/clock.h"
 #include "base/config_key.h"
 #include "heap/heaps.h"
+#include "queue/joined_queue.h"
 
-_Static_assert(DEMI_IDLE_MAX == LIBOS_WAKES_MAX, "a libOS fills the caller's array");
+_Static_assert(DEMI_IDLE_MAX == LIBOS_WAKES_MAX + 1,
+	       "a libOS fills the caller's array, but for what other runtimes wake us by");
 
 int demi_detach(demi_runtime_t **runtime_out)
 {
@@ -40,6 +42,7 @@ int demi_attach(demi_runtime_t *runtime)
 		return EEXIST;
 	if (attached->is_forgotten)
 		return EINVAL;
+	api_watch_thread();
 	api_runtime = attached;
 	api_heap = attached->context.heap;
 	return 0;
@@ -77,8 +80,9 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 {
 	API_KEEP_ERRNO;
 	struct runtime *runtime = api_runtime;
+	struct joined_queues *joined;
 	uint64_t timeout_ns;
-	int count;
+	int count, bell = -1;
 
 	if (!runtime)
 		return ENOSYS;
@@ -87,12 +91,17 @@ int demi_idle(struct pollfd wakes[], int num_wakes, int *num_wakes_out,
 		return EFAULT;
 	if (num_wakes < DEMI_IDLE_MAX)
 		return EINVAL;
+	joined = runtime->context.joined;
+	if (joined)
+		bell = joined_queues_prepare_sleep(joined);
 	if (has_work(&runtime->context))
 		return EAGAIN;
 	timeout_ns = time_to_timer(runtime);
 	count = runtime->libos->ops->idle(runtime->libos, wakes, &timeout_ns);
 	if (count < 0)
 		return -count;
+	if (bell >= 0)
+		wakes[count++] = (struct pollfd){.fd = bell, .events = POLLIN};
 	*num_wakes_out = count;
 	*timeout_out = timespec_of(timeout_ns);
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "queue/joined_queue.h"
 
 static void name_figure(char name[static DEMI_STAT_NAME_MAX], const char *part, const char *figure,
 			const char *detail)
@@ -22,6 +23,7 @@ static void tell_all(struct runtime *runtime, figure_fn *tell, void *context)
 
 	if (libos->ops->tell_figures)
 		libos->ops->tell_figures(libos, tell, context);
+	joined_queues_tell(runtime->context.joined, tell, context);
 }
 
 struct listing {

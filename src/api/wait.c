@@ -2,9 +2,13 @@
 /* The loop of every wait: look, poll, look again; give up, be interrupted, or sleep. */
 #include <demi/wait.h>
 
+#include <sched.h>
+
 #include "api/api.h"
 #include "api/signals.h"
 #include "base/clock.h"
+#include "libos/give_way.h"
+#include "queue/joined_queue.h"
 #include "queue/sga.h"
 #include "queue/wait.h"
 
@@ -14,11 +18,6 @@
  */
 #define SIGNALS_AFTER_NS (100 * NS_PER_US)
 #define SIGNALS_EVERY_NS (10000 * NS_PER_US)
-/*
- * A wait that spins sleeps all the same after this time when the kernel's threads work for it: where
- * every CPU spins they would get one only at the next tick, milliseconds later.
- */
-#define KERNEL_WORKS_AFTER_NS (20 * NS_PER_US)
 /* Waits in a row that find their operation complete before one of them polls the devices. */
 #define WAITS_WITHOUT_POLL 32u
 
@@ -49,6 +48,7 @@ static int timeout_to_ns(const struct timespec *timeout, uint64_t *ns_out)
 struct idle {
 	uint64_t since_ns;
 	struct signal_guard guard;
+	struct giving giving;
 };
 
 static uint64_t sleep_limit(struct runtime *runtime, uint64_t now_ns, uint64_t deadline_ns)
@@ -63,13 +63,20 @@ static uint64_t sleep_limit(struct runtime *runtime, uint64_t now_ns, uint64_t d
 
 static bool should_sleep(const struct runtime *runtime, uint64_t idle_ns)
 {
+	return runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
+	       idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US;
+}
+
+/*
+ * A wait that spins gives way when the kernel's threads work for it: where every CPU spins they would
+ * get one only at the next tick, milliseconds later.
+ */
+static bool should_give_way(const struct runtime *runtime, uint64_t idle_ns)
+{
 	const struct libos *libos = runtime->libos;
 
-	if (runtime->config.runtime.idle == CONFIG_IDLE_SLEEP &&
-	    idle_ns >= runtime->config.runtime.idle_after_us * NS_PER_US)
-		return true;
-	return idle_ns >= KERNEL_WORKS_AFTER_NS && libos->ops->kernel_works &&
-	       libos->ops->kernel_works(libos);
+	return idle_ns >= runtime->config.runtime.give_way_after_us * NS_PER_US &&
+	       libos->ops->kernel_works && libos->ops->kernel_works(libos);
 }
 
 /*
@@ -91,16 +98,40 @@ static int watch_signals(struct runtime *runtime, struct idle *idle, uint64_t no
 }
 
 /*
+ * Sleep in the kernel, unless the last look finds what the others passed over, since nothing would
+ * wake us for that. What @look returned, 0, or -EINTR.
+ */
+static int sleep_in_kernel(struct runtime *runtime, const struct idle *idle, look_fn look,
+			   void *wait, uint64_t limit_ns)
+{
+	struct libos *libos = runtime->libos;
+	struct pollfd bell = {.fd = -1, .events = POLLIN};
+	int found;
+
+	if (runtime->context.joined)
+		bell.fd = joined_queues_prepare_sleep(runtime->context.joined);
+	found = look(runtime, wait, WAIT_LOOK_TO_SLEEP);
+	if (found)
+		return found;
+	return libos->ops->sleep(libos, limit_ns, &idle->guard.original, &bell, bell.fd >= 0);
+}
+
+/*
  * Nothing to do at @now_ns: watch for signals, and sleep if that is wanted. What @look returned
  * if it was asked again, 0, or -EINTR.
  */
 static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, void *wait,
 		     uint64_t now_ns, uint64_t deadline_ns)
 {
-	int found;
 	uint64_t idle_ns = now_ns - idle->since_ns;
-	bool sleeps = should_sleep(runtime, idle_ns);
+	bool sleeps = should_sleep(runtime, idle_ns), yields = false;
 
+	if (!sleeps && should_give_way(runtime, idle_ns)) {
+		sleeps = give_way_by(&runtime->give_way, &idle->giving, now_ns) == GIVE_WAY_SLEEP;
+		yields = !sleeps;
+	}
+	if (yields)
+		sched_yield();
 	if (!sleeps) {
 		if (idle_ns < SIGNALS_AFTER_NS || now_ns < runtime->signals_at_ns)
 			return 0;
@@ -112,12 +143,8 @@ static int idle_step(struct runtime *runtime, struct idle *idle, look_fn look, v
 		return -EINTR;
 	if (sched_has_ready(&runtime->context.sched))
 		return 0;
-	/* The looks so far were content with little; nothing wakes us for what they passed over. */
-	found = look(runtime, wait, WAIT_LOOK_TO_SLEEP);
-	if (found)
-		return found;
-	return runtime->libos->ops->sleep(runtime->libos, sleep_limit(runtime, now_ns, deadline_ns),
-					  &idle->guard.original, NULL, 0);
+	return sleep_in_kernel(runtime, idle, look, wait,
+			       sleep_limit(runtime, now_ns, deadline_ns));
 }
 
 /* A program whose waits are always satisfied at once must still let the devices in. */
@@ -141,6 +168,7 @@ static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_
 
 	idle.since_ns = now_ns;
 	idle.guard.blocked = false;
+	idle.giving = (struct giving){0};
 	runtime->waits_without_poll = 0;
 	for (;;) {
 		runtime_poll(runtime, now_ns);
@@ -158,6 +186,7 @@ static __attribute__((noinline)) int wait_polling(struct runtime *runtime, look_
 		now_ns = clock_now_ns();
 	}
 	signal_guard_restore(&idle.guard);
+	give_way_end(&runtime->give_way, &idle.giving, now_ns);
 	return found;
 }
 

@@ -31,6 +31,10 @@ struct config {
 		enum config_idle idle; /* runtime.idle: spin */
 		uint32_t
 			idle_after_us; /* runtime.idle_after_us: work-free time before sleeping; 50 */
+		/* runtime.give_way_after_us: before a spinning wait yields to the kernel's; 20 */
+		uint32_t give_way_after_us;
+		/* runtime.give_way_us: yields of one wait before it sleeps instead; 500 */
+		uint32_t give_way_us;
 		uint32_t operations_max; /* runtime.operations_max: operations at a time; 65536 */
 		uint32_t queues_max;     /* runtime.queues_max: descriptors at a time; 65536 */
 	} runtime;
@@ -45,6 +49,8 @@ struct config {
 	struct {
 		uint32_t
 			elements_max; /* queue.elements_max: elements of an in-memory queue; 65536 */
+		/* queue.joined_elements_max: in each direction of one with a name; 1024 */
+		uint32_t joined_elements_max;
 	} queue;
 	struct {
 		enum config_engine engine; /* catnap.engine: auto */
@@ -94,6 +100,26 @@ struct config {
 		enum config_switch ecn;            /* tcp.ecn: off, granted and not asked for */
 		enum config_congestion congestion; /* tcp.congestion: cubic */
 	} tcp;
+	/* Of Catmint. */
+	struct {
+		char device[128];         /* catmint.device: "mlx5_0"; empty: the first */
+		uint32_t port;            /* catmint.port: 0, the first that is up */
+		uint32_t gid_index;       /* catmint.gid_index: 255, by the route */
+		uint64_t receive_bytes;   /* catmint.receive_bytes: 4K */
+		uint32_t receive_buffers; /* catmint.receive_buffers: that are shared; 4096 */
+		uint32_t credits_min;     /* catmint.credits_min: 6 */
+		uint32_t credits_max;     /* catmint.credits_max: 64 */
+		enum config_switch shared_receive; /* catmint.shared_receive: on */
+		uint32_t send_depth;               /* catmint.send_depth: 128 */
+		uint32_t completions;              /* catmint.completions: 32768 */
+		uint32_t inline_bytes;             /* catmint.inline_bytes: 256 */
+		uint64_t rendezvous_bytes;         /* catmint.rendezvous_bytes: 1M */
+		uint32_t connections_max;          /* catmint.connections_max: 65536 */
+		uint32_t connect_timeout_ms;       /* catmint.connect_timeout_ms: 20000 */
+		uint32_t close_timeout_ms;         /* catmint.close_timeout_ms: 60000 */
+		uint32_t keepalive_ms;             /* catmint.keepalive_ms: 10000; 0: off */
+		uint32_t datagram_buffers;         /* catmint.datagram_buffers: 128 */
+	} catmint;
 	/* Of Cattree. */
 	struct {
 		char dev[256]; /* blk.dev: "uring:/var/lib/demi.img"; empty: none, an error for Cattree */

@@ -130,6 +130,10 @@ static const struct {
 	VALUE(runtime.idle, "sleep", CONFIG_IDLE_SLEEP),
 	VALUE(runtime.idle_after_us, "0", 0),
 	VALUE(runtime.idle_after_us, "10000000", 10000000),
+	VALUE(runtime.give_way_after_us, "0", 0),
+	VALUE(runtime.give_way_after_us, "10000000", 10000000),
+	VALUE(runtime.give_way_us, "0", 0),
+	VALUE(runtime.give_way_us, "10000000", 10000000),
 	VALUE(blk.read_only, "on", CONFIG_ON),
 	VALUE(blk.threads, "any", CONFIG_THREADS_ANY),
 	VALUE(store.format, "never", CONFIG_FORMAT_NEVER),
@@ -152,6 +156,8 @@ static const struct {
 	VALUE(heap.max_bytes, "1099511627776", UINT64_C(1) << 40),
 	VALUE(queue.elements_max, "1", 1),
 	VALUE(queue.elements_max, "16777216", 16777216),
+	VALUE(queue.joined_elements_max, "1", 1),
+	VALUE(queue.joined_elements_max, "1048576", 1048576),
 	VALUE(catnap.engine, "auto", CONFIG_ENGINE_AUTO),
 	VALUE(catnap.engine, "uring", CONFIG_ENGINE_URING),
 	VALUE(catnap.engine, "epoll", CONFIG_ENGINE_EPOLL),
@@ -255,10 +261,13 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_string_equal(config.libos, "catnap");
 	assert_int_equal(config.runtime.idle, CONFIG_IDLE_SPIN);
 	assert_int_equal(config.runtime.idle_after_us, 50);
+	assert_int_equal(config.runtime.give_way_after_us, 20);
+	assert_int_equal(config.runtime.give_way_us, 500);
 	assert_int_equal(config.runtime.operations_max, 65536);
 	assert_int_equal(config.runtime.queues_max, 65536);
 	assert_int_equal(config.heap.max_bytes, UINT64_C(4) << 30);
 	assert_int_equal(config.queue.elements_max, 65536);
+	assert_int_equal(config.queue.joined_elements_max, 1024);
 	assert_int_equal(config.catnap.engine, CONFIG_ENGINE_AUTO);
 	assert_int_equal(config.catnap.receive_bytes_max, 65536);
 	assert_int_equal(config.catnap.uring_entries, 256);
@@ -333,8 +342,9 @@ static const struct {
 	{                                                                                         \
 #member, offsetof(struct config, member), sizeof(((struct config *)NULL)->member) \
 	}
-	TEXT(net.dev),  TEXT(net.ip),    TEXT(net.gw),     TEXT(net.mac),        TEXT(net.routes),
-	TEXT(net.pcap), TEXT(dpdk.args), TEXT(shim.rules), TEXT(shim.log_files), TEXT(blk.dev),
+	TEXT(net.dev),        TEXT(net.ip),   TEXT(net.gw),         TEXT(net.mac),
+	TEXT(net.routes),     TEXT(net.pcap), TEXT(dpdk.args),      TEXT(shim.rules),
+	TEXT(shim.log_files), TEXT(blk.dev),  TEXT(catmint.device),
 };
 
 static void config_load__sets_texts_of_up_to_their_size(void **state)
@@ -484,6 +494,8 @@ static void config_load__refuses_values_that_are_not_allowed(void **state)
 		{"runtime.idle", "1", "is not a choice"},
 		{"runtime.idle_after_us", "10000001", "is out of its limits"},
 		{"runtime.idle_after_us", "-1", "is out of its limits"},
+		{"runtime.give_way_after_us", "10000001", "is out of its limits"},
+		{"runtime.give_way_us", "10000001", "is out of its limits"},
 		{"runtime.operations_max", "63", "is out of its limits"},
 		{"runtime.operations_max", "16777217", "is out of its limits"},
 		{"runtime.queues_max", "0", "is out of its limits"},
@@ -515,6 +527,8 @@ static void config_load__refuses_values_that_are_not_allowed(void **state)
 		{"heap.max_bytes", "4 G", "is not a size"},
 		{"queue.elements_max", "0", "is out of its limits"},
 		{"queue.elements_max", "16777217", "is out of its limits"},
+		{"queue.joined_elements_max", "0", "is out of its limits"},
+		{"queue.joined_elements_max", "1048577", "is out of its limits"},
 		{"net.vlan", "4095", "is out of its limits"},
 		{"net.mtu", "1", "is out of its limits"},
 		{"net.mtu", "575", "is out of its limits"},
@@ -639,7 +653,8 @@ static void config_load__reads_every_style_of_yaml(void **state)
 	}
 }
 
-#define SECTIONS "libos, runtime, heap, queue, catnap, net, tcp, blk, store, dpdk, afxdp, shim, log"
+#define SECTIONS \
+	"libos, runtime, heap, queue, catnap, net, tcp, catmint, blk, store, dpdk, afxdp, shim, log"
 #define TCP_KEYS                                                                              \
 	"connections_max, syn_backlog_max, time_wait_max, time_wait_ms, buffer, max_buffer, " \
 	"send_pieces_max, out_of_order_max, rto_min_ms, rto_max_ms, delayed_ack_ms, "         \
@@ -656,7 +671,7 @@ static const struct {
 	 "allowed: engine, receive_bytes_max, uring_entries"},
 	{"log:\n  level: info\n\nruntime:\n  idle: spin\n  engine: epoll\n",
 	 ":6: runtime.engine: unknown key (did you mean catnap.engine?); "
-	 "allowed: idle, idle_after_us, operations_max, queues_max"},
+	 "allowed: idle, idle_after_us, give_way_after_us, give_way_us, operations_max, queues_max"},
 	{"heap:\n  colour: red\n",
 	 ":2: heap.colour: unknown key; allowed: max_bytes, huge_pages, lock, foreign, on_error, protect"},
 	{"heap:\n  \"max_bytes\\0\": 1G\n",
@@ -863,7 +878,7 @@ static void config_load__refuses_unknown_variables_of_our_sections(void **state)
 		{"DEMI_LOG=debug", "DEMI_LOG: unknown variable; allowed: in section log, level"},
 		{"DEMI_LOG_=debug", "DEMI_LOG_: unknown variable; allowed: in section log, level"},
 		{"DEMI_QUEUE_COLOUR=red",
-		 "DEMI_QUEUE_COLOUR: unknown variable; allowed: in section queue, elements_max"},
+		 "DEMI_QUEUE_COLOUR: unknown variable; allowed: in section queue, elements_max, joined_elements_max"},
 		{"DEMI_HEAP_WITH_A_NAME_THAT_IS_LONGER_THAN_ALL_OF_OURS=",
 		 "DEMI_HEAP_WITH_A_NAME_THAT_IS_LONGER_THA...: unknown variable; "
 		 "allowed: in section heap, max_bytes, huge_pages, lock, foreign, on_error, protect"},
@@ -1041,7 +1056,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 65);
+	assert_int_equal(count, 85);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

@@ -104,7 +104,7 @@ struct blkdev_caps {
 	bool read_only;
 	bool polls_memory;    /* finding nothing costs poll a look at memory, no system call */
 	bool stays_in_thread; /* only the thread that opened it may use it */
-	bool kernel_works;    /* threads of the kernel need a CPU for it: do not spin for long */
+	bool kernel_works;    /* threads of the kernel need a CPU for it: give way to them */
 };
 
 /** Counters of a device; each is written by the device alone. */

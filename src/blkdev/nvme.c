@@ -4,6 +4,7 @@
 #include "blkdev/nvme_health.h"
 
 #include <errno.h>
+#include <linux/mman.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,12 @@ static int heap_add(void *context, void *start, size_t bytes, uint64_t *handle_o
 	if (!nvme->heap_start) {
 		nvme->heap_start = start;
 		nvme->format.iova_delta = nvme->bus->heap_iova - (uintptr_t)start;
+		nvme->format.chunks = nvme->bus->chunks;
 	}
 	offset = (size_t)((unsigned char *)start - nvme->heap_start);
 	*handle_out = nvme->bus->heap_iova + offset;
 	if (offset + bytes > nvme->bus->heap_iova_bytes) {
-		log_error("%s: the IOMMU has addresses for %llu MiB of heap, no more: lower "
+		log_error("%s: the device has addresses for %llu MiB of heap, no more: lower "
 			  "heap.max_bytes (DEMI_HEAP_MAX_BYTES)",
 			  nvme->device.name,
 			  (unsigned long long)(nvme->bus->heap_iova_bytes >> 20));
@@ -50,24 +52,39 @@ static void heap_remove(void *context, void *start, size_t bytes, uint64_t handl
 
 static const struct heap_registrar_ops heap_ops = {.add = heap_add, .remove = heap_remove};
 
+/* NVME_MEMORY_BYTES; NULL, having logged it. */
+static void *queues_memory(const struct nvme *nvme)
+{
+	int pages = nvme->bus->huge_pages ? MAP_HUGETLB | NVME_CHUNK_SHIFT << MAP_HUGE_SHIFT : 0;
+	void *memory = mmap(NULL, NVME_MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | pages, -1, 0);
+
+	if (memory != MAP_FAILED)
+		return memory;
+	log_error("%s: no memory for queues: %s%s", nvme->device.name, strerror(errno),
+		  pages ? "; without an IOMMU it is a reserved huge page of 2 MiB (sysctl "
+			  "vm.nr_hugepages)"
+			: "");
+	return NULL;
+}
+
 /* What the controller may still reach must not become anybody else's: the child of a fork has none. */
 static int memory_create(struct nvme *nvme)
 {
-	void *memory = mmap(NULL, NVME_MEMORY_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	struct nvme_bus *bus = nvme->bus;
+	void *memory = queues_memory(nvme);
 	int error;
 
-	if (memory == MAP_FAILED) {
-		log_error("%s: no memory for queues: %s", nvme->device.name, strerror(errno));
+	if (!memory)
 		return -ENOMEM;
-	}
 	madvise(memory, NVME_MEMORY_BYTES, MADV_DONTFORK);
-	error = nvme->bus->ops->map(nvme->bus, memory, NVME_MEMORY_BYTES, nvme->bus->queues_iova);
+	error = bus->ops->map(bus, memory, NVME_MEMORY_BYTES, bus->queues_iova);
 	if (error) {
 		munmap(memory, NVME_MEMORY_BYTES);
 		return error;
 	}
 	nvme->memory = memory;
+	nvme->memory_address = nvme_bus_address(bus->chunks, bus->queues_iova);
 	return 0;
 }
 
@@ -313,7 +330,7 @@ static void read_smart(struct nvme_health *health, const struct nvme_log_smart *
 int nvme_get_health(struct blkdev *device, struct nvme_health *health)
 {
 	struct nvme *nvme = nvme_of(device);
-	const struct nvme_sqe sqe = nvme_admin_log_smart(NVME_IOVA(nvme, answer));
+	const struct nvme_sqe sqe = nvme_admin_log_smart(NVME_ADDRESS(nvme, answer));
 	int error = nvme_admin_run(nvme, &sqe);
 
 	if (error)

@@ -31,12 +31,12 @@ void nvme_admin_step(struct nvme *nvme, const struct nvme_sqe *sqe)
 	nvme_admin_send(nvme, sqe, ADMIN_STEP);
 }
 
-struct nvme_sqe nvme_admin_log_smart(uint64_t iova)
+struct nvme_sqe nvme_admin_log_smart(uint64_t address)
 {
 	/* 5.14: dword 10 has the number of dwords less one in its upper half. */
 	return (struct nvme_sqe){.opcode = NVME_ADMIN_GET_LOG,
 				 .namespace = NVME_NAMESPACE_ALL,
-				 .data = {iova},
+				 .data = {address},
 				 .dword10 = (NVME_LOG_SMART_BYTES / 4 - 1) << 16 | NVME_LOG_SMART};
 }
 
@@ -109,7 +109,7 @@ static void event_ended(struct nvme *nvme, const struct nvme_cqe *cqe)
 		return; /* it takes fewer of them */
 	say_event(nvme, cqe->result);
 	if (NVME_EVENT_TYPE(cqe->result) == NVME_EVENT_SMART && !nvme->reading_event_log) {
-		struct nvme_sqe sqe = nvme_admin_log_smart(NVME_IOVA(nvme, event_log));
+		struct nvme_sqe sqe = nvme_admin_log_smart(NVME_ADDRESS(nvme, event_log));
 
 		nvme->reading_event_log = true;
 		nvme_admin_send(nvme, &sqe, ADMIN_EVENT_LOG);

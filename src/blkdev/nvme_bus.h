@@ -6,6 +6,7 @@
 #ifndef DEMI_BLKDEV_NVME_BUS_H
 #define DEMI_BLKDEV_NVME_BUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,23 @@ struct nvme_bus {
 	uint64_t queues_iova;
 	uint64_t heap_iova;
 	uint64_t heap_iova_bytes;
+	/* NULL: these are the addresses that the controller knows. Otherwise there is no IOMMU, and it
+	 * knows that of each NVME_CHUNK_BYTES of them by another, chunks[iova >> NVME_CHUNK_SHIFT],
+	 * which map has set. */
+	const uint64_t *chunks;
+	bool huge_pages; /* memory has to be of reserved ones */
 };
+
+/** A huge page. */
+#define NVME_CHUNK_SHIFT 21u
+#define NVME_CHUNK_BYTES ((size_t)1 << NVME_CHUNK_SHIFT)
+
+/** nvme_bus_address - what the controller is told for an IOVA */
+static inline uint64_t nvme_bus_address(const uint64_t *chunks, uint64_t iova)
+{
+	if (__builtin_expect(!chunks, true))
+		return iova;
+	return chunks[iova >> NVME_CHUNK_SHIFT] + (iova & (NVME_CHUNK_BYTES - 1));
+}
 
 #endif /* DEMI_BLKDEV_NVME_BUS_H */

@@ -10,19 +10,21 @@
 #define DEMI_BLKDEV_NVME_COMMAND_H
 
 #include "blkdev/blkdev.h"
+#include "blkdev/nvme_bus.h"
 #include "blkdev/nvme_spec.h"
 
 /** Memory for the list of one command, aligned to its size, so that no page boundary is in it. */
 #define NVME_LIST_BYTES 2048u
 #define NVME_LIST_PRPS (NVME_LIST_BYTES / 8u)
-_Static_assert(NVME_LIST_BYTES / sizeof(struct nvme_sgl) >= BLK_SEGMENTS_MAX, "an SGL has room");
+/* Without an IOMMU one piece may lie in two huge pages, but no command is longer than one. */
+_Static_assert(NVME_LIST_BYTES / sizeof(struct nvme_sgl) > BLK_SEGMENTS_MAX, "an SGL has room");
 
 /** What is the same for all commands of a device. */
 struct nvme_format {
-	uint64_t
-		iova_delta; /* what is added to an address of the heap for the device, modulo 2^64 */
-	uint32_t page_bytes; /* of the controller */
-	uint32_t bytes_max;  /* of one command: whole blocks, at most NVME_LIST_PRPS pages */
+	uint64_t iova_delta; /* what is added to an address of the heap for its IOVA, modulo 2^64 */
+	const uint64_t *chunks; /* as of struct nvme_bus */
+	uint32_t page_bytes;    /* of the controller */
+	uint32_t bytes_max;     /* of one command: whole blocks, at most NVME_LIST_PRPS pages */
 	uint32_t namespace;
 	uint8_t block_shift;
 	bool sgl;            /* the controller takes lists of pieces */
@@ -40,14 +42,14 @@ struct nvme_position {
  * nvme_command_build - the next command of a request
  * @position: where it begins
  * @sqe: is filled, but for the id
- * @list: [NVME_LIST_BYTES], for what does not fit into @sqe; the device has it at @list_iova
+ * @list: [NVME_LIST_BYTES], for what does not fit into @sqe; the device knows it as @list_address
  *
  * Return: the bytes that it moves; 0 for flush and trim, which are one command.
  * Source: NVM Express Base Specification 1.4, 4.3 (PRP), 4.4 (SGL), 6
  */
 uint32_t nvme_command_build(const struct nvme_format *format, const struct blk_request *request,
 			    const struct nvme_position *position, struct nvme_sqe *sqe, void *list,
-			    uint64_t list_iova);
+			    uint64_t list_address);
 
 /** nvme_position_advance - go on by @bytes, which nvme_command_build has returned */
 void nvme_position_advance(const struct nvme_format *format, const struct blk_request *request,

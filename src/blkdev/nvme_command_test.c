@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -187,6 +188,41 @@ static void nvme_command_build__sgl_takes_what_prps_cannot(void **state)
 	assert_int_equal(sqe.flags, NVME_PSDT_PRP);
 }
 
+/* Two huge pages that are neighbours for us, and far apart, the other way round, for the controller. */
+static void nvme_command_build__without_an_iommu(void **state)
+{
+	const uint64_t first = 0x7000000000, second = 0x1200000;
+	const uint64_t iova_end = BASE + DELTA + NVME_CHUNK_BYTES;
+	struct nvme_format format = format_prp;
+	uint64_t *chunks = calloc((iova_end >> NVME_CHUNK_SHIFT) + 1, sizeof(*chunks));
+
+	(void)state;
+	assert_non_null(chunks);
+	chunks[(iova_end >> NVME_CHUNK_SHIFT) - 1] = first;
+	chunks[iova_end >> NVME_CHUNK_SHIFT] = second;
+	format.chunks = chunks;
+	segments[0] = piece(NVME_CHUNK_BYTES - PAGE - 512, 2 * PAGE);
+	assert_int_equal(build_read(&format, 1), 2 * PAGE);
+	assert_int_equal(sqe.data[0], first + NVME_CHUNK_BYTES - PAGE - 512);
+	assert_int_equal(sqe.data[1], LIST_IOVA);
+	assert_int_equal(list.prps[0], first + NVME_CHUNK_BYTES - PAGE);
+	assert_int_equal(list.prps[1], second);
+	assert_int_equal(list.prps[2], UINT64_MAX);
+	/* As a list: the second piece is the first's rest. */
+	format.sgl = true;
+	segments[0] = piece(NVME_CHUNK_BYTES - 512, 1024);
+	segments[1] = piece(PAGE, 512);
+	assert_int_equal(build_read(&format, 2), 1536);
+	assert_int_equal(sqe.flags, NVME_PSDT_SGL);
+	assert_int_equal(list.sgl[0].address, first + NVME_CHUNK_BYTES - 512);
+	assert_int_equal(list.sgl[0].bytes, 512);
+	assert_int_equal(list.sgl[1].address, second);
+	assert_int_equal(list.sgl[1].bytes, 512);
+	assert_int_equal(list.sgl[2].address, first + PAGE);
+	assert_int_equal(list.sgl[2].bytes, 512);
+	free(chunks);
+}
+
 static void nvme_position_advance__commands_of_a_bounded_length(void **state)
 {
 	struct nvme_format format = format_prp;
@@ -270,6 +306,7 @@ int main(void)
 		cmocka_unit_test(nvme_command_build__pieces_side_by_side_are_one),
 		cmocka_unit_test(nvme_command_build__gap_ends_a_command_of_prps),
 		cmocka_unit_test(nvme_command_build__sgl_takes_what_prps_cannot),
+		cmocka_unit_test(nvme_command_build__without_an_iommu),
 		cmocka_unit_test(nvme_position_advance__commands_of_a_bounded_length),
 		cmocka_unit_test(nvme_command_build__durable_write_passes_the_cache),
 		cmocka_unit_test(nvme_command_build__flush_and_trim),

@@ -47,8 +47,8 @@ static unsigned int enable(struct nvme *nvme, uint64_t now_ns)
 
 	nvme_admin_start(nvme);
 	nvme_write32(nvme, NVME_REG_AQA, (NVME_ADMIN_ENTRIES - 1) << 16 | (NVME_ADMIN_ENTRIES - 1));
-	nvme_write64(nvme, NVME_REG_ASQ, NVME_IOVA(nvme, admin_sqes));
-	nvme_write64(nvme, NVME_REG_ACQ, NVME_IOVA(nvme, admin_cqes));
+	nvme_write64(nvme, NVME_REG_ASQ, NVME_ADDRESS(nvme, admin_sqes));
+	nvme_write64(nvme, NVME_REG_ACQ, NVME_ADDRESS(nvme, admin_cqes));
 	nvme_write32(nvme, NVME_REG_CC,
 		     NVME_CC_IOCQES | NVME_CC_IOSQES | NVME_CC_MPS(mps) | NVME_CC_EN);
 	nvme->state = NVME_ENABLING;
@@ -124,8 +124,9 @@ static void abort_command(struct nvme *nvme, struct nvme_slot *slot, uint64_t no
 			    nvme->device.name, nvme->settings.timeout_ms);
 	nvme->device.counters.timeouts++;
 	nvme->aborting = number;
+	nvme->abort_due_ns = now_ns + (nvme->timeout_ns < ABORT_NS ? nvme->timeout_ns : ABORT_NS);
 	slot->state = SLOT_ABORTED;
-	slot->due_ns = now_ns + (nvme->timeout_ns < ABORT_NS ? nvme->timeout_ns : ABORT_NS);
+	slot->due_ns = nvme->abort_due_ns;
 	nvme_admin_send(nvme, &sqe, ADMIN_ABORT);
 }
 
@@ -137,9 +138,11 @@ static bool slot_tend(struct nvme *nvme, struct nvme_slot *slot, uint64_t now_ns
 		nvme_send_again(nvme, slot, now_ns);
 		return true;
 	case SLOT_SENT:
-		/* One at a time; the others have to wait. */
-		if (nvme->aborting == NVME_NO_SLOT)
-			abort_command(nvme, slot, now_ns);
+		/* One at a time; the others have to wait, but not for an abort that is lost itself: the
+		 * command that it was about may have ended long ago, and nobody else looks after it. */
+		if (nvme->aborting != NVME_NO_SLOT)
+			return now_ns < nvme->abort_due_ns;
+		abort_command(nvme, slot, now_ns);
 		return true;
 	default:
 		return false;

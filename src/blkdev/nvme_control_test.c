@@ -135,6 +135,34 @@ static void nvme_tend__command_that_ends_late(void **state)
 	assert_int_equal(bench->device->counters.resets, 0);
 }
 
+/* The abort is lost, the command itself ends; another one that is lost must not wait for that abort. */
+static void nvme_tend__abort_that_is_not_answered(void **state)
+{
+	struct bench *bench = bench_opened(state, DEPTH);
+	void *memory = io_memory(bench, 512);
+	struct io io = {0}, other = {0};
+
+	bench->fake->hold = true;
+	bench->fake->ignores_admin = true;
+	assert_int_equal(io_start(bench, &io, BLK_READ, 0, 1, memory), 0);
+	while (bench->device->counters.timeouts == 0)
+		bench_step(bench);
+	nvme_fake_complete(bench->fake, 0, 0);
+	assert_int_equal(io_wait(bench, &io), 0);
+	assert_int_equal(io_start(bench, &other, BLK_READ, 1, 1, memory), 0);
+	for (unsigned int i = 0; i < 5 * TEST_TIMEOUT_MS && other.done == 0; i++) {
+		/* What starts the controller is answered again. */
+		bench->fake->ignores_admin = bench->device->counters.resets == 0;
+		bench_step(bench);
+	}
+	assert_int_equal(other.done, 1);
+	assert_int_equal(other.error, -ETIMEDOUT);
+	assert_int_equal(bench->device->counters.timeouts, 1);
+	assert_int_equal(bench->device->counters.resets, 1);
+	bench->fake->hold = false;
+	works(bench);
+}
+
 /* What was under way ends, what waited is sent to the controller that is there again. */
 static void nvme_tend__reset_when_abort_does_not_help(void **state)
 {
@@ -343,6 +371,7 @@ int main(void)
 		TEST(nvme_poll__unknown_completion),
 		TEST(nvme_tend__lost_command_is_aborted),
 		TEST(nvme_tend__command_that_ends_late),
+		TEST(nvme_tend__abort_that_is_not_answered),
 		TEST(nvme_tend__reset_when_abort_does_not_help),
 		TEST(nvme_tend__reset_in_a_long_request),
 		TEST(nvme_tend__controller_that_does_not_stop),

@@ -42,9 +42,10 @@ struct nvme_memory {
 
 #define NVME_MEMORY_BYTES (2u << 20)
 _Static_assert(sizeof(struct nvme_memory) <= NVME_MEMORY_BYTES, "it is mapped as a whole");
+_Static_assert(NVME_MEMORY_BYTES == NVME_CHUNK_BYTES, "it is one piece without an IOMMU, too");
 
 /** The address by which the controller knows a member of nvme->memory. */
-#define NVME_IOVA(nvme, member) ((nvme)->bus->queues_iova + offsetof(struct nvme_memory, member))
+#define NVME_ADDRESS(nvme, member) ((nvme)->memory_address + offsetof(struct nvme_memory, member))
 
 /* Ids of commands in the admin queue. */
 enum nvme_admin_id {
@@ -113,6 +114,7 @@ struct nvme {
 
 	/* Below: off the path. */
 	struct nvme_memory *memory;
+	uint64_t memory_address; /* as the controller knows it */
 	struct nvme_settings settings;
 	struct nvme_queue admin;
 	uint64_t capabilities;  /* CAP */
@@ -121,8 +123,9 @@ struct nvme {
 	unsigned int stage;     /* of nvme_setup.c */
 	bool step_done;         /* the command ADMIN_STEP has ended, like so: */
 	struct nvme_cqe step_cqe;
-	uint16_t aborting; /* the slot that ADMIN_ABORT is about, NVME_NO_SLOT */
-	uint8_t warned;    /* of critical warnings: the last that was read */
+	uint16_t aborting;     /* the slot that ADMIN_ABORT is about, NVME_NO_SLOT */
+	uint64_t abort_due_ns; /* when that should have been answered */
+	uint8_t warned;        /* of critical warnings: the last that was read */
 	bool reading_event_log;
 	uint32_t event_limit;        /* of the controller's, for requests posted */
 	uint32_t shutdown_us;        /* how long a clean one takes at most, as it says */
@@ -194,7 +197,7 @@ void nvme_admin_post_events(struct nvme *nvme);
 int nvme_admin_run(struct nvme *nvme, const struct nvme_sqe *sqe);
 
 /** nvme_admin_log_smart - the command that reads the SMART log of the whole controller */
-struct nvme_sqe nvme_admin_log_smart(uint64_t iova);
+struct nvme_sqe nvme_admin_log_smart(uint64_t address);
 
 /** nvme_say_warnings - log what a SMART log warns of, and did not the last time */
 void nvme_say_warnings(struct nvme *nvme, uint8_t critical_warning);

@@ -35,6 +35,12 @@ static void set32(struct nvme_fake *fake, uint32_t offset, uint32_t value)
 	memcpy(fake->registers + offset, &value, sizeof(value));
 }
 
+/* Of a queue's submissions: each has a pair, and the controller says how far they are apart. */
+static uint32_t doorbell_of(const struct nvme_fake *fake, unsigned int number)
+{
+	return NVME_REG_DOORBELLS + 2 * number * (4u << NVME_CAP_DSTRD(get64(fake, NVME_REG_CAP)));
+}
+
 /* ---- Completions ---- */
 
 static void post(struct nvme_fake *fake, unsigned int number, uint16_t id, uint16_t status,
@@ -180,7 +186,8 @@ static void create_queue(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	struct fake_queue *queue = &fake->queues[1];
 	uint32_t entries = (sqe->dword10 >> 16) + 1;
 
-	if ((sqe->dword10 & 0xffff) != 1 || entries > CAP_MQES_LESS_ONE + 1 ||
+	if ((sqe->dword10 & 0xffff) != 1 ||
+	    entries > NVME_CAP_MQES(get64(fake, NVME_REG_CAP)) + 1 ||
 	    sqe->data[0] % PAGE_BYTES != 0 || !(sqe->dword11 & NVME_QUEUE_CONTIGUOUS))
 		nvme_fake_violation(fake, "a queue that cannot be created");
 	if (sqe->opcode == NVME_ADMIN_CREATE_CQ) {
@@ -264,14 +271,14 @@ static void disable(struct nvme_fake *fake)
 	fake->held_count = 0;
 	fake->event_count = 0;
 	memset(fake->queues, 0, sizeof(fake->queues));
-	memset(fake->registers + NVME_REG_DOORBELLS, 0, 16);
+	memset(fake->registers + NVME_REG_DOORBELLS, 0, doorbell_of(fake, 2) - NVME_REG_DOORBELLS);
 	set32(fake, NVME_REG_CSTS, 0);
 }
 
 static void serve_queue(struct nvme_fake *fake, unsigned int number)
 {
 	struct fake_queue *queue = &fake->queues[number];
-	uint32_t tail = get32(fake, NVME_REG_DOORBELLS + 8 * number);
+	uint32_t tail = get32(fake, doorbell_of(fake, number));
 
 	if (!queue->sq)
 		return;
@@ -308,7 +315,7 @@ void nvme_fake_step(struct nvme_fake *fake)
 		disable(fake);
 	if (!fake->is_enabled || fake->cut_off)
 		return;
-	if ((configuration & NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL) {
+	if ((configuration & NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL && !fake->never_shuts_down) {
 		fake->shut_down = true;
 		set32(fake, NVME_REG_CSTS, NVME_CSTS_RDY | NVME_CSTS_SHST_DONE);
 	}
@@ -320,35 +327,60 @@ void nvme_fake_step(struct nvme_fake *fake)
 
 /* ---- The bus ---- */
 
+static void add_mapping(struct nvme_fake *fake, unsigned char *start, size_t bytes, uint64_t iova,
+			uint64_t address)
+{
+	if (fake->mapping_count == FAKE_MAPPINGS_MAX) {
+		nvme_fake_violation(fake, "too many mappings");
+		return;
+	}
+	fake->mappings[fake->mapping_count].iova = iova;
+	fake->mappings[fake->mapping_count].address = address;
+	fake->mappings[fake->mapping_count].start = start;
+	fake->mappings[fake->mapping_count++].bytes = bytes;
+}
+
+/* What is side by side for us is not for the controller, and never in our order. */
+static void add_chunks(struct nvme_fake *fake, unsigned char *start, size_t bytes, uint64_t iova)
+{
+	if (bytes % NVME_CHUNK_BYTES != 0 || iova % NVME_CHUNK_BYTES != 0)
+		nvme_fake_violation(fake, "a mapping that is not of chunks");
+	for (size_t offset = 0; offset < bytes; offset += NVME_CHUNK_BYTES) {
+		fake->next_address -= 2 * NVME_CHUNK_BYTES;
+		fake->chunks[(iova + offset) >> NVME_CHUNK_SHIFT] = fake->next_address;
+		add_mapping(fake, start + offset, NVME_CHUNK_BYTES, iova + offset,
+			    fake->next_address);
+	}
+}
+
 static int fake_map(struct nvme_bus *bus, void *start, size_t bytes, uint64_t iova)
 {
 	struct nvme_fake *fake = fake_of(bus);
 
 	if (fake->map_error)
 		return fake->map_error;
-	if (fake->mapping_count == FAKE_MAPPINGS_MAX) {
-		nvme_fake_violation(fake, "too many mappings");
-		return 0;
-	}
 	if (iova % PAGE_BYTES != 0 || (uintptr_t)start % PAGE_BYTES != 0)
 		nvme_fake_violation(fake, "a mapping that is not of pages");
-	fake->mappings[fake->mapping_count].iova = iova;
-	fake->mappings[fake->mapping_count].start = start;
-	fake->mappings[fake->mapping_count++].bytes = bytes;
+	if (bus->chunks)
+		add_chunks(fake, start, bytes, iova);
+	else
+		add_mapping(fake, start, bytes, iova, iova);
 	return 0;
 }
 
 static void fake_unmap(struct nvme_bus *bus, size_t bytes, uint64_t iova)
 {
 	struct nvme_fake *fake = fake_of(bus);
+	size_t unmapped = 0;
 
-	for (uint32_t i = 0; i < fake->mapping_count; i++) {
-		if (fake->mappings[i].iova == iova && fake->mappings[i].bytes == bytes) {
-			fake->mappings[i] = fake->mappings[--fake->mapping_count];
-			return;
-		}
+	for (uint32_t i = fake->mapping_count; i-- > 0;) {
+		if (fake->mappings[i].iova - iova >= bytes)
+			continue;
+		unmapped += fake->mappings[i].bytes;
+		fake->mappings[i] = fake->mappings[--fake->mapping_count];
 	}
-	nvme_fake_violation(fake, "what is unmapped was not mapped");
+	if (unmapped != bytes)
+		nvme_fake_violation(fake, "what is unmapped was not mapped");
 }
 
 static void fake_wait(struct nvme_bus *bus, uint64_t ns)
@@ -401,12 +433,18 @@ struct nvme_fake *nvme_fake_create(void)
 				      .registers = fake->registers,
 				      .registers_bytes = sizeof(fake->registers),
 				      .queues_iova = 2u << 20,
-				      .heap_iova = 1ull << 32,
+				      .heap_iova = FAKE_HEAP_IOVA,
 				      .heap_iova_bytes = 1ull << 38};
 	set32(fake, NVME_REG_CAP, CAP_MQES_LESS_ONE | 1u << 16 | CAP_TO_UNITS << 24);
 	set32(fake, NVME_REG_CAP + 4, 1u << 5);
 	set32(fake, NVME_REG_VS, 0x10400);
 	return fake;
+}
+
+void nvme_fake_without_iommu(struct nvme_fake *fake)
+{
+	fake->bus.chunks = fake->chunks;
+	fake->next_address = 1ull << 40;
 }
 
 void nvme_fake_destroy(struct nvme_fake *fake)

@@ -13,6 +13,8 @@
 #define FAKE_BLOCKS 8192u
 #define FAKE_MAPPINGS_MAX 64u
 #define FAKE_HELD_MAX 256u
+#define FAKE_HEAP_IOVA (1ull << 32)
+#define FAKE_CHUNKS ((FAKE_HEAP_IOVA >> NVME_CHUNK_SHIFT) + FAKE_MAPPINGS_MAX)
 #define FAKE_EVENTS_MAX 8u
 
 struct fake_queue {
@@ -34,7 +36,7 @@ struct nvme_fake {
 	uint16_t metadata_bytes;
 
 	/* What it does, at any time. */
-	bool never_ready, never_stops, ignores_admin;
+	bool never_ready, never_stops, never_shuts_down, ignores_admin;
 	bool gone; /* registers read all ones, or */
 	bool gone_as_zeroes;
 	bool fatal;      /* CSTS.CFS */
@@ -61,10 +63,13 @@ struct nvme_fake {
 	struct fake_queue queues[2];
 	struct {
 		uint64_t iova;
+		uint64_t address; /* as commands have it */
 		unsigned char *start;
 		size_t bytes;
 	} mappings[FAKE_MAPPINGS_MAX];
 	uint32_t mapping_count;
+	uint64_t chunks[FAKE_CHUNKS];
+	uint64_t next_address;
 	struct nvme_sqe held[FAKE_HELD_MAX];
 	uint32_t held_count;
 	uint16_t events[FAKE_EVENTS_MAX];
@@ -74,6 +79,9 @@ struct nvme_fake {
 /** nvme_fake_create - one with 512-byte blocks, PRPs and a volatile cache; nvme_create closes it, does not free it */
 struct nvme_fake *nvme_fake_create(void);
 void nvme_fake_destroy(struct nvme_fake *fake);
+
+/** nvme_fake_without_iommu - before it is opened */
+void nvme_fake_without_iommu(struct nvme_fake *fake);
 
 /** nvme_fake_step - look at the registers and serve all that was sent */
 void nvme_fake_step(struct nvme_fake *fake);
@@ -93,8 +101,8 @@ void nvme_fake_event(struct nvme_fake *fake, uint32_t result);
 __attribute__((format(printf, 2, 3))) void nvme_fake_violation(struct nvme_fake *fake,
 							       const char *format, ...);
 
-/** nvme_fake_memory - what is mapped at @iova; NULL, and a violation: not all of it is */
-void *nvme_fake_memory(struct nvme_fake *fake, uint64_t iova, size_t bytes);
+/** nvme_fake_memory - what it knows by an address; NULL, and a violation: not all of it was mapped */
+void *nvme_fake_memory(struct nvme_fake *fake, uint64_t address, size_t bytes);
 
 /** nvme_fake_transfer - move the data of a read or a write */
 void nvme_fake_transfer(struct nvme_fake *fake, const struct nvme_sqe *sqe);

@@ -19,23 +19,40 @@ void nvme_fake_violation(struct nvme_fake *fake, const char *format, ...)
 	va_end(arguments);
 }
 
-void *nvme_fake_memory(struct nvme_fake *fake, uint64_t iova, size_t bytes)
+/* NULL: it knows nothing there. */
+static unsigned char *mapped_at(const struct nvme_fake *fake, uint64_t address, size_t *bytes_out)
 {
 	for (uint32_t i = 0; i < fake->mapping_count; i++) {
-		uint64_t offset = iova - fake->mappings[i].iova;
+		uint64_t offset = address - fake->mappings[i].address;
 
-		if (offset < fake->mappings[i].bytes && bytes <= fake->mappings[i].bytes - offset)
+		if (offset < fake->mappings[i].bytes) {
+			*bytes_out = fake->mappings[i].bytes - offset;
 			return fake->mappings[i].start + offset;
+		}
 	}
-	nvme_fake_violation(fake, "%zu bytes at %#llx are not mapped", bytes,
-			    (unsigned long long)iova);
 	return NULL;
 }
 
-static void move(struct nvme_fake *fake, uint64_t iova, uint32_t bytes, unsigned char **data,
+/* It may lie in several mappings, which are side by side for us as they are for the controller. */
+void *nvme_fake_memory(struct nvme_fake *fake, uint64_t address, size_t bytes)
+{
+	size_t here = 0;
+	unsigned char *memory = mapped_at(fake, address, &here);
+
+	for (size_t known = here; memory && known < bytes; known += here) {
+		if (mapped_at(fake, address + known, &here) != memory + known)
+			memory = NULL;
+	}
+	if (!memory)
+		nvme_fake_violation(fake, "%zu bytes at %#llx are not mapped", bytes,
+				    (unsigned long long)address);
+	return memory;
+}
+
+static void move(struct nvme_fake *fake, uint64_t address, uint32_t bytes, unsigned char **data,
 		 bool to_memory)
 {
-	void *memory = nvme_fake_memory(fake, iova, bytes);
+	void *memory = nvme_fake_memory(fake, address, bytes);
 
 	if (memory && to_memory)
 		memcpy(memory, *data, bytes);

@@ -40,7 +40,7 @@ static uint32_t slot_send(struct nvme *nvme, struct nvme_slot *slot, uint64_t no
 	struct nvme_sqe *sqe = nvme_queue_next(&nvme->queue);
 	uint32_t bytes = nvme_command_build(&nvme->format, slot->request, &slot->position, sqe,
 					    nvme->memory->lists[number],
-					    NVME_IOVA(nvme, lists[number]));
+					    NVME_ADDRESS(nvme, lists[number]));
 
 	sqe->id = number;
 	slot->state = SLOT_SENT;

@@ -14,6 +14,8 @@
 #define BLOCK_BYTES 512u
 #define ROUNDS 3000u
 #define SEEDS 12u
+#define MEMORY_BYTES (128u << 10) /* of each request */
+#define MEMORY_BEFORE_BYTES (24u << 10)
 #define STALL_STEPS 4u
 
 /* Of one request: blocks that no other has, so that what they hold is known. */
@@ -175,7 +177,18 @@ static void round_of(struct run *run)
 	assert_int_equal(run->bench->device->under_way, run->started - run->ended);
 }
 
-static void run_seed(void **state, uint64_t seed, bool sgl)
+/* Of each, some in one huge page and some in the next. */
+static void place_memory(struct run *run)
+{
+	unsigned char *memory = io_memory(run->bench,
+					  (REQUESTS + 1) * NVME_CHUNK_BYTES + MEMORY_BYTES);
+
+	memory += -(uintptr_t)memory & (NVME_CHUNK_BYTES - 1);
+	for (uint32_t i = 0; i < REQUESTS; i++)
+		run->tracks[i].memory = memory + (i + 1) * NVME_CHUNK_BYTES - MEMORY_BEFORE_BYTES;
+}
+
+static void run_seed(void **state, uint64_t seed, bool sgl, bool no_iommu)
 {
 	struct bench *bench = *state;
 	struct run *run = calloc(1, sizeof(*run));
@@ -185,11 +198,12 @@ static void run_seed(void **state, uint64_t seed, bool sgl)
 	run->random = seed;
 	bench->fake->mdts = 1;
 	bench->fake->sgl = sgl;
+	if (no_iommu)
+		nvme_fake_without_iommu(bench->fake);
 	bench->fake->abort_works = seed % 2 == 0;
 	bench_opened(state, 16);
 	bench->fake->hold = true;
-	for (uint32_t i = 0; i < REQUESTS; i++)
-		run->tracks[i].memory = io_memory(bench, 128u << 10);
+	place_memory(run);
 	for (uint32_t i = 0; i < ROUNDS; i++)
 		round_of(run);
 	bench->fake->hold = false;
@@ -216,22 +230,29 @@ static void run_seed(void **state, uint64_t seed, bool sgl)
 	free(run);
 }
 
-static void nvme__any_requests_as_pages(void **state)
+static void run_seeds(void **state, bool sgl, bool no_iommu)
 {
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-		run_seed(state, seed, false);
+		run_seed(state, seed, sgl, no_iommu);
 		assert_int_equal(bench_teardown(state), 0);
 		assert_int_equal(bench_setup(state), 0);
 	}
 }
 
+static void nvme__any_requests_as_pages(void **state)
+{
+	run_seeds(state, false, false);
+}
+
 static void nvme__any_requests_as_lists(void **state)
 {
-	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-		run_seed(state, seed, true);
-		assert_int_equal(bench_teardown(state), 0);
-		assert_int_equal(bench_setup(state), 0);
-	}
+	run_seeds(state, true, false);
+}
+
+static void nvme__any_requests_without_an_iommu(void **state)
+{
+	run_seeds(state, false, true);
+	run_seeds(state, true, true);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -241,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nvme__any_requests_as_pages),
 		TEST(nvme__any_requests_as_lists),
+		TEST(nvme__any_requests_without_an_iommu),
 	};
 
 	log_set_level(CONFIG_LOG_ERROR);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "nvme:0000:00:05.0,namespace=1,depth=64,timeout_ms=30000": the words, and what they are for. */
+/* "nvme:0000:00:05.0,namespace=1,depth=64,timeout_ms=30000,noiommu": the words, and what they are for. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ struct parsed {
 	char name[NAME_BYTES];
 	char address[NVME_ADDRESS_BYTES];
 	struct nvme_settings settings;
+	bool no_iommu; /* it may be behind none */
 };
 
 static bool is_address(const char *text)
@@ -73,14 +74,11 @@ static int parse_word(struct parsed *parsed, const char *word)
 			return parse_number(parsed, word, keys[i].min, keys[i].max, keys[i].number);
 	}
 	if (strcmp(word, "noiommu") == 0) {
-		log_error("%s: a device without an IOMMU could reach all memory by physical "
-			  "addresses, which the kernel may change at any time; we do not drive it "
-			  "so: switch the IOMMU on, or use a file: uring:FILE",
-			  parsed->name);
-		return -ENOTSUP;
+		parsed->no_iommu = true;
+		return 0;
 	}
-	log_error("%s: \"%s\": behind the address there may be namespace=N, depth=N and "
-		  "timeout_ms=N, with commas between",
+	log_error("%s: \"%s\": behind the address there may be namespace=N, depth=N, "
+		  "timeout_ms=N and noiommu, with commas between",
 		  parsed->name, word);
 	return -EINVAL;
 }
@@ -122,7 +120,7 @@ int nvme_open(struct blkdev **device_out, const char *arguments,
 	int error = parse(&parsed, arguments);
 
 	if (!error)
-		error = nvme_vfio_open(&bus, parsed.name, parsed.address);
+		error = nvme_vfio_open(&bus, parsed.name, parsed.address, parsed.no_iommu);
 	if (!error)
 		error = nvme_create(device_out, parsed.name, bus, &parsed.settings, options);
 	return error;

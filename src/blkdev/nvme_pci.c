@@ -69,22 +69,26 @@ static bool group_is_without_iommu(unsigned int group)
 	return strncmp(line, "vfio-noiommu", strlen("vfio-noiommu")) == 0;
 }
 
-static int check_group(const char *name, const char *address, unsigned int *group_out)
+static int check_group(const char *name, const char *address, bool no_iommu,
+		       struct nvme_group *group_out)
 {
 	char group[NAME_BYTES];
 
 	read_link(address, "iommu_group", group);
-	*group_out = (unsigned int)strtoul(group, NULL, 10);
-	if (group[0] && !group_is_without_iommu(*group_out))
+	*group_out = (struct nvme_group){.number = (unsigned int)strtoul(group, NULL, 10)};
+	group_out->no_iommu = !group[0] || group_is_without_iommu(group_out->number);
+	if (!group_out->no_iommu || no_iommu)
 		return 0;
-	log_error("%s: the device is behind no IOMMU, without which it could reach all memory, and "
-		  "we do not use it so: switch on VT-d or AMD-Vi in the firmware, and start the "
-		  "kernel with intel_iommu=on (Intel); or use a file: uring:FILE",
-		  name);
+	log_error("%s: the device is behind no IOMMU, without which it could reach all memory: "
+		  "switch on VT-d or AMD-Vi in the firmware, and start the kernel with "
+		  "intel_iommu=on (Intel); or use a file: uring:FILE; or, if that may be, say so: "
+		  "nvme:%s,noiommu",
+		  name, address);
 	return -ENOTSUP;
 }
 
-int nvme_pci_check(const char *name, const char *address, unsigned int *group_out)
+int nvme_pci_check(const char *name, const char *address, bool no_iommu,
+		   struct nvme_group *group_out)
 {
 	uint32_t class = read_class(address);
 	char driver[NAME_BYTES];
@@ -115,7 +119,7 @@ int nvme_pci_check(const char *name, const char *address, unsigned int *group_ou
 			  name, driver, address);
 		return -EBUSY;
 	}
-	return check_group(name, address, group_out);
+	return check_group(name, address, no_iommu, group_out);
 }
 
 void nvme_pci_say_not_viable(const char *name, unsigned int group)

@@ -16,6 +16,7 @@
 
 /* Of one request. It is divided into as many commands as it needs. */
 #define REQUEST_BYTES_MAX (1u << 20)
+_Static_assert(REQUEST_BYTES_MAX <= NVME_CHUNK_BYTES, "lists of pieces have room");
 
 /* When a controller does not say how long it takes: 7.6.2 asks to wait for a second at least. */
 #define SHUTDOWN_US_MIN 5000000u
@@ -27,7 +28,7 @@ static struct nvme_sqe identify(struct nvme *nvme, uint32_t what, uint32_t names
 	memset(&nvme->memory->answer, 0, sizeof(nvme->memory->answer));
 	return (struct nvme_sqe){.opcode = NVME_ADMIN_IDENTIFY,
 				 .namespace = namespace,
-				 .data = {NVME_IOVA(nvme, answer)},
+				 .data = {NVME_ADDRESS(nvme, answer)},
 				 .dword10 = what};
 }
 
@@ -172,7 +173,7 @@ static struct nvme_sqe create_cq(struct nvme *nvme)
 {
 	nvme_queue_reset(&nvme->queue);
 	return (struct nvme_sqe){.opcode = NVME_ADMIN_CREATE_CQ,
-				 .data = {NVME_IOVA(nvme, cqes)},
+				 .data = {NVME_ADDRESS(nvme, cqes)},
 				 .dword10 = (nvme->queue.entries - 1) << 16 | NVME_IO_QUEUE,
 				 .dword11 = NVME_QUEUE_CONTIGUOUS};
 }
@@ -181,7 +182,7 @@ static struct nvme_sqe create_cq(struct nvme *nvme)
 static struct nvme_sqe create_sq(struct nvme *nvme)
 {
 	return (struct nvme_sqe){.opcode = NVME_ADMIN_CREATE_SQ,
-				 .data = {NVME_IOVA(nvme, sqes)},
+				 .data = {NVME_ADDRESS(nvme, sqes)},
 				 .dword10 = (nvme->queue.entries - 1) << 16 | NVME_IO_QUEUE,
 				 .dword11 = NVME_IO_QUEUE << 16 | NVME_QUEUE_CONTIGUOUS};
 }
@@ -199,7 +200,7 @@ static struct nvme_sqe ask_for_warnings(struct nvme *nvme)
 
 static struct nvme_sqe read_health(struct nvme *nvme)
 {
-	return nvme_admin_log_smart(NVME_IOVA(nvme, answer));
+	return nvme_admin_log_smart(NVME_ADDRESS(nvme, answer));
 }
 
 static int take_health(struct nvme *nvme)

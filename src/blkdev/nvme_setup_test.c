@@ -53,12 +53,79 @@ static void nvme_create__failing_medium_is_read_only(void **state)
 	assert_true(bench->device->caps.read_only);
 }
 
+/* CAP (3.1.1) with some of its bits changed. */
+static void change_capabilities(struct bench *bench, uint64_t clear, uint64_t set)
+{
+	uint64_t cap;
+
+	memcpy(&cap, bench->fake->registers + NVME_REG_CAP, sizeof(cap));
+	cap = (cap & ~clear) | set;
+	memcpy(bench->fake->registers + NVME_REG_CAP, &cap, sizeof(cap));
+}
+
+#define CAP_MQES_BITS 0xffffull
+#define CAP_DSTRD_BITS (0xfull << 32)
+#define CAP_CSS_BITS (0xffull << 37)
+#define CAP_MPSMIN_BITS (0xfull << 48)
+
+/* As many as are asked for, or one less than its queues have entries. */
+static void nvme_create__controller_with_short_queues(void **state)
+{
+	struct bench *bench = *state;
+	void *memory;
+	struct io ios[32] = {0};
+
+	change_capabilities(bench, CAP_MQES_BITS, 31);
+	bench_opened(state, 255);
+	assert_int_equal(bench->device->caps.depth, 31);
+	memory = io_memory(bench, 512);
+	for (unsigned int i = 0; i < 31; i++)
+		assert_int_equal(io_start(bench, &ios[i], BLK_READ, i, 1, memory), 0);
+	assert_int_equal(io_start(bench, &ios[31], BLK_READ, 0, 1, memory), -EAGAIN);
+	assert_int_equal(bench_step(bench), 31);
+}
+
+static void nvme_create__doorbells_that_are_apart(void **state)
+{
+	struct bench *bench = *state;
+	struct io io = {0};
+
+	change_capabilities(bench, CAP_DSTRD_BITS, 3ull << 32);
+	bench_opened(state, 16);
+	for (unsigned int i = 0; i < 40; i++) {
+		assert_int_equal(io_start(bench, &io, BLK_READ, i, 1, io_memory(bench, 512)), 0);
+		assert_int_equal(io_wait(bench, &io), 0);
+	}
+}
+
 static void refused(struct bench *bench, int error)
 {
 	assert_int_equal(bench_open_depth(bench, 16), error);
 	assert_null(bench->device);
 	assert_true(bench->fake->closed);
 	assert_int_equal(bench->fake->mapping_count, 0);
+}
+
+static void nvme_create__refuses_controllers(void **state)
+{
+	static const struct {
+		uint64_t clear, set;
+	} cases[] = {
+		{CAP_MQES_BITS, 15},           /* queues that are too short */
+		{CAP_CSS_BITS, 0},             /* other commands than those of NVM */
+		{CAP_MPSMIN_BITS, 5ull << 48}, /* pages of 128 KiB, and no smaller ones */
+		{CAP_DSTRD_BITS, 15ull << 32}, /* doorbells beyond the registers */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bench *bench = *state;
+
+		change_capabilities(bench, cases[i].clear, cases[i].set);
+		refused(bench, -ENOTSUP);
+		assert_int_equal(bench->fake->enabled, 0);
+		assert_int_equal(bench_teardown(state), 0);
+		assert_int_equal(bench_setup(state), 0);
+	}
 }
 
 static void nvme_create__refuses_formats(void **state)
@@ -155,6 +222,9 @@ int main(void)
 		TEST(nvme_create__large_blocks_without_a_cache),
 		TEST(nvme_create__write_protected_is_read_only),
 		TEST(nvme_create__failing_medium_is_read_only),
+		TEST(nvme_create__controller_with_short_queues),
+		TEST(nvme_create__doorbells_that_are_apart),
+		TEST(nvme_create__refuses_controllers),
 		TEST(nvme_create__refuses_formats),
 		TEST(nvme_create__refuses_other_block_sizes),
 		TEST(nvme_create__refuses_missing_namespace),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests, health and end, with a controller that works. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "blkdev/nvme_testing.h"
 
@@ -227,6 +228,20 @@ static void nvme_close__shuts_down_cleanly(void **state)
 	assert_int_equal(bench->fake->mapping_count, 0);
 }
 
+/* As long as it says that it may take, 5 s at least; then it is stopped all the same. */
+static void nvme_close__controller_that_does_not_shut_down(void **state)
+{
+	struct bench *bench = bench_opened(state, 16);
+	uint64_t waited_ns = bench->fake->waited_ns;
+
+	bench->fake->never_shuts_down = true;
+	bench_close(bench);
+	assert_in_range(bench->fake->waited_ns - waited_ns, 5000000000u, 6000000000u);
+	assert_false(bench->fake->is_enabled);
+	assert_true(bench->fake->cut_off);
+	assert_true(bench->fake->closed);
+}
+
 static void nvme_close__ends_what_is_under_way(void **state)
 {
 	struct bench *bench = bench_opened(state, 16);
@@ -267,6 +282,74 @@ static void nvme_get_health__what_the_log_has(void **state)
 	assert_string_equal(health.serial, "MEMORY");
 }
 
+struct told {
+	char text[1024];
+	size_t length;
+};
+
+static void note(const char *name, const char *value, void *context)
+{
+	struct told *told = context;
+
+	told->length += (size_t)snprintf(told->text + told->length,
+					 sizeof(told->text) - told->length, "%s: %s\n", name,
+					 value);
+	assert_true(told->length < sizeof(told->text));
+}
+
+static void told_has(const struct told *told, const char *line)
+{
+	if (!strstr(told->text, line))
+		fail_msg("\"%s\" is not in\n%s", line, told->text);
+}
+
+static void nvme_tell_health__each_thing_in_words(void **state)
+{
+	static const char *const lines[] = {
+		"model: ",      "firmware: ",         "spare: ",        "life used: ",    "read: ",
+		"powered on: ", "unsafe shutdowns: ", "media errors: ", "errors logged: "};
+	struct bench *bench = bench_opened(state, 16);
+	struct told told = {.length = 0};
+
+	assert_int_equal(bench->device->ops->tell_health(bench->device, note, &told), 0);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		told_has(&told, lines[i]);
+	told_has(&told, "serial: MEMORY\n");
+	told_has(&told, "warning: none\n");
+	told_has(&told, "temperature: 47 C\n");
+	told_has(&told, "written: 0 MB in 77 commands\n");
+}
+
+/* Each by itself, and nothing else in between. */
+static void nvme_tell_health__each_warning(void **state)
+{
+	static const struct {
+		uint8_t bit;
+		const char *line;
+	} warnings[] = {
+		{NVME_WARNING_SPARE, "warning: spare blocks are running out\n"},
+		{NVME_WARNING_TEMPERATURE, "warning: too hot, or too cold\n"},
+		{NVME_WARNING_RELIABILITY, "warning: errors make it unreliable\n"},
+		{NVME_WARNING_READ_ONLY, "warning: it can only be read any more\n"},
+		{NVME_WARNING_BACKUP, "warning: the backup of its memory has failed\n"},
+	};
+	struct bench *bench = bench_opened(state, 16);
+	struct told told;
+
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
+		told = (struct told){.length = 0};
+		bench->fake->critical_warning = warnings[i].bit;
+		assert_int_equal(bench->device->ops->tell_health(bench->device, note, &told), 0);
+		told_has(&told, warnings[i].line);
+		assert_ptr_equal(strstr(strstr(told.text, "warning: ") + 1, "warning: "), NULL);
+	}
+	told = (struct told){.length = 0};
+	bench->fake->critical_warning = 0x1f;
+	assert_int_equal(bench->device->ops->tell_health(bench->device, note, &told), 0);
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++)
+		told_has(&told, warnings[i].line);
+}
+
 static void nvme_get_health__no_answer(void **state)
 {
 	struct bench *bench = bench_opened(state, 16);
@@ -291,6 +374,35 @@ static void nvme_tend__event_is_read_and_asked_for_again(void **state)
 		bench_step(bench);
 	assert_int_equal(bench->fake->event_count, 4);
 	assert_int_equal(bench->fake->logs_read, logs_read + 1);
+	/* What it warns of was taken from the log, and is not told another time. */
+	assert_int_equal(nvme_of(bench->device)->warned, NVME_WARNING_TEMPERATURE);
+}
+
+/* They are told, and whatever they are, the next one is asked for. */
+static void nvme_tend__events_of_every_kind(void **state)
+{
+	static const uint32_t results[] = {
+		NVME_EVENT_ERROR | 3 << 8,     /* an internal one */
+		NVME_EVENT_NOTICE | 0 << 8,    /* a namespace has changed */
+		NVME_EVENT_NOTICE | 1 << 8,    /* firmware is activated */
+		NVME_EVENT_NOTICE | 0xef << 8, /* none that we know */
+		7,                             /* of the vendor's */
+	};
+	struct bench *bench = bench_opened(state, 16);
+	uint32_t logs_read = bench->fake->logs_read;
+
+	nvme_fake_step(bench->fake);
+	for (unsigned int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+			nvme_fake_event(bench->fake, results[i]);
+			assert_int_equal(bench->fake->event_count, 3);
+			for (unsigned int step = 0; step < 40; step++)
+				bench_step(bench);
+			assert_int_equal(bench->fake->event_count, 4);
+		}
+	}
+	assert_int_equal(bench->fake->logs_read, logs_read);
+	assert_int_equal(bench->device->failure, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -309,11 +421,15 @@ int main(void)
 		TEST(nvme_submit__longer_than_a_command),
 		TEST(nvme_submit__heap_that_grows),
 		TEST(nvme_close__shuts_down_cleanly),
+		TEST(nvme_close__controller_that_does_not_shut_down),
 		TEST(nvme_close__ends_what_is_under_way),
 		TEST(nvme_forget__leaves_the_controller_alone),
 		TEST(nvme_get_health__what_the_log_has),
+		TEST(nvme_tell_health__each_thing_in_words),
+		TEST(nvme_tell_health__each_warning),
 		TEST(nvme_get_health__no_answer),
 		TEST(nvme_tend__event_is_read_and_asked_for_again),
+		TEST(nvme_tend__events_of_every_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "blkdev/blkdev.h"
+#include "blkdev/nvme_physical.h"
 #include "blkdev/nvme_spec.h"
 #include "heap/heap.h"
 
@@ -33,14 +34,25 @@
 #define IOVA_BITS_MIN 39u
 #define IOVA_INTERRUPTS_END 0xfef00000ull
 
+/* Without an IOMMU these are ours alone; a heap of all address space has a place. */
+#define CHUNKS_HEAP_IOVA ((uint64_t)HEAP_RANGE_ALIGNMENT)
+#define CHUNKS_HEAP_BYTES (1ull << 42)
+#define CHUNKS_MAX ((CHUNKS_HEAP_IOVA + CHUNKS_HEAP_BYTES) >> NVME_CHUNK_SHIFT)
+
 struct vfio {
 	struct nvme_bus bus;
 	char name[sizeof(((struct blkdev *)0)->name)];
 	char address[NVME_ADDRESS_BYTES];
-	unsigned int group_number;
+	struct nvme_group group_of;
+	uint64_t *chunks;             /* [CHUNKS_MAX], without an IOMMU */
 	int container, group, device; /* descriptors, -1 */
 	uint64_t config_offset;       /* of the PCI configuration space, in the device */
 };
+
+static unsigned long iommu_type(const struct vfio *vfio)
+{
+	return vfio->group_of.no_iommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
+}
 
 static struct vfio *vfio_of(struct nvme_bus *bus)
 {
@@ -97,6 +109,21 @@ static void vfio_unmap(struct nvme_bus *bus, size_t bytes, uint64_t iova)
 			  vfio->name, bytes >> 10, strerror(errno));
 }
 
+/* Without an IOMMU nothing has to be told to the kernel. */
+static int physical_map(struct nvme_bus *bus, void *start, size_t bytes, uint64_t iova)
+{
+	struct vfio *vfio = vfio_of(bus);
+
+	return nvme_physical_find(vfio->name, start, bytes,
+				  &vfio->chunks[iova >> NVME_CHUNK_SHIFT]);
+}
+
+static void physical_unmap(struct nvme_bus *bus, size_t bytes, uint64_t iova)
+{
+	memset(&vfio_of(bus)->chunks[iova >> NVME_CHUNK_SHIFT], 0,
+	       (bytes >> NVME_CHUNK_SHIFT) * sizeof(uint64_t));
+}
+
 static void vfio_wait(struct nvme_bus *bus, uint64_t ns)
 {
 	struct timespec time = {.tv_sec = (time_t)(ns / 1000000000u),
@@ -146,13 +173,26 @@ static void vfio_forget(struct nvme_bus *bus)
 
 static void vfio_close(struct nvme_bus *bus)
 {
+	struct vfio *vfio = vfio_of(bus);
+
 	vfio_forget(bus);
-	free(vfio_of(bus));
+	if (vfio->chunks)
+		munmap(vfio->chunks, CHUNKS_MAX * sizeof(*vfio->chunks));
+	free(vfio);
 }
 
 static const struct nvme_bus_ops vfio_ops = {
 	.map = vfio_map,
 	.unmap = vfio_unmap,
+	.wait = vfio_wait,
+	.cut_off = vfio_cut_off,
+	.forget = vfio_forget,
+	.close = vfio_close,
+};
+
+static const struct nvme_bus_ops physical_ops = {
+	.map = physical_map,
+	.unmap = physical_unmap,
 	.wait = vfio_wait,
 	.cut_off = vfio_cut_off,
 	.forget = vfio_forget,
@@ -174,10 +214,14 @@ static int open_container(struct vfio *vfio)
 		return -error;
 	}
 	if (ioctl(vfio->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
-	    ioctl(vfio->container, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0) {
-		log_error("%s: the kernel's VFIO knows no IOMMU of type 1: load that (modprobe "
-			  "vfio_iommu_type1)",
-			  vfio->name);
+	    ioctl(vfio->container, VFIO_CHECK_EXTENSION, iommu_type(vfio)) <= 0) {
+		log_error("%s: %s", vfio->name,
+			  vfio->group_of.no_iommu
+				  ? "the kernel's VFIO is not allowed to do without an IOMMU any "
+				    "more: write Y to "
+				    "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+				  : "the kernel's VFIO knows no IOMMU of type 1: load that "
+				    "(modprobe vfio_iommu_type1)");
 		return -ENOTSUP;
 	}
 	return 0;
@@ -187,12 +231,17 @@ static int say_group_error(const struct vfio *vfio, const char *path, int error)
 {
 	switch (error) {
 	case EBUSY:
-		log_error("%s: another process has the device (%s is open): end it, or use another "
-			  "device",
+		log_error("%s: another process has the device, or another runtime of this one (%s "
+			  "is open): end it, or use another device",
 			  vfio->name, path);
 		break;
 	case EACCES:
 	case EPERM:
+		if (vfio->group_of.no_iommu) {
+			log_error("%s: only root may have a device that is behind no IOMMU",
+				  vfio->name);
+			break;
+		}
 		log_error("%s: this user may not open %s: make it the user's (chown USER %s)",
 			  vfio->name, path, path);
 		break;
@@ -209,14 +258,15 @@ static int open_group(struct vfio *vfio)
 	struct vfio_group_status status = {.argsz = sizeof(status)};
 	char path[64];
 
-	snprintf(path, sizeof(path), "/dev/vfio/%u", vfio->group_number);
+	snprintf(path, sizeof(path), "/dev/vfio/%s%u", vfio->group_of.no_iommu ? "noiommu-" : "",
+		 vfio->group_of.number);
 	vfio->group = open(path, O_RDWR | O_CLOEXEC);
 	if (vfio->group < 0)
 		return say_group_error(vfio, path, errno);
 	if (ioctl(vfio->group, VFIO_GROUP_GET_STATUS, &status) != 0)
 		return say_group_error(vfio, path, errno);
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-		nvme_pci_say_not_viable(vfio->name, vfio->group_number);
+		nvme_pci_say_not_viable(vfio->name, vfio->group_of.number);
 		return -EPERM;
 	}
 	return 0;
@@ -227,13 +277,13 @@ static int join(struct vfio *vfio)
 	int error;
 
 	if (ioctl(vfio->group, VFIO_GROUP_SET_CONTAINER, &vfio->container) == 0 &&
-	    ioctl(vfio->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0)
+	    ioctl(vfio->container, VFIO_SET_IOMMU, iommu_type(vfio)) == 0)
 		return 0;
 	error = errno;
 	log_error("%s: the kernel does not put IOMMU group %u to use: %s; dmesg tells why (where "
 		  "interrupts are not remapped, the module parameter "
 		  "vfio_iommu_type1.allow_unsafe_interrupts lets it)",
-		  vfio->name, vfio->group_number, strerror(error));
+		  vfio->name, vfio->group_of.number, strerror(error));
 	return -error;
 }
 
@@ -272,6 +322,26 @@ static void consider_ranges(struct nvme_bus *bus, const unsigned char *info, uin
 			consider_range(bus, ranges->iova_ranges[i].start,
 				       ranges->iova_ranges[i].end);
 	}
+}
+
+/* Any will do: the controller is not told them. */
+static int choose_own_addresses(struct vfio *vfio)
+{
+	void *chunks = mmap(NULL, CHUNKS_MAX * sizeof(*vfio->chunks), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (chunks == MAP_FAILED) {
+		log_error("%s: no memory for the addresses of memory", vfio->name);
+		return -ENOMEM;
+	}
+	vfio->chunks = chunks;
+	vfio->bus.chunks = chunks;
+	vfio->bus.huge_pages = true;
+	vfio->bus.queues_iova = QUEUES_IOVA_ALIGNMENT;
+	vfio->bus.heap_iova = CHUNKS_HEAP_IOVA;
+	vfio->bus.heap_iova_bytes = CHUNKS_HEAP_BYTES;
+	log_warning("%s: no IOMMU keeps the device from memory that it was not given", vfio->name);
+	return 0;
 }
 
 static int choose_addresses(struct vfio *vfio)
@@ -334,19 +404,19 @@ static int open_device(struct vfio *vfio)
 	return 0;
 }
 
-int nvme_vfio_open(struct nvme_bus **bus_out, const char *name, const char *address)
+int nvme_vfio_open(struct nvme_bus **bus_out, const char *name, const char *address, bool no_iommu)
 {
 	struct vfio *vfio;
-	unsigned int group;
-	int error = nvme_pci_check(name, address, &group);
+	struct nvme_group group;
+	int error = nvme_pci_check(name, address, no_iommu, &group);
 
 	if (error)
 		return error;
 	vfio = calloc(1, sizeof(*vfio));
 	if (!vfio)
 		return -ENOMEM;
-	*vfio = (struct vfio){.bus.ops = &vfio_ops,
-			      .group_number = group,
+	*vfio = (struct vfio){.bus.ops = group.no_iommu ? &physical_ops : &vfio_ops,
+			      .group_of = group,
 			      .container = -1,
 			      .group = -1,
 			      .device = -1};
@@ -358,7 +428,7 @@ int nvme_vfio_open(struct nvme_bus **bus_out, const char *name, const char *addr
 	if (!error)
 		error = join(vfio);
 	if (!error)
-		error = choose_addresses(vfio);
+		error = group.no_iommu ? choose_own_addresses(vfio) : choose_addresses(vfio);
 	if (!error)
 		error = open_device(vfio);
 	if (error) {

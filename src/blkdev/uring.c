@@ -116,6 +116,7 @@ static int start(struct uring_disk *disk, const struct uring_options *options)
 		uring_file_close(&disk->file);
 		return error;
 	}
+	uring_durable_start(disk, options);
 	error = uring_buffers_register(disk);
 	if (error) {
 		uring_rings_close(disk);

@@ -2,7 +2,8 @@
 /*
  * The device "uring": a file or a block device of the kernel's, through io_uring.
  *
- *   uring:FILE[,size=64M][,block=512|4096][,depth=N][,poll=on][,direct=off][,trim=on|off][,read_only=on]
+ *   uring:FILE[,size=64M][,block=512|4096][,depth=N][,poll=on][,direct=off][,trim=on|off]
+ *         [,durable=fua|flush][,read_only=on]
  *
  * Requests go to the submission ring at once and to the kernel with the next poll, all of them by
  * one system call; what has ended is found by a look at the completion ring's memory. A device is
@@ -20,6 +21,7 @@
 #include <linux/limits.h>
 
 #include "blkdev/blkdev.h"
+#include "blkdev/uring_durable.h"
 
 #define URING_DEPTH_MIN 16u
 #define URING_DEPTH_MAX 4096u
@@ -42,6 +44,7 @@ struct uring_options {
 	bool poll; /* IOPOLL where it can be */
 	bool direct;
 	enum uring_choice trim; /* auto: of block devices */
+	enum uring_choice fua;  /* durable=fua, or flush; auto: see uring_durable_start */
 	bool read_only;
 };
 
@@ -57,10 +60,16 @@ struct uring_file {
 	uint64_t block_count;
 };
 
+/* What the ring has of a request. */
+enum uring_step { URING_LAST, URING_BEFORE_FLUSH, URING_FLUSH };
+
 /* A request that the ring has. */
 struct uring_slot {
 	struct uring_slot *next; /* of those that are free */
 	struct blk_request *request;
+	enum uring_step step;
+	bool is_flushed;     /* if it is a durable write: by a flush behind it */
+	uint64_t start_ns;   /* when it was submitted */
 	uint64_t bytes_done; /* by earlier completions that were short */
 	struct iovec rest[BLK_SEGMENTS_MAX];
 };
@@ -90,6 +99,8 @@ struct uring_disk {
 	struct uring_slot *slots;                  /* slots[depth] */
 	struct uring_slot *free;
 	uint64_t ended; /* requests ever */
+	struct uring_durable durable;
+	uint64_t now_ns; /* of the last poll */
 };
 
 /** uring_parse - the words of a name; 0 or -EINVAL, logged */
@@ -105,6 +116,15 @@ int uring_file_open(struct uring_file *file, const struct uring_options *options
 
 /** uring_file_close - let go of it at once, whoever of the kernel still refers to it */
 void uring_file_close(struct uring_file *file);
+
+/**
+ * uring_durable_start - which ways there are to make the writes of a disk durable
+ *
+ * RWF_DSYNC alone for a block device, through the page cache, where the hardware is polled, and on a disk
+ * that has FUA, or no cache that it loses: the kernel needs no thread for it there, or one anyway. Else it
+ * is learnt. Where the kernel does not tell of the disk below a file, it is learnt, too.
+ */
+void uring_durable_start(struct uring_disk *disk, const struct uring_options *options);
 
 /**
  * uring_rings_open - the rings of a disk whose file is open, having tried a read through them

@@ -186,7 +186,9 @@ static int lock(const struct uring_file *file, const struct uring_options *optio
 		poll(NULL, 0, LOCK_STEP_MS);
 	}
 	if (errno == EWOULDBLOCK || errno == EINTR)
-		return say(options, -EBUSY, "another process uses it; end that, or give another");
+		return say(options, -EBUSY,
+			   "another process uses it, or another runtime of this one; end that, or "
+			   "give another");
 	return say(options, -errno, "cannot be locked");
 }
 

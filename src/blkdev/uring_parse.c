@@ -73,6 +73,10 @@ static bool parse_value(struct uring_options *parsed, struct value key, struct v
 		return parse_switch(&parsed->direct, value);
 	if (is(key, "read_only"))
 		return parse_switch(&parsed->read_only, value);
+	if (is(key, "durable")) {
+		parsed->fua = is(value, "fua") ? URING_ON : URING_OFF;
+		return is(value, "fua") || is(value, "flush");
+	}
 	if (!is(key, "trim") || !parse_switch(&on, value))
 		return false;
 	parsed->trim = on ? URING_ON : URING_OFF;
@@ -108,8 +112,8 @@ int uring_parse(struct uring_options *parsed, const char *arguments)
 		if (!parse_word(parsed, at, length)) {
 			log_error(
 				"uring:%s: \"%.*s\" is not understood; there are size=, block=512 or "
-				"4096, depth=16 to 4096, and poll, direct, trim, read_only =on or "
-				"=off, as in " EXAMPLE,
+				"4096, depth=16 to 4096, durable=fua or flush, and poll, direct, "
+				"trim, read_only =on or =off, as in " EXAMPLE,
 				parsed->path, (int)(length < 80 ? length : 80), at);
 			return -EINVAL;
 		}

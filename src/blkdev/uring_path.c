@@ -31,7 +31,8 @@ static void prepare_transfer(struct uring_disk *disk, struct uring_slot *slot,
 {
 	const struct blk_request *request = slot->request;
 	uint64_t offset = request->block * disk->blkdev.caps.block_bytes + slot->bytes_done;
-	int flags = request->durable ? RWF_DSYNC : 0;
+	bool is_flushed = request->durable && slot->is_flushed;
+	int flags = request->durable && !is_flushed ? RWF_DSYNC : 0;
 	int buffer = -1;
 
 	/* Only the data's ring knows them. */
@@ -49,6 +50,7 @@ static void prepare_transfer(struct uring_disk *disk, struct uring_slot *slot,
 		io_uring_prep_writev(sqe, 0, segments, count, offset);
 	if (request->operation == BLK_WRITE)
 		sqe->rw_flags = flags;
+	slot->step = is_flushed ? URING_BEFORE_FLUSH : URING_LAST;
 }
 
 static void prepare_trim(const struct uring_disk *disk, const struct blk_request *request,
@@ -75,10 +77,10 @@ static void prepare(struct uring_disk *disk, struct uring_slot *slot, const stru
 	struct io_uring *uring = is_control ? &disk->control.uring : &disk->data.uring;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
 
-	if (is_transfer(slot->request))
-		prepare_transfer(disk, slot, sqe, segments, count);
-	else if (slot->request->operation == BLK_FLUSH)
+	if (slot->request->operation == BLK_FLUSH || slot->step == URING_FLUSH)
 		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+	else if (is_transfer(slot->request))
+		prepare_transfer(disk, slot, sqe, segments, count);
 	else
 		prepare_trim(disk, slot->request, sqe);
 	sqe->flags |= IOSQE_FIXED_FILE;
@@ -87,12 +89,18 @@ static void prepare(struct uring_disk *disk, struct uring_slot *slot, const stru
 	(is_control ? &disk->control : &disk->data)->given++;
 }
 
+static bool is_measure(const struct uring_disk *disk, const struct blk_request *request)
+{
+	return request->operation == BLK_WRITE && request->durable &&
+	       (uint64_t)request->block_count * disk->blkdev.caps.block_bytes <=
+		       URING_DURABLE_BYTES_MAX;
+}
+
 int uring_submit(struct blkdev *device, struct blk_request *request, uint64_t now_ns)
 {
 	struct uring_disk *disk = disk_of(device);
 	struct uring_slot *slot = disk->free;
 
-	(void)now_ns;
 	if (device->failure || disk->closing)
 		return -ENODEV;
 	if (!slot)
@@ -100,6 +108,10 @@ int uring_submit(struct blkdev *device, struct blk_request *request, uint64_t no
 	disk->free = slot->next;
 	slot->request = request;
 	slot->bytes_done = 0;
+	slot->step = URING_LAST;
+	slot->start_ns = now_ns;
+	slot->is_flushed = is_measure(disk, request) ? uring_durable_flushes(&disk->durable)
+						     : disk->durable.flushes;
 	device->under_way++;
 	blkdev_count(device, request);
 	prepare(disk, slot, request->segments, request->segment_count);
@@ -118,6 +130,8 @@ static void finish(struct uring_disk *disk, struct uring_slot *slot, int error)
 	disk->ended++;
 	disk->blkdev.counters.errors += error != 0;
 	disk->blkdev.counters.timeouts += error == -ETIMEDOUT;
+	if (!error && is_measure(disk, request))
+		uring_durable_took(&disk->durable, slot->is_flushed, disk->now_ns - slot->start_ns);
 	request->done(request, error);
 }
 
@@ -171,21 +185,31 @@ static void go_on(struct uring_disk *disk, struct uring_slot *slot)
 	prepare(disk, slot, slot->rest, count);
 }
 
+static bool is_over(const struct uring_disk *disk)
+{
+	return disk->closing || disk->blkdev.failure;
+}
+
+/* All of a transfer is there; a flush counts for what was written when it began, and no more. */
+static void flush_behind(struct uring_disk *disk, struct uring_slot *slot)
+{
+	slot->step = URING_FLUSH;
+	prepare(disk, slot, NULL, 0);
+}
+
 static void transferred(struct uring_disk *disk, struct uring_slot *slot, int32_t result)
 {
 	uint64_t bytes = (uint64_t)slot->request->block_count * disk->blkdev.caps.block_bytes;
 
-	/* The file ends where it should have more. */
-	if (result == 0) {
-		finish(disk, slot, -EIO);
-		return;
-	}
-	if (result > 0)
-		slot->bytes_done += (uint32_t)result;
-	if (slot->bytes_done >= bytes)
+	slot->bytes_done += (uint32_t)result;
+	if (slot->bytes_done >= bytes && slot->step == URING_LAST)
 		finish(disk, slot, 0);
-	else if (disk->closing || disk->blkdev.failure)
+	else if (result == 0) /* The file ends where it should have more. */
+		finish(disk, slot, -EIO);
+	else if (is_over(disk))
 		finish(disk, slot, disk->closing ? -ECANCELED : -ENODEV);
+	else if (slot->bytes_done >= bytes)
+		flush_behind(disk, slot);
 	else
 		go_on(disk, slot);
 }
@@ -206,7 +230,7 @@ static void trimmed(struct uring_disk *disk, struct uring_slot *slot, int32_t re
 /* It was not begun, for want of something that comes back. */
 static void try_again(struct uring_disk *disk, struct uring_slot *slot)
 {
-	if (is_transfer(slot->request))
+	if (is_transfer(slot->request) && slot->step != URING_FLUSH)
 		go_on(disk, slot);
 	else
 		prepare(disk, slot, NULL, 0);
@@ -215,20 +239,18 @@ static void try_again(struct uring_disk *disk, struct uring_slot *slot)
 static void reap_one(struct uring_disk *disk, const struct uring_ring *ring,
 		     struct uring_slot *slot, int32_t result)
 {
-	bool is_over = disk->closing || disk->blkdev.failure;
-
 	/* The read at the start may have been of a hole, for which no driver was asked. */
 	if (result == -EOPNOTSUPP && disk->has_control && ring == &disk->data) {
 		disk->is_unpolled = true;
 		result = -EAGAIN;
 	}
-	if ((result == -EAGAIN || result == -EINTR) && !is_over)
+	if ((result == -EAGAIN || result == -EINTR) && !is_over(disk))
 		try_again(disk, slot);
 	else if (slot->request->operation == BLK_TRIM)
 		trimmed(disk, slot, result);
 	else if (result < 0)
 		finish(disk, slot, request_error(disk, result));
-	else if (is_transfer(slot->request))
+	else if (is_transfer(slot->request) && slot->step != URING_FLUSH)
 		transferred(disk, slot, result);
 	else
 		finish(disk, slot, 0);
@@ -309,12 +331,15 @@ unsigned int uring_poll(struct blkdev *device, uint64_t now_ns)
 	struct uring_disk *disk = disk_of(device);
 	uint64_t before = disk->ended;
 
-	(void)now_ns;
+	disk->now_ns = now_ns;
 	if (disk->armed)
 		disarm(disk);
 	if (disk->data.given > 0) {
 		enter(disk, &disk->data);
 		reap(disk, &disk->data);
+		/* A flush behind a write does not wait for the next poll. */
+		if (io_uring_sq_ready(&disk->data.uring) > 0)
+			enter(disk, &disk->data);
 	}
 	if (disk->control.given > 0) {
 		enter(disk, &disk->control);

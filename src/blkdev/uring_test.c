@@ -278,6 +278,34 @@ static void uring__moves_segments_through_the_page_cache(void **state)
 	do_patterns(",direct=off", 200);
 }
 
+static void uring__moves_segments_of_any_shape_whatever_makes_them_durable(void **state)
+{
+	(void)state;
+	do_patterns(",durable=fua", 200);
+	do_patterns(",durable=flush", 200);
+	do_patterns(",durable=flush,poll=on", 200);
+}
+
+/* Commands tell it: a flush is one of its own, and begins only when the write has ended. */
+static void uring__a_durable_write_is_flushed_as_it_is_told(void **state)
+{
+	(void)state;
+	start(",durable=fua");
+	assert_int_equal(do_write(7, 3, 'f', true), 0);
+	assert_int_equal(disk->counters.commands, 1);
+	end();
+	start(",durable=flush");
+	assert_int_equal(do_write(7, 3, 'w', false), 0);
+	assert_int_equal(disk->counters.commands, 1);
+	assert_int_equal(do_write(7, 3, 'd', true), 0);
+	assert_int_equal(disk->counters.commands, 3);
+	assert_int_equal(disk->counters.writes, 2);
+	assert_int_equal(disk->counters.flushes, 0);
+	assert_int_equal(do_read(9), 'd');
+	assert_int_equal(disk->counters.errors, 0);
+	end();
+}
+
 /* Here or with a warning by interrupts. */
 static void uring__polls_where_it_can(void **state)
 {
@@ -433,6 +461,28 @@ static void uring__close_ends_what_is_under_way(void **state)
 	}
 }
 
+/* Some have been written, and wait for their flush. */
+static void uring__close_ends_what_is_to_be_flushed(void **state)
+{
+	struct test_request writes[16];
+
+	(void)state;
+	start(",durable=flush");
+	for (unsigned int i = 0; i < 16; i++) {
+		request_make(&writes[i], disk, BLK_WRITE, i, 1);
+		writes[i].request.durable = true;
+		memset(writes[i].memory, 'c', writes[i].segment.iov_len);
+		assert_int_equal(blkdev_submit(disk, &writes[i].request, 0), 0);
+	}
+	while (disk->counters.commands == 16)
+		blkdev_poll(disk, 0);
+	end();
+	for (unsigned int i = 0; i < 16; i++) {
+		assert_true(writes[i].error == 0 || writes[i].error == -ECANCELED);
+		request_end(&writes[i]);
+	}
+}
+
 static void uring__an_idle_device_has_a_descriptor_that_is_silent(void **state)
 {
 	struct pollfd wake = {.events = POLLIN};
@@ -488,7 +538,7 @@ static void uring_open__says_what_is_wrong(void **state)
 		",size=",      ",size=0",      ",size=1T",     ",size=64M,",
 		",colour=red", ",block=1024",  ",depth=15",    ",depth=4097",
 		",poll",       ",poll=maybe",  ",trim=",       ",size=99999999999G",
-		",size=4K",    ",size=131073", ",read_only=1",
+		",size=4K",    ",size=131073", ",read_only=1", ",durable=on",
 	};
 
 	(void)state;
@@ -762,6 +812,8 @@ int main(void)
 		cmocka_unit_test(uring__reads_what_was_written),
 		cmocka_unit_test(uring__moves_segments_of_any_shape),
 		cmocka_unit_test(uring__moves_segments_through_the_page_cache),
+		cmocka_unit_test(uring__moves_segments_of_any_shape_whatever_makes_them_durable),
+		cmocka_unit_test(uring__a_durable_write_is_flushed_as_it_is_told),
 		cmocka_unit_test(uring__polls_where_it_can),
 		cmocka_unit_test(uring__takes_memory_as_it_says),
 		cmocka_unit_test(uring__takes_depth_requests_at_a_time),
@@ -770,6 +822,7 @@ int main(void)
 		cmocka_unit_test(uring__a_file_that_has_become_shorter_is_an_error),
 		cmocka_unit_test(uring__half_a_read_is_an_error),
 		cmocka_unit_test(uring__close_ends_what_is_under_way),
+		cmocka_unit_test(uring__close_ends_what_is_to_be_flushed),
 		cmocka_unit_test(uring__an_idle_device_has_a_descriptor_that_is_silent),
 		cmocka_unit_test(uring__knows_the_heap_as_it_grows),
 		cmocka_unit_test(uring_open__says_what_is_wrong),

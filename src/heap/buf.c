@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "heap/fast.h"
+#include "heap/heaps.h"
 
 static void buf_init(struct buf *buf, unsigned char *data)
 {
@@ -45,20 +46,49 @@ struct buf *buf_from_pointer(const struct heap *heap, const void *ptr)
 	return heap_is_buf(heap, ptr) ? buf : NULL;
 }
 
+bool buf_keeps_lent(const struct heap *heap)
+{
+	return heap->lent_count > 0;
+}
+
+void buf_give_back_all(struct heap *heap)
+{
+	struct heap *other;
+
+	for (uint32_t i = 0; i < heap->lent_count; i++)
+		heaps_free(heap->lent[i], &other);
+	heap->lent_count = 0;
+}
+
+static __attribute__((noinline)) void give_back_one(struct heap *heap, struct buf *lent)
+{
+	if (heap_owns(heap, lent)) {
+		buf_free_lent(heap, lent);
+		return;
+	}
+	heap->lent[heap->lent_count++] = lent;
+	if (heap->lent_count == BUF_GIVE_BACK_MAX)
+		buf_give_back_all(heap);
+}
+
 int buf_free(struct heap *heap, struct buf *buf)
 {
 	while (buf) {
 		struct buf *next;
 		void *object;
+		uint32_t flags;
 
 		if (!buf_from_pointer(heap, buf))
 			return -EINVAL;
 		next = buf->next;
 		object = buf->object;
+		flags = buf->flags;
 		/* The fields stay for the operations that hold the buf; only the owner is gone. */
 		if (heap_free_buf(heap, buf) != 0)
 			return -EINVAL;
-		if (object)
+		if (object && unlikely(flags & BUF_BORROWED))
+			give_back_one(heap, object);
+		else if (object)
 			heap_release(heap, object);
 		buf = next;
 	}
@@ -79,7 +109,7 @@ static void free_if_buf(struct heap *heap, void *object)
 {
 	struct buf *buf = buf_from_pointer(heap, object);
 
-	if (!buf)
+	if (!buf || (buf->flags & BUF_LENT))
 		return;
 	/* Not what follows in its chain: each is visited. */
 	buf->next = NULL;
@@ -105,4 +135,72 @@ void buf_release(struct heap *heap, struct buf *buf)
 	heap_release(heap, buf);
 	if (object)
 		heap_release(heap, object);
+}
+
+/* ---- From one thread's heap to another thread ---- */
+
+void buf_lend(struct buf *chain)
+{
+	for (; chain; chain = chain->next)
+		chain->flags |= BUF_LENT;
+}
+
+/* What a borrowing that failed had made: it gives nothing back. */
+static void free_unborrowed(struct heap *heap, struct buf *chain)
+{
+	for (struct buf *buf = chain; buf; buf = buf->next)
+		buf->object = NULL;
+	buf_free(heap, chain);
+}
+
+struct buf *buf_borrow(struct heap *heap, struct buf *lent)
+{
+	struct buf *chain = NULL;
+	struct buf **link = &chain;
+
+	for (struct buf *from = lent; from; from = from->next) {
+		struct buf *buf = heap_alloc_buf(heap, sizeof(*buf));
+
+		if (!buf) {
+			free_unborrowed(heap, chain);
+			return NULL;
+		}
+		buf_init(buf, from->data);
+		buf->length = from->length;
+		buf->object = from;
+		buf->flags = BUF_BORROWED;
+		*link = buf;
+		link = &buf->next;
+	}
+	return chain;
+}
+
+void buf_give_back(struct heap *heap, struct buf *lent)
+{
+	while (lent) {
+		/* Another thread's, once it is given back. */
+		struct buf *next = lent->next;
+
+		give_back_one(heap, lent);
+		lent = next;
+	}
+}
+
+bool buf_is_lent(const struct heap *heap, const void *ptr)
+{
+	const struct buf *buf = buf_from_pointer(heap, ptr);
+
+	return buf && (buf->flags & BUF_LENT);
+}
+
+int buf_free_lent(struct heap *heap, struct buf *buf)
+{
+	void *object = buf->object;
+	int error;
+
+	/* It was the owner's, and its object is held by its reference. */
+	error = heap_free_buf(heap, buf);
+	if (!error && object)
+		heap_release(heap, object);
+	return error;
 }

@@ -37,13 +37,22 @@ struct buf_transmit {
 #define BUF_DONE 4u     /* transmit.done is to be told */
 /* Of a stream, received: */
 #define BUF_SHARED 8u /* more may be copied behind what it has */
+/* Of what goes from one thread's heap to another thread: */
+#define BUF_LENT 16u     /* the other thread gives it back; it outlives its runtime */
+#define BUF_BORROWED 32u /* object is a lent buf, mostly of another heap */
+
+/** Lent bufs that are given back together: see buf_give_back_all. */
+#define BUF_GIVE_BACK_MAX 32u
 
 struct buf {
 	unsigned char *data; /* first byte of the run */
 	uint32_t length;     /* bytes in the run */
 	uint32_t capacity;   /* bytes of room behind the header; 0: none or by reference */
 	struct buf *next;    /* next segment of the same array, NULL at the end */
-	void *object; /* heap object that data lies in, held; NULL when it is this buf's own */
+	union {
+		void *object;    /* that data lies in, held; NULL when it is this buf's own */
+		uint32_t *state; /* of a frame that its device has not given yet: frame_give_at */
+	};
 	union {
 		union { /* source of a datagram; family AF_UNSPEC: none */
 			struct sockaddr any;
@@ -88,7 +97,7 @@ int buf_free(struct heap *heap, struct buf *buf);
 bool buf_free_fast(struct heap *heap, struct buf *buf);
 
 /**
- * buf_free_all - free every live buf of the heap, when its runtime ends
+ * buf_free_all - free every live buf of the heap but those that are lent, when its runtime ends
  */
 void buf_free_all(struct heap *heap);
 
@@ -102,5 +111,42 @@ void buf_free_all(struct heap *heap);
  */
 void buf_hold(struct heap *heap, struct buf *buf);
 void buf_release(struct heap *heap, struct buf *buf);
+
+/* ---- From one thread's heap to another thread ---- */
+
+/**
+ * buf_lend - hand a chain to another thread, which reads it and gives each buf of it back
+ *
+ * Its owner does not touch it any more. It and what it refers to live until then, also when the
+ * owner's runtime ends before.
+ */
+void buf_lend(struct buf *chain);
+
+/**
+ * buf_borrow - a chain of our own over the bytes of one that another thread has lent us
+ *
+ * buf_free of each buf of it gives one of the other back. Return: NULL when out of memory.
+ */
+struct buf *buf_borrow(struct heap *heap, struct buf *lent);
+
+/**
+ * buf_give_back_all - give back what buf_free has kept of lent bufs
+ *
+ * It keeps up to BUF_GIVE_BACK_MAX, so that the cache lines of the other heap go to and fro once for
+ * many. Who borrows calls this now and then, and when its runtime ends.
+ */
+void buf_give_back_all(struct heap *heap);
+
+/** buf_keeps_lent - whether buf_free keeps some */
+bool buf_keeps_lent(const struct heap *heap);
+
+/** buf_give_back - give a chain back that nobody has borrowed yet; @heap: the caller's own */
+void buf_give_back(struct heap *heap, struct buf *lent);
+
+/** buf_is_lent - whether a live buf that is lent starts here; its heap's owner asks */
+bool buf_is_lent(const struct heap *heap, const void *ptr);
+
+/** buf_free_lent - the heap's owner: another thread has given this one back. Return: as buf_free. */
+int buf_free_lent(struct heap *heap, struct buf *buf);
 
 #endif /* DEMI_HEAP_BUF_H */

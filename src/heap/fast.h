@@ -39,6 +39,15 @@ static inline __attribute__((always_inline)) void *heap_alloc_fast(struct heap *
 	return object;
 }
 
+/** heap_handle_fast - as heap_handle, of where @ptr points to */
+static inline uint64_t heap_handle_fast(const struct heap *heap, unsigned int number,
+					const void *ptr)
+{
+	size_t offset = (size_t)((uintptr_t)ptr - (uintptr_t)heap->base);
+
+	return heap->chunks[offset >> PAGES_CHUNK_SHIFT].handles[number];
+}
+
 /**
  * heap_find_fast - the state word of what starts at @object, an object of a class; NULL: none ever did,
  * or it is a large one
@@ -72,6 +81,18 @@ static inline bool heap_is_buf_fast(const struct heap *heap, const void *object)
 	const uint32_t *state = heap_find_fast(heap, object, &unit);
 
 	return state && (*state & (STATE_NEW | STATE_BUF)) == (STATE_NEW | STATE_BUF);
+}
+
+/** heap_usable_size_fast - as heap_usable_size, but 0 for what is rare: ask that */
+static inline size_t heap_usable_size_fast(const struct heap *heap, const void *object)
+{
+	const struct unit *unit;
+	const uint32_t *state = heap_find_fast(heap, object, &unit);
+
+	if (unlikely(state == NULL) ||
+	    unlikely((*state & (STATE_LIVE | STATE_CHECKED)) != STATE_LIVE))
+		return 0;
+	return unit->size;
 }
 
 /** heap_give_fast - the second half of heap_free_fast, once heap_find_fast has found @unit and @state */

@@ -65,8 +65,8 @@ static inline uint32_t heap_frames_free(const struct heap_frames *frames)
 	return magazine_count(frames->magazine);
 }
 
-/** frame_take - a free frame, held once; NULL: all are in use */
-static inline void *frame_take(struct heap_frames *frames)
+/** frame_take_at - as frame_take; *@state_out is for frame_give_at */
+static inline void *frame_take_at(struct heap_frames *frames, uint32_t **state_out)
 {
 	struct magazine *magazine = frames->magazine;
 	struct magazine_slot *top = magazine->top;
@@ -75,7 +75,16 @@ static inline void *frame_take(struct heap_frames *frames)
 		return NULL;
 	magazine->top = --top;
 	*top->state = STATE_LIVE | 1;
+	*state_out = top->state;
 	return top->object;
+}
+
+/** frame_take - a free frame, held once; NULL: all are in use */
+static inline void *frame_take(struct heap_frames *frames)
+{
+	uint32_t *state;
+
+	return frame_take_at(frames, &state);
 }
 
 /** frame_release - drop one hold on a frame or on any other object of the heap, given by its start */
@@ -101,6 +110,12 @@ static inline void frame_give(struct heap *heap, void *frame)
 		return;
 	}
 	state = &unit->states[object_index_exact(unit, frame)];
+	*state = (*state - 1) | STATE_OWNED | STATE_BUF;
+}
+
+/** frame_give_at - as frame_give, by what frame_take_at has told; its frames are not destroyed yet */
+static inline void frame_give_at(uint32_t *state)
+{
 	*state = (*state - 1) | STATE_OWNED | STATE_BUF;
 }
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "heap/buf.h"
 #include "heap/checked.h"
 #include "heap/layout.h"
 
@@ -188,7 +189,7 @@ static int free_ownerless(struct heap *heap, void *object)
 
 	if (heap->abandoned)
 		return heap_drop(heap, object);
-	error = heap_free(heap, object);
+	error = buf_is_lent(heap, object) ? buf_free_lent(heap, object) : heap_free(heap, object);
 	heap->remote_frees++;
 	heap->others_freed = true;
 	if (heap == shared) {

@@ -18,6 +18,7 @@
 #ifndef DEMI_HEAP_LAYOUT_H
 #define DEMI_HEAP_LAYOUT_H
 
+#include "heap/buf.h"
 #include "heap/heap.h"
 #include "heap/pages.h"
 
@@ -199,6 +200,8 @@ struct heap {
 	bool ownerless; /* belongs to who holds the lock of heaps.c; atomic */
 	bool dirty;     /* there may be a free run that is worth a purge */
 	bool registered; /* with a device, which knows the pages: they must stay */
+	uint32_t lent_count;
+	void *lent[BUF_GIVE_BACK_MAX]; /* bufs of other heaps that are to be given back */
 	uint32_t quarantine_next;
 	void *quarantine[QUARANTINE_OBJECTS];
 };

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 
+#include "heap/buf.h"
 #include "heap/superblock.h"
 
 /* Enters a unit in the list unless it is in it. */
@@ -76,7 +77,8 @@ bool heap_has_remote(const struct heap *heap)
 
 static void collect_object(struct heap *heap, void *object)
 {
-	int error = heap_free(heap, object);
+	int error = buf_is_lent(heap, object) ? buf_free_lent(heap, object)
+					      : heap_free(heap, object);
 
 	heap->remote_frees++;
 	heap->others_freed = true;

@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#ifdef DEMI_HAVE_RDMA
+#include "libos/catmint/catmint.h"
+#endif
+#include "libos/catmem/catmem.h"
 #include "libos/catnap/catnap.h"
 #include "libos/catnip/catnip.h"
 #include "libos/cattree/cattree.h"
@@ -12,9 +16,11 @@
 
 /* Every libOS of this build; meson.build says which there are. */
 static const struct libos_ops *const libos_table[] = {
-	&catnap_ops,
-	&catnip_ops,
-	&cattree_ops,
+	&catnap_ops,  &catnip_ops,
+#ifdef DEMI_HAVE_RDMA
+	&catmint_ops,
+#endif
+	&cattree_ops, &catmem_ops,
 };
 
 static const struct libos_ops *find_one(const char *name, size_t length)
@@ -52,13 +58,18 @@ const struct libos_ops *libos_find(const char *name)
 
 const char *libos_names(void)
 {
-	return "catnap, catnip, cattree, catnap+cattree, catnip+cattree";
+#ifdef DEMI_HAVE_RDMA
+	return "catnap, catnip, catmint, cattree, catmem, catnap+cattree, catnip+cattree, "
+	       "catmint+cattree";
+#else
+	return "catnap, catnip, cattree, catmem, catnap+cattree, catnip+cattree";
+#endif
 }
 
 int libos_sleep_idle(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals,
 		     const struct pollfd *others, int other_count)
 {
-	struct pollfd wakes[LIBOS_WAKES_MAX + LIBOS_WAKES_OF_ONE];
+	struct pollfd wakes[LIBOS_WAKES_MAX + LIBOS_OTHERS_MAX];
 	struct timespec timeout;
 	int count = libos->ops->idle(libos, wakes, &timeout_ns);
 

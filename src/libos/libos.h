@@ -24,6 +24,8 @@ struct libos;
 #define LIBOS_WAKES_MAX 4
 /** Of these, what one libOS has: two may work together. */
 #define LIBOS_WAKES_OF_ONE 2
+/** What others may add to a libOS's sleep: a second libOS, and other runtimes. */
+#define LIBOS_OTHERS_MAX (LIBOS_WAKES_OF_ONE + 1)
 
 struct libos_ops {
 	const char *name; /* as in LIBOS and the configuration */
@@ -63,7 +65,7 @@ struct libos_ops {
 	/*
 	 * Sleep in the kernel until the device has work, or one of @others, or @timeout_ns are over
 	 * (UINT64_MAX: never), with @signals as the mask meanwhile. Required.
-	 * @others: @other_count descriptors of another libOS, LIBOS_WAKES_OF_ONE at most
+	 * @others: @other_count descriptors more to wait for, LIBOS_OTHERS_MAX at most
 	 * Return: 0, -EINTR when a handler ran.
 	 */
 	int (*sleep)(struct libos *libos, uint64_t timeout_ns, const sigset_t *signals,

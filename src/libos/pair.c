@@ -152,13 +152,14 @@ static int pair_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t *
 		      const struct pollfd *others, int other_count)
 {
 	struct pair *pair = pair_of(libos);
-	struct pollfd wakes[LIBOS_WAKES_MAX];
+	struct pollfd wakes[LIBOS_WAKES_MAX + LIBOS_OTHERS_MAX];
 	int count = pair->storage->ops->idle(pair->storage, wakes, &timeout_ns);
 
-	(void)others;
-	(void)other_count; /* nobody stands beside a pair */
 	if (count < 0)
 		return 0;
+	/* Those of other runtimes: no second libOS stands beside a pair. */
+	for (int i = 0; i < other_count; i++)
+		wakes[count++] = others[i];
 	return pair->network->ops->sleep(pair->network, timeout_ns, signals, wakes, count);
 }
 

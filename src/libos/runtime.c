@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "heap/buf.h"
 #include "heap/heaps.h"
 #include "queue/guard.h"
+#include "queue/joined_queue.h"
 
 struct heap_options runtime_heap_options(const struct config *config, heap_wrong_free *wrong_free)
 {
@@ -85,6 +87,7 @@ static void context_fini(struct queue_context *context)
 		return;
 	/* Arrays go with the runtime; what came from malloc stays until it is freed. */
 	buf_free_all(context->heap);
+	buf_give_back_all(context->heap);
 	heaps_retire(context->heap);
 }
 
@@ -104,6 +107,7 @@ int runtime_create(struct runtime **runtime_out, const struct config *config,
 	if (!runtime)
 		return -ENOMEM;
 	runtime->config = *config;
+	runtime->give_way.yields_ns_max = config->runtime.give_way_us * NS_PER_US;
 	error = context_init(&runtime->context, config, clock, wrong_free);
 	if (!error)
 		error = ops->start(&runtime->libos, &runtime->context, &runtime->config);
@@ -177,6 +181,7 @@ void runtime_destroy(struct runtime *runtime)
 		queue->ops->close(queue);
 	}
 	cancel_closes(&runtime->context.ops);
+	joined_queues_destroy(runtime->context.joined);
 	runtime->libos->ops->stop(runtime->libos);
 	context_fini(&runtime->context);
 	free(runtime);

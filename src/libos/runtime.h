@@ -6,6 +6,7 @@
 #ifndef DEMI_LIBOS_RUNTIME_H
 #define DEMI_LIBOS_RUNTIME_H
 
+#include "libos/give_way.h"
 #include "libos/libos.h"
 
 struct runtime {
@@ -17,6 +18,7 @@ struct runtime {
 	uint64_t purge_at_ns;   /* when free memory goes back to the system; 0: there is none */
 	uint64_t signals_at_ns; /* when a wait may next make a system call for signals */
 	uint32_t waits_without_poll; /* waits in a row that found their operation complete */
+	struct give_way give_way;    /* what waits have learnt */
 };
 
 /**

@@ -305,8 +305,8 @@ static int complain_superblock(const struct log_store *store, int error)
 			  "and make one: demi log format --overwrite",
 			  name);
 	else if (error == -EUCLEAN)
-		log_error("%s: its superblock and the copy of it are damaged; demi log check tells "
-			  "more",
+		log_error("%s: its superblock and the copy of it are damaged, so nothing on it can "
+			  "be found; to lose it and make a new store: demi log format --overwrite",
 			  name);
 	else if (error && error != -ENODATA)
 		log_error("%s: cannot read: %s", name, strerror(-error));

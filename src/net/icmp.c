@@ -406,7 +406,7 @@ unsigned int icmp_error_tell(struct net *net, const struct ip_packet *packet,
 	if (quoted->protocol != IPPROTO_UDP)
 		return NET_DROP_UNSOLICITED;
 	/* Who guesses must guess a socket's port too (RFC 5927). */
-	if (!udp_error(net, quoted, error))
+	if (!udp_error(net, quoted, error, mtu))
 		return NET_DROP_UNSOLICITED;
 	if (error == EMSGSIZE && !ip_address_is_multicast(&quoted->destination))
 		pmtu_lower(net, &quoted->destination, mtu);
@@ -421,10 +421,12 @@ void icmp_tell_unreachable(struct net *net, const struct buf *buf, bool is_v6)
 
 	if (result < 0)
 		return;
+	quoted.error_type = is_v6 ? ICMP6_TYPE_UNREACHABLE : ICMP_TYPE_UNREACHABLE;
+	quoted.error_code = is_v6 ? ICMP6_UNREACHABLE_ADDRESS : ICMP_UNREACHABLE_HOST;
 	if (quoted.protocol == IPPROTO_TCP)
 		tcp_unreachable(net, &quoted);
 	else if (quoted.protocol == IPPROTO_UDP)
-		udp_error(net, &quoted, EHOSTUNREACH);
+		udp_error(net, &quoted, EHOSTUNREACH, 0);
 }
 
 /* RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; by the code. */
@@ -472,6 +474,8 @@ static unsigned int error_rx(struct net *net, const struct ip_packet *packet,
 		return (unsigned int)-result;
 	if (packet->to_group)
 		return WIRE_BAD_DESTINATION;
+	quoted.error_type = message->type;
+	quoted.error_code = message->code;
 	/* An old router does not say: RFC 1191, section 5. */
 	if (mtu == 0)
 		mtu = pmtu_plateau(load_be16(quotation + 2));

@@ -105,6 +105,8 @@ static unsigned int error_rx(struct net *net, const struct ip_packet *packet,
 	/* No link carries less: RFC 8201, section 4. */
 	if (message->type == ICMP6_TYPE_TOO_BIG && message->mtu < IPV6_MTU_MIN)
 		return WIRE_BAD_TOTAL_LENGTH;
+	quoted.error_type = message->type;
+	quoted.error_code = message->code;
 	return icmp_error_tell(net, packet, &quoted, error_of(message), message->mtu);
 }
 

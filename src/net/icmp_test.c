@@ -70,9 +70,10 @@ int ip_tx(struct net *net, const struct ip_send *send, struct buf *buf)
 	return 0;
 }
 
-bool udp_error(struct net *net, const struct quoted_packet *quoted, int error)
+bool udp_error(struct net *net, const struct quoted_packet *quoted, int error, uint32_t mtu)
 {
 	(void)net;
+	(void)mtu;
 	called.errors++;
 	called.quoted = *quoted;
 	called.error = error;

@@ -122,6 +122,12 @@ void ndp_announce(struct net *net, const struct ip_address *ip)
 
 /* ---- In; each returns 0, or why the message is dropped ---- */
 
+/* What would have us send to ourselves: our own frames do not come so far. */
+static bool is_ours(const struct net *net, bool has_link, const struct eth_address *link)
+{
+	return has_link && eth_address_equal(link, &net->mac);
+}
+
 /* Somebody wants to have an address of ours (RFC 4862, 5.4.3). */
 static unsigned int claim_rx(struct net *net, const struct ip_packet *packet,
 			     const struct ndp_message *message)
@@ -156,6 +162,8 @@ static unsigned int solicitation_rx(struct net *net, const struct ip_packet *pac
 		autoconf_conflict(net, &packet->source, &packet->link_source);
 		return NET_DROP_CONFLICT;
 	}
+	if (is_ours(net, news.has_link, &news.link))
+		return NET_DROP_SPOOFED;
 	neighbour_learn(net, &news);
 	if (message->has_source_link)
 		back.link = message->source_link;
@@ -183,6 +191,8 @@ static unsigned int advertisement_rx(struct net *net, const struct ip_packet *pa
 							   : &packet->link_source);
 		return NET_DROP_CONFLICT;
 	}
+	if (is_ours(net, news.has_link, &news.link))
+		return NET_DROP_SPOOFED;
 	if (!neighbour_learn(net, &news))
 		return NET_DROP_UNSOLICITED;
 	if (news.is_answer && !message->router)
@@ -199,6 +209,8 @@ static unsigned int take(struct net *net, const struct ip_packet *packet,
 	case ICMP6_TYPE_NEIGHBOR_ADVERTISEMENT:
 		return advertisement_rx(net, packet, message);
 	case ICMP6_TYPE_ROUTER_ADVERTISEMENT:
+		if (is_ours(net, message->has_source_link, &message->source_link))
+			return NET_DROP_SPOOFED;
 		autoconf_router(net, &packet->source, message);
 		return 0;
 	case ICMP6_TYPE_REDIRECT:

@@ -239,6 +239,17 @@ static void ndp_rx__our_address_as_source_is_a_conflict(void **state)
 	assert_int_equal(at.sent_count + heard.learnt, 0);
 }
 
+/* Else we would send to ourselves what is for another. */
+static void ndp_rx__our_link_address_is_nobody_elses(void **state)
+{
+	(void)state;
+	heard.known = true;
+	receive_changed(solicitation, 31, 1);
+	receive_changed(advertisement, 31, 1);
+	assert_int_equal(at.sent_count + heard.learnt, 0);
+	assert_int_equal(link_drops(NET_LAYER_NDP, NET_DROP_SPOOFED), 2);
+}
+
 /* ---- Advertisements ---- */
 
 static void ndp_rx__takes_answers_to_us(void **state)
@@ -452,6 +463,7 @@ int main(void)
 		TEST(ndp_rx__detection_by_another_is_a_conflict_while_tentative),
 		TEST(ndp_rx__overrides_not_while_tentative),
 		TEST(ndp_rx__our_address_as_source_is_a_conflict),
+		TEST(ndp_rx__our_link_address_is_nobody_elses),
 		TEST(ndp_rx__takes_answers_to_us),
 		TEST(ndp_rx__unsolicited_is_no_answer),
 		TEST(ndp_rx__advertisement_of_ours_is_a_conflict),

@@ -24,6 +24,8 @@
 /* With the link-local one and those of autoconfiguration; without loopback. */
 #define NET_ADDRESSES_MAX 32u
 #define NET_ROUTES_MAX 64u
+#define NET_PATHS_LOG2 10
+#define NET_PATHS (1u << NET_PATHS_LOG2) /* that are kept */
 #define NET_STUCK_NS UINT64_C(10000000)
 #define NET_LOOPBACK_MAX 256u /* packets to ourselves under way */
 
@@ -107,6 +109,22 @@ struct net_options {
 	struct net_tcp_options tcp; /* connections_max 0: all are the defaults */
 };
 
+/**
+ * struct path - the way to one destination, as it was found last: for sockets, so that a packet
+ * costs a comparison. Valid while generation is the stack's.
+ */
+struct path {
+	struct ip_address destination;
+	struct ip_address source; /* to send from, when the socket does not say */
+	struct ip_address next_hop;
+	uint32_t generation; /* of the stack when it was found; 0: never */
+	uint32_t mtu;        /* of an IP packet */
+	bool is_local;       /* to ourselves: loopback, or an address of ours */
+	bool to_group;       /* multicast or broadcast: link_destination is set, no neighbour */
+	struct eth_address link_destination;
+	struct neighbour *neighbour; /* NULL: is_local or to_group */
+};
+
 struct net {
 	struct netdev *device;
 	struct heap *heap;
@@ -162,6 +180,7 @@ struct net {
 
 	struct net_options options; /* without the arrays */
 	struct net_counters counters;
+	struct path paths[NET_PATHS]; /* found lately, each where its destination's hash says */
 };
 
 /**
@@ -240,6 +259,14 @@ static inline void net_count_tx(struct net *net, enum net_layer layer, uint64_t 
 	net->counters.layers[layer].tx_bytes += bytes;
 }
 
+/** net_count_tx_run - @packets of @bytes each */
+static inline void net_count_tx_run(struct net *net, enum net_layer layer, uint32_t packets,
+				    uint64_t bytes)
+{
+	net->counters.layers[layer].tx_packets += packets;
+	net->counters.layers[layer].tx_bytes += packets * bytes;
+}
+
 /** net_mtu - of a packet on the link to an address of @ip's version, bytes */
 static inline uint32_t net_mtu(const struct net *net, const struct ip_address *ip)
 {
@@ -301,23 +328,9 @@ int net_next_hop(const struct net *net, const struct ip_address *destination,
 		 struct ip_address *next_hop_out);
 
 /**
- * struct path - the way to one destination, as it was found last: for sockets, so that a packet
- * costs a comparison. Valid while generation is the stack's.
- */
-struct path {
-	struct ip_address destination;
-	struct ip_address source; /* to send from, when the socket does not say */
-	struct ip_address next_hop;
-	uint32_t generation; /* of the stack when it was found; 0: never */
-	uint32_t mtu;        /* of an IP packet */
-	bool is_local;       /* to ourselves: loopback, or an address of ours */
-	bool to_group;       /* multicast or broadcast: link_destination is set, no neighbour */
-	struct eth_address link_destination;
-	struct neighbour *neighbour; /* NULL: is_local or to_group */
-};
-
-/**
  * path_find - fill @path for a destination
+ *
+ * What was found lately is kept, so that who sends to many by turns need not look for each again.
  *
  * Return: 0; -ENETUNREACH, -EADDRNOTAVAIL (no source), -ENOBUFS (no room for another neighbour),
  * net->failure.

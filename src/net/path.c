@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The way to a destination, found once and kept by who sends there. */
 #include <errno.h>
+#include <string.h>
 
 #include "net/ip.h"
 #include "net/neighbour.h"
@@ -40,10 +41,27 @@ static int find_unicast(struct net *net, struct path *path)
 	return 0;
 }
 
+/* Where a path is kept. Who falls together is found anew each time, and nothing else. */
+static struct path *place_of(struct net *net, const struct ip_address *destination)
+{
+	uint64_t words[2];
+
+	memcpy(words, destination->bytes, sizeof(words));
+	words[0] = (words[0] ^ net->secret[0]) * (net->secret[1] | 1);
+	words[1] = (words[1] ^ words[0] >> 32 ^ net->secret[1]) * (net->secret[0] | 1);
+	/* The highest bits: those that every bit of the factors counts in. */
+	return &net->paths[words[1] >> (64 - NET_PATHS_LOG2)];
+}
+
 int path_find(struct net *net, struct path *path, const struct ip_address *destination)
 {
+	struct path *kept = place_of(net, destination);
 	int error;
 
+	if (path_is_valid(net, kept, destination) && !net->failure) {
+		*path = *kept;
+		return 0;
+	}
 	*path = (struct path){.destination = *destination};
 	if (net->failure)
 		return net->failure;
@@ -58,5 +76,7 @@ int path_find(struct net *net, struct path *path, const struct ip_address *desti
 		error = find_unicast(net, path);
 	/* After neighbour_get, which changes it when another entry had to go. */
 	path->generation = error ? 0 : net->generation;
+	if (!error)
+		*kept = *path;
 	return error;
 }

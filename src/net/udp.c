@@ -2,7 +2,10 @@
 /* Datagrams in: whose they are, and where they wait. */
 #include "net/udp.h"
 
+#include <time.h> /* before linux/errqueue.h, which needs it */
+
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -424,13 +427,51 @@ static bool can_have_sent(const struct udp_socket *socket, const struct quoted_p
 
 static bool concerns(const struct udp_socket *socket, const struct quoted_packet *quoted, int error)
 {
-	if (error == 0 || socket->peer_port == 0 || socket->peer_port != quoted->destination_port ||
-	    !ip_address_equal(&socket->peer, &quoted->destination))
+	if (error == 0)
+		return false;
+	if (socket->peer_port ? socket->peer_port != quoted->destination_port ||
+					!ip_address_equal(&socket->peer, &quoted->destination)
+			      : !socket->receives_errors)
 		return false;
 	return error != EMSGSIZE || socket->mtu_discover == IP_PMTUDISC_DO;
 }
 
-bool udp_error(struct net *net, const struct quoted_packet *quoted, int error)
+/* What is told of an error, as Linux does; NULL: no memory. */
+static struct buf *report_of(const struct udp_socket *socket, const struct quoted_packet *quoted,
+			     int error, uint32_t mtu)
+{
+	const struct sock_extended_err report = {
+		.ee_errno = (uint32_t)error,
+		.ee_origin = ip_address_is_v4(&quoted->source) ? SO_EE_ORIGIN_ICMP
+							       : SO_EE_ORIGIN_ICMP6,
+		.ee_type = quoted->error_type,
+		.ee_code = quoted->error_code,
+		.ee_info = error == EMSGSIZE ? mtu : 0,
+	};
+	struct buf *buf = buf_alloc(socket->net->heap, sizeof(report));
+
+	if (!buf)
+		return NULL;
+	memcpy(buf->data, &report, sizeof(report));
+	buf->length = sizeof(report);
+	set_source(socket, buf, &quoted->destination, quoted->destination_port);
+	return buf;
+}
+
+static void tell(struct udp_socket *socket, const struct quoted_packet *quoted, int error,
+		 uint32_t mtu)
+{
+	struct buf *report = NULL;
+
+	if (socket->receives_errors)
+		report = report_of(socket, quoted, error, mtu);
+	if (report)
+		socket->ops->reported(socket, error, report);
+	else
+		socket->ops->failed(socket, error);
+}
+
+bool udp_error(struct net *net, const struct quoted_packet *quoted, int error, uint32_t mtu)
 {
 	struct udp_socket *told = NULL;
 	bool found = false;
@@ -445,6 +486,6 @@ bool udp_error(struct net *net, const struct quoted_packet *quoted, int error)
 	}
 	/* Last, since its owner may close it. */
 	if (told)
-		told->ops->failed(told, error);
+		tell(told, quoted, error, mtu);
 	return found;
 }

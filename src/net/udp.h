@@ -32,6 +32,12 @@ struct udp_socket_ops {
 	bool (*received)(struct udp_socket *socket, struct buf *buf);
 	/* An ICMP error about a datagram to the connected peer: positive errno. Required. */
 	void (*failed)(struct udp_socket *socket, int error);
+	/*
+	 * The same of a socket that receives errors, about a datagram to anybody: @report is one
+	 * buf of the application's, a struct sock_extended_err (linux/errqueue.h); its source is
+	 * where the datagram went. Required with receives_errors.
+	 */
+	void (*reported)(struct udp_socket *socket, int error, struct buf *report);
 };
 
 /** Headers of a datagram, as one copy: see udp_fast.h. */
@@ -46,7 +52,8 @@ struct udp_headers {
 	uint8_t length;         /* of the headers, which stand at the end of bytes */
 	bool is_v6;
 	bool device_completes; /* the checksum */
-	uint64_t ip_sum;       /* of IPv4's header without length and checksum */
+	bool is_fragmentable;  /* IPv4, which routers may fragment: each has a number of its own */
+	uint64_t ip_sum;       /* of IPv4's header without length, number and checksum */
 	uint64_t pseudo_sum;   /* of the pseudo header without length */
 	uint64_t udp_sum;      /* of that and the UDP header without length and checksum */
 	uint8_t bytes[UDP_HEADERS_BYTES];
@@ -73,10 +80,11 @@ struct udp_socket {
 	bool address_chosen;
 	/* Options; the first three are set before it is bound. */
 	bool v6_only;
-	bool reuse_address; /* SO_REUSEADDR: several may listen to the same group and port */
-	bool reuse_port;    /* SO_REUSEPORT: several share what comes, by source */
-	bool broadcast;     /* SO_BROADCAST */
-	uint8_t hop_limit;  /* 0: the default */
+	bool reuse_address;   /* SO_REUSEADDR: several may listen to the same group and port */
+	bool reuse_port;      /* SO_REUSEPORT: several share what comes, by source */
+	bool broadcast;       /* SO_BROADCAST */
+	bool receives_errors; /* IP_RECVERR, IPV6_RECVERR */
+	uint8_t hop_limit;    /* 0: the default */
 	uint8_t traffic_class;
 	uint8_t mtu_discover; /* IP_PMTUDISC_*: DO and PROBE set dont_fragment, WANT atomic */
 	struct udp_multicast multicast_v4, multicast_v6;
@@ -177,12 +185,13 @@ void udp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf);
 
 /**
  * udp_error - an ICMP error about what @quoted says that we have sent
- * @error: positive errno for the socket that is connected so; EMSGSIZE only if it does not let its
- *   datagrams be fragmented; 0: none, only the answer counts
+ * @error: positive errno for the socket that is connected so, or receives errors and is not connected;
+ *   EMSGSIZE only if it does not let its datagrams be fragmented; 0: none, only the answer counts
+ * @mtu: for EMSGSIZE: what the path can carry
  *
  * Return: whether there is a socket that can have sent it.
  */
-bool udp_error(struct net *net, const struct quoted_packet *quoted, int error);
+bool udp_error(struct net *net, const struct quoted_packet *quoted, int error, uint32_t mtu);
 
 /* ---- What the three files share ---- */
 

@@ -14,6 +14,10 @@
 #define UDP_OFFSET (IP_OFFSET + IPV4_HEADER_BYTES)
 #define PAYLOAD_OFFSET (UDP_OFFSET + UDP_HEADER_BYTES)
 
+/* In an IPv4 header. */
+#define IDENTIFICATION_OFFSET 4
+#define FRAGMENT_OFFSET 6
+
 /* Ethernet type, version and header length: all but the traffic class of a word. */
 #define TYPE_AND_VERSION (ETH_TYPE_IPV4 << 8 | 0x45u)
 /* Of the word from identification on: fragment bits, offset and protocol. */
@@ -194,9 +198,9 @@ void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source
 
 	headers->generation = 0;
 	/* Those need more thought for each datagram. */
-	if (!path->neighbour || socket->mtu_discover == IP_PMTUDISC_DONT ||
-	    path->generation != net->generation)
+	if (!path->neighbour || path->generation != net->generation)
 		return;
+	headers->is_fragmentable = !is_v6 && socket->mtu_discover == IP_PMTUDISC_DONT;
 	ip_emit(net, &send, udp - ip_bytes, 0);
 	eth_emit(udp - ip_bytes - net->link_bytes, net->link_bytes, &eth);
 	udp_emit(udp, UDP_HEADER_BYTES,
@@ -204,6 +208,8 @@ void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source
 	if (!is_v6) {
 		store_be16(udp - ip_bytes + IPV4_CHECKSUM_OFFSET, 0);
 		store_be16(udp - ip_bytes + 2, 0);
+		if (headers->is_fragmentable)
+			store_be16(udp - ip_bytes + FRAGMENT_OFFSET, 0);
 		headers->ip_sum = checksum_add(0, udp - ip_bytes, ip_bytes);
 	}
 	headers->pseudo_sum = checksum_pseudo(source, &path->destination, IPPROTO_UDP, 0);
@@ -235,9 +241,11 @@ static inline bool fits(const struct udp_socket *socket, uint32_t length)
 	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX;
 }
 
-/* The fields that depend on the length. @udp: the UDP header, with the others in front. */
-static inline void patch(const struct udp_headers *headers, uint8_t *udp, uint32_t udp_bytes)
+/* The fields that differ between datagrams. @udp: the UDP header, with the others in front. */
+static inline void patch(const struct udp_headers *headers, uint8_t *udp, uint32_t udp_bytes,
+			 struct net *net)
 {
+	uint16_t identification = 0;
 	uint8_t *ip;
 
 	store_be16(udp + 4, (uint16_t)udp_bytes);
@@ -248,8 +256,12 @@ static inline void patch(const struct udp_headers *headers, uint8_t *udp, uint32
 	}
 	ip = udp - IPV4_HEADER_BYTES;
 	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_BYTES + udp_bytes));
+	if (unlikely(headers->is_fragmentable)) {
+		identification = ip_identification(net);
+		store_be16(ip + IDENTIFICATION_OFFSET, identification);
+	}
 	store_be16(ip + IPV4_CHECKSUM_OFFSET,
-		   checksum_finish(headers->ip_sum +
+		   checksum_finish(headers->ip_sum + htobe16(identification) +
 				   htobe16((uint16_t)(IPV4_HEADER_BYTES + udp_bytes))));
 }
 
@@ -277,13 +289,13 @@ static inline void checksum(const struct udp_headers *headers, struct buf *buf, 
 	buf->transmit.is_v6 = headers->is_v6;
 }
 
-bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length)
+bool udp_tx_fast(struct udp_socket *socket, const demi_sgarray_t *sga, uint32_t length)
 {
 	const struct udp_headers *headers = &socket->headers;
 	uint32_t udp_bytes = UDP_HEADER_BYTES + length;
 	struct net *net = socket->net;
+	uint8_t *udp, *payload;
 	struct buf *buf;
-	uint8_t *udp;
 
 	if (!fits(socket, length))
 		return false;
@@ -292,12 +304,17 @@ bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length
 		return false;
 	udp = buf->data;
 	memcpy(udp + UDP_HEADER_BYTES - UDP_HEADERS_BYTES, headers->bytes, UDP_HEADERS_BYTES);
-	memcpy(udp + UDP_HEADER_BYTES, payload, length);
+	payload = udp + UDP_HEADER_BYTES;
+	memcpy(payload, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
+	for (uint32_t i = 1; unlikely(i < sga->sga_numsegs); i++) {
+		payload += sga->sga_segs[i - 1].sgaseg_len;
+		memcpy(payload, sga->sga_segs[i].sgaseg_buf, sga->sga_segs[i].sgaseg_len);
+	}
 	net_count_copy(net, length);
 	/* Whose address may have changed, or was not known when the headers were made. */
 	memcpy(udp + UDP_HEADER_BYTES - headers->length, socket->path.neighbour->link.bytes,
 	       ETH_ADDRESS_BYTES);
-	patch(headers, udp, udp_bytes);
+	patch(headers, udp, udp_bytes, net);
 	checksum(headers, buf, udp, udp_bytes, net);
 	buf->data = udp + UDP_HEADER_BYTES - headers->length;
 	buf->length = headers->length + length;

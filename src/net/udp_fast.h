@@ -46,14 +46,18 @@ static inline bool udp_leads_to_socket_address(const struct udp_socket *socket,
 }
 
 /**
- * udp_tx_fast - udp_tx for a datagram of one segment, up to copy_max bytes, to where the headers of
- * the one before lead (udp_leads_to), with a neighbour that is known to be there
+ * udp_tx_fast - udp_tx for a datagram of up to copy_max bytes, to where the headers of the one before
+ * lead (udp_leads_to), with a neighbour that is known to be there
+ * @length: of all segments
  *
  * Return: whether it was sent; if not, nothing has changed, and it is udp_tx's.
  */
-bool udp_tx_fast(struct udp_socket *socket, const void *payload, uint32_t length);
+bool udp_tx_fast(struct udp_socket *socket, const demi_sgarray_t *sga, uint32_t length);
 
-/** udp_prepare_fast - after udp_tx has sent to @port along socket->path: the headers for the next */
+/**
+ * udp_prepare_fast - after udp_tx has sent to @port along socket->path, which was the one before's too:
+ * the headers for the next
+ */
 void udp_prepare_fast(struct udp_socket *socket, const struct ip_address *source, uint16_t port);
 
 /** udp_forget_fast - an option that shows in headers has changed */

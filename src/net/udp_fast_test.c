@@ -167,7 +167,7 @@ static void failed(struct udp_socket *udp, int error)
 	see_number(((struct endpoint *)udp)->stack, 'F', error);
 }
 
-static const struct udp_socket_ops socket_ops = {received, failed};
+static const struct udp_socket_ops socket_ops = {.received = received, .failed = failed};
 
 static void want(uint32_t place, bool wants)
 {
@@ -711,7 +711,7 @@ static int send_one(struct stack *stack, uint32_t place, const struct ip_address
 		check_socket_address(udp, peer, port);
 	if ((peer || udp->peer_port) &&
 	    udp_leads_to(udp, peer ? peer : &udp->peer, peer ? port : udp->peer_port) &&
-	    udp_tx_fast(udp, data, length))
+	    udp_tx_fast(udp, &sga, length))
 		stack->fast++;
 	else
 		error = udp_tx(udp, &sga, peer, port, &told->done, &waits);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <time.h> /* before linux/errqueue.h, which needs it */
+
+#include <linux/errqueue.h>
+
 #include "net/udp_testing.h"
 
 #define PORT 5000
@@ -759,14 +763,14 @@ static void udp_error__tells_the_connected_socket(void **state)
 	struct test_socket socket;
 
 	(void)state;
-	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED));
+	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
 	test_socket_bind(&socket, ANY4, PORT);
-	assert_true(udp_error(&rig.net, &quoted, ECONNREFUSED));
+	assert_true(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
 	assert_int_equal(socket.failed, 0);
 	assert_int_equal(udp_connect(&socket.udp, &peer, PEER_PORT), 0);
-	assert_true(udp_error(&rig.net, &quoted, 0));
+	assert_true(udp_error(&rig.net, &quoted, 0, 0));
 	assert_int_equal(socket.failed, 0);
-	assert_true(udp_error(&rig.net, &quoted, ECONNREFUSED));
+	assert_true(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
 	assert_int_equal(socket.failed, 1);
 	assert_int_equal(socket.error, ECONNREFUSED);
 	test_socket_fini(&socket);
@@ -782,17 +786,52 @@ static void udp_error__believes_nothing_else(void **state)
 	test_socket_bind(&socket, V4(10, 0, 0, 2), PORT);
 	assert_int_equal(udp_connect(&socket.udp, &peer, PEER_PORT), 0);
 	quoted.source_port++;
-	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED));
+	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
 	quoted = quoted_of();
 	quoted.source = V4(10, 0, 0, 3);
-	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED));
+	assert_false(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
 	quoted = quoted_of();
 	quoted.destination_port++;
-	udp_error(&rig.net, &quoted, ECONNREFUSED);
+	udp_error(&rig.net, &quoted, ECONNREFUSED, 0);
 	quoted = quoted_of();
 	quoted.destination = V4(10, 0, 0, 8);
-	udp_error(&rig.net, &quoted, ECONNREFUSED);
+	udp_error(&rig.net, &quoted, ECONNREFUSED, 0);
 	assert_int_equal(socket.failed, 0);
+	test_socket_fini(&socket);
+}
+
+/* Also of a socket without a peer, with where the datagram went. */
+static void udp_error__is_reported_to_who_asked(void **state)
+{
+	struct quoted_packet quoted = quoted_of();
+	struct sock_extended_err report;
+	struct test_socket socket;
+
+	(void)state;
+	quoted.error_type = 3;
+	quoted.error_code = 4;
+	test_socket_bind(&socket, ANY4, PORT);
+	assert_true(udp_error(&rig.net, &quoted, ECONNREFUSED, 0));
+	assert_int_equal(socket.failed, 0);
+	socket.udp.receives_errors = true;
+	assert_true(udp_error(&rig.net, &quoted, 0, 0));
+	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE, 1400));
+	assert_int_equal(socket.failed, 0);
+	socket.udp.mtu_discover = IP_PMTUDISC_DO;
+	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE, 1400));
+	assert_int_equal(socket.failed, 1);
+	assert_int_equal(socket.error, EMSGSIZE);
+	assert_non_null(socket.last);
+	assert_int_equal(socket.last->length, sizeof(report));
+	memcpy(&report, socket.last->data, sizeof(report));
+	assert_int_equal(report.ee_errno, EMSGSIZE);
+	assert_int_equal(report.ee_origin, SO_EE_ORIGIN_ICMP);
+	assert_int_equal(report.ee_type, 3);
+	assert_int_equal(report.ee_code, 4);
+	assert_int_equal(report.ee_info, 1400);
+	assert_int_equal(be16toh(socket.last->source.ipv4.sin_port), PEER_PORT);
+	assert_int_equal(be32toh(socket.last->source.ipv4.sin_addr.s_addr), 0x0a000009);
+	test_socket_free_last(&socket);
 	test_socket_fini(&socket);
 }
 
@@ -805,10 +844,10 @@ static void udp_error__too_big_for_who_asked(void **state)
 	(void)state;
 	test_socket_bind(&socket, ANY4, PORT);
 	assert_int_equal(udp_connect(&socket.udp, &peer, PEER_PORT), 0);
-	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE));
+	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE, 0));
 	assert_int_equal(socket.failed, 0);
 	socket.udp.mtu_discover = IP_PMTUDISC_DO;
-	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE));
+	assert_true(udp_error(&rig.net, &quoted, EMSGSIZE, 0));
 	assert_int_equal(socket.failed, 1);
 	test_socket_fini(&socket);
 }
@@ -844,6 +883,7 @@ int main(void)
 		rig_test(udp_socket_fini__drops_what_waits),
 		rig_test(udp_error__tells_the_connected_socket),
 		rig_test(udp_error__believes_nothing_else),
+		rig_test(udp_error__is_reported_to_who_asked),
 		rig_test(udp_error__too_big_for_who_asked),
 	};
 

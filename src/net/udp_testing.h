@@ -251,7 +251,13 @@ static void test_failed(struct udp_socket *udp, int error)
 	socket->error = error;
 }
 
-static const struct udp_socket_ops test_ops = {test_received, test_failed};
+static void test_reported(struct udp_socket *udp, int error, struct buf *report)
+{
+	test_failed(udp, error);
+	((struct test_socket *)udp)->last = report;
+}
+
+static const struct udp_socket_ops test_ops = {test_received, test_failed, test_reported};
 
 static inline void test_socket_init(struct test_socket *socket, bool is_v6)
 {

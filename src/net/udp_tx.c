@@ -32,6 +32,7 @@ struct departure {
 	struct buf_done *done; /* NULL: nobody waits */
 	uint32_t length;       /* of the payload */
 	bool is_v6;
+	bool goes_on; /* to where the socket's last one went */
 };
 
 /* ---- The memory ---- */
@@ -343,7 +344,8 @@ static int transmit(struct udp_socket *socket, const struct departure *departure
 	if (unlikely(error))
 		return error;
 	net_count_tx(net, NET_LAYER_UDP, departure->header.total_bytes);
-	if (departure->length <= net->copy_max)
+	/* Who sends to many by turns would have headers made for nothing. */
+	if (departure->length <= net->copy_max && departure->goes_on)
 		udp_prepare_fast(socket, &departure->source, departure->header.destination_port);
 	return 0;
 }
@@ -385,6 +387,7 @@ int udp_tx(struct udp_socket *socket, const demi_sgarray_t *sga, const struct ip
 					    : ip_address_v6_halves(0, 1);
 		peer = &to;
 	}
+	departure.goes_on = path_is_valid(socket->net, &socket->path, peer);
 	error = prepare(socket, peer, length, &departure.source);
 	if (unlikely(error))
 		return error;

@@ -221,18 +221,38 @@ static void udp_tx__the_device_sums(void **state)
 	close_socket();
 }
 
-/* Only a short one makes headers for the next. */
+/* Only a short one that goes where the one before went makes headers for the next. */
 static void udp_tx__prepares_the_next(void **state)
 {
 	(void)state;
 	open_socket(ANY4);
 	prepared = 0;
 	assert_int_equal(send_bytes(&sender, 1024), 0);
+	assert_int_equal(prepared, 0);
+	assert_int_equal(send_bytes(&sender, 1024), 0);
 	assert_int_equal(prepared, 1);
 	assert_int_equal(send_bytes(&sender, 1025), 0);
 	rig.tx_error = -ENOBUFS;
 	assert_int_equal(send_bytes(&sender, 10), -ENOBUFS);
 	assert_int_equal(prepared, 1);
+	close_socket();
+}
+
+/* Headers are for who comes again. */
+static void udp_tx__prepares_nothing_for_peers_by_turns(void **state)
+{
+	void *data = filled(100);
+	demi_sgarray_t sga = sga_of(data, 100);
+
+	(void)state;
+	open_socket(ANY4);
+	prepared = 0;
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(send_to(&sender, &sga, V4(10, 0, 0, 8), PEER_PORT), 0);
+		assert_int_equal(send_to(&sender, &sga, PEER, PEER_PORT), 0);
+	}
+	assert_int_equal(prepared, 0);
+	heap_free(rig.heap, data);
 	close_socket();
 }
 
@@ -828,6 +848,7 @@ int main(void)
 		rig_test(udp_tx__a_checksum_of_0),
 		rig_test(udp_tx__the_device_sums),
 		rig_test(udp_tx__prepares_the_next),
+		rig_test(udp_tx__prepares_nothing_for_peers_by_turns),
 		rig_test(udp_tx__long_payload_goes_by_reference),
 		rig_test(udp_tx__segments_of_odd_lengths),
 		rig_test(udp_tx__foreign_memory_is_copied),

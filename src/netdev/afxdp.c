@@ -19,7 +19,7 @@
 #include "netdev/kinds.h"
 #include "wire/eth.h"
 
-#define FILL_MAX 1024u
+#define FILL_MAX 8192u
 #define FILL_MIN 32u
 #define RESERVE_MAX 64u
 

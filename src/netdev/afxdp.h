@@ -23,6 +23,8 @@
 /* The kernel receives behind XDP_PACKET_HEADROOM, 256 bytes, of its own. */
 #define AFXDP_DATA_OFFSET (AFXDP_ROOM_OFFSET + 256u)
 #define AFXDP_FRAME_BYTES_MAX (AFXDP_CHUNK_BYTES - AFXDP_DATA_OFFSET)
+/* Frames for a queue to begin with. Few are better: they stay in the processor's cache. */
+#define AFXDP_FILL_START 1024u
 #define AFXDP_SENT_MAX 1024u  /* descriptors that the kernel has to send; a power of two */
 #define AFXDP_SEGMENTS_MAX 8u /* what network cards that take several descriptors take */
 #define AFXDP_QUEUES_MAX 64u  /* that one device serves */
@@ -37,6 +39,8 @@ struct afxdp_queue {
 	int fd;
 	uint32_t number;     /* of the interface */
 	uint32_t held;       /* frames in the kernel's hands to receive into */
+	uint32_t wanted;     /* how many it is to have: FILL_START, more where many come at once */
+	uint32_t peak;       /* the most that had come at a look, since wanted was looked at */
 	struct buf *partial; /* start of a frame of several descriptors whose end is to come */
 	struct buf *partial_last;
 };
@@ -63,8 +67,9 @@ struct afxdp {
 	struct afxdp_queue *queues;
 	uint32_t queue_count;
 	uint32_t queue_next; /* whose turn it is to be received from */
-	uint32_t fill_count; /* frames that a queue's kernel side has, and size of its rings */
-	uint32_t reserve;    /* frames that are left for sending */
+	uint32_t
+		fill_count; /* frames that a queue's kernel side has at most: the size of its rings */
+	uint32_t reserve;   /* frames that are left for sending */
 	uint64_t *in_kernel; /* one bit a chunk: in some queue's hands to receive into */
 	bool zero_copy;
 	bool can_scatter; /* the kernel takes a frame of several descriptors */

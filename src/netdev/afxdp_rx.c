@@ -28,7 +28,7 @@ static void mark_in_kernel(struct afxdp *afxdp, uint64_t address, bool in_kernel
 
 void afxdp_fill(struct afxdp *afxdp, struct afxdp_queue *queue)
 {
-	uint32_t room = afxdp->fill_count - queue->held;
+	uint32_t room = queue->wanted > queue->held ? queue->wanted - queue->held : 0;
 	uint32_t spare = heap_frames_free(afxdp->device.frames);
 	uint32_t count = 0;
 	uint32_t at = 0;
@@ -36,7 +36,7 @@ void afxdp_fill(struct afxdp *afxdp, struct afxdp_queue *queue)
 	spare = spare > afxdp->reserve ? spare - afxdp->reserve : 0;
 	if (room > spare)
 		room = spare;
-	/* The kernel holds no more frames than the ring has places, so this does not fail. */
+	/* The ring has as many places as the kernel may ever hold frames, so this does not fail. */
 	if (room == 0 || xsk_ring_prod__reserve(&queue->fill, room, &at) != room)
 		return;
 	for (; count < room; count++) {
@@ -72,8 +72,7 @@ void afxdp_statistics(struct afxdp *afxdp)
 {
 	struct netdev_counters *counters = &afxdp->device.counters;
 	struct xdp_statistics statistics;
-	uint64_t no_frame = 0;
-	uint64_t errors = 0;
+	uint64_t no_frame = 0, errors = 0, dropped;
 
 	for (uint32_t i = 0; i < afxdp->queue_count; i++) {
 		socklen_t bytes = sizeof(statistics);
@@ -81,7 +80,11 @@ void afxdp_statistics(struct afxdp *afxdp)
 		if (getsockopt(afxdp->queues[i].fd, SOL_XDP, XDP_STATISTICS, &statistics, &bytes))
 			return;
 		no_frame += statistics.rx_fill_ring_empty_descs;
-		errors += statistics.rx_dropped + statistics.rx_ring_full;
+		/* In copy mode what was lost for want of a frame was dropped, too. */
+		dropped = statistics.rx_dropped > statistics.rx_fill_ring_empty_descs
+				  ? statistics.rx_dropped - statistics.rx_fill_ring_empty_descs
+				  : 0;
+		errors += dropped + statistics.rx_ring_full;
 	}
 	/* They count from the start; what the packet socket lost came on top. */
 	counters->rx_no_frame += no_frame - afxdp->lost_no_frame;
@@ -122,6 +125,34 @@ static struct buf *frame_complete(struct afxdp_queue *queue, struct buf *buf, bo
 	return frame;
 }
 
+/*
+ * Where half of what the kernel had to receive into has come at once, as when many peers send large
+ * messages, the next half may be too few: what finds no frame is lost, and a peer's last segment is sent
+ * again after its timeout only.
+ */
+static inline void learn_peak(const struct afxdp *afxdp, struct afxdp_queue *queue, uint32_t taken)
+{
+	uint32_t waiting = taken + queue->rx.cached_prod - queue->rx.cached_cons;
+
+	if (likely(waiting <= queue->peak))
+		return;
+	queue->peak = waiting;
+	if (waiting > queue->wanted / 2 && queue->wanted < afxdp->fill_count)
+		queue->wanted *= 2;
+}
+
+/* Once a period: what is not needed any more goes back bit by bit, as frames come in. */
+static void forget_peaks(struct afxdp *afxdp)
+{
+	for (uint32_t i = 0; i < afxdp->queue_count; i++) {
+		struct afxdp_queue *queue = &afxdp->queues[i];
+
+		if (queue->wanted > AFXDP_FILL_START && queue->peak < queue->wanted / 8)
+			queue->wanted /= 2;
+		queue->peak = 0;
+	}
+}
+
 static unsigned int queue_receive(struct afxdp *afxdp, struct afxdp_queue *queue,
 				  struct buf **frames, unsigned int room)
 {
@@ -140,6 +171,7 @@ static unsigned int queue_receive(struct afxdp *afxdp, struct afxdp_queue *queue
 			frames[received++] = frame;
 	}
 	if (count) {
+		learn_peak(afxdp, queue, count);
 		xsk_ring_cons__release(&queue->rx, count);
 		queue->held -= count;
 	}
@@ -148,7 +180,7 @@ static unsigned int queue_receive(struct afxdp *afxdp, struct afxdp_queue *queue
 
 static void queue_tend(struct afxdp *afxdp, struct afxdp_queue *queue, bool empty)
 {
-	if (afxdp->fill_count - queue->held >= FILL_BATCH)
+	if ((int32_t)(queue->wanted - queue->held) >= (int32_t)FILL_BATCH)
 		afxdp_fill(afxdp, queue);
 	if (empty && (afxdp->busy_poll || xsk_ring_prod__needs_wakeup(&queue->fill))) {
 		/* cppcheck-suppress nullPointer */
@@ -199,6 +231,7 @@ unsigned int afxdp_rx_burst(struct netdev *device, struct buf **frames, unsigned
 	if (unlikely(now_ns >= afxdp->tend_ns)) {
 		afxdp->tend_ns = now_ns + TEND_PERIOD_NS;
 		afxdp_statistics(afxdp);
+		forget_peaks(afxdp);
 		afxdp_interface_watch(afxdp);
 	}
 	return received;

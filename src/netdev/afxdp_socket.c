@@ -216,6 +216,8 @@ int afxdp_sockets_open(struct afxdp *afxdp, const struct afxdp_settings *setting
 		struct afxdp_queue *queue = &afxdp->queues[i];
 
 		queue_tune(afxdp, queue, settings->busy_poll_us);
+		queue->wanted = afxdp->fill_count < AFXDP_FILL_START ? afxdp->fill_count
+								     : AFXDP_FILL_START;
 		afxdp_fill(afxdp, queue);
 		error = steer_add_socket(&afxdp->steer, queue->number, queue->fd);
 		if (error)

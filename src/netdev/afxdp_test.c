@@ -230,6 +230,53 @@ static void afxdp_rx__keeps_frames_for_sending(void **state)
 	assert_true(device->counters.rx_no_frame > 0);
 }
 
+/* So many frames come before anybody looks; how many are there then. */
+static unsigned int receive_burst(struct link *link, unsigned int count)
+{
+	struct netdev *device = link->device;
+	struct buf *frames[NETDEV_BURST_MAX];
+	uint8_t frame[128];
+	size_t length = frame_ipv4(frame, OUR_IPV4, 0, 64);
+	unsigned int received = 0, got;
+
+	for (unsigned int i = 0; i < count; i++)
+		assert_true(peer_send(link, frame, length));
+	got = link_rx(device, frames, NETDEV_BURST_MAX);
+	while (got > 0) {
+		received += got;
+		while (got > 0)
+			netdev_release(device, frames[--got]);
+		got = device->ops->rx_burst(device, frames, NETDEV_BURST_MAX, 0);
+	}
+	return received;
+}
+
+static void afxdp_rx__has_more_frames_once_many_came_at_once(void **state)
+{
+	const unsigned int many = AFXDP_FILL_START / 4 * 3, more = AFXDP_FILL_START / 2 * 3;
+	struct link *link = *state;
+	const struct afxdp_queue *queue;
+	struct buf *frame;
+
+	link->config.net.frames = 4 * AFXDP_FILL_START;
+	assert_int_equal(link_device_open(link, "veth0"), 0);
+	queue = &afxdp_of(link->device)->queues[0];
+	assert_int_equal(queue->wanted, AFXDP_FILL_START);
+	assert_int_equal(receive_burst(link, many), many);
+	assert_int_equal(queue->wanted, 2 * AFXDP_FILL_START);
+	assert_int_equal(receive_burst(link, more), more);
+	assert_int_equal(link->device->counters.rx_no_frame, 0);
+	/* As many as half of all frames at most: the others are for what is kept, and for sending. */
+	assert_int_equal(queue->wanted, 2 * AFXDP_FILL_START);
+	/* It lasts for the period, and not beyond the next. */
+	assert_int_equal(link->device->ops->rx_burst(link->device, &frame, 1, UINT64_MAX / 4), 0);
+	assert_int_equal(queue->wanted, 2 * AFXDP_FILL_START);
+	assert_int_equal(link->device->counters.rx_no_frame, 0);
+	assert_int_equal(link->device->ops->rx_burst(link->device, &frame, 1, UINT64_MAX / 2), 0);
+	assert_int_equal(queue->wanted, AFXDP_FILL_START);
+	assert_int_equal(receive_burst(link, many), many);
+}
+
 static void afxdp_idle_fd__becomes_readable_when_a_frame_comes(void **state)
 {
 	static const uint8_t everybody[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -382,6 +429,7 @@ int main(void)
 		TEST(afxdp_forget__leaves_the_device_to_the_parent),
 		TEST(afxdp_rx__gives_the_frame_that_the_kernel_wrote_to),
 		TEST(afxdp_rx__keeps_frames_for_sending),
+		PAIR_TEST(afxdp_rx__has_more_frames_once_many_came_at_once),
 		TEST(afxdp_idle_fd__becomes_readable_when_a_frame_comes),
 		TEST(afxdp_rx__serves_several_queues),
 		PAIR_TEST(afxdp_open__works_once_the_interface_is_up),

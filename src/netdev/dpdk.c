@@ -91,6 +91,18 @@ static struct buf *receive_chain(struct dpdk_device *device, struct rte_mbuf *mb
 	return head;
 }
 
+/* Only of memif somebody else may take the rings away. */
+static inline bool enter(struct dpdk_device *device)
+{
+	return likely(!device->answers_in_interrupts) || dpdk_gate_enter(&device->gate);
+}
+
+static inline void leave(struct dpdk_device *device)
+{
+	if (unlikely(device->answers_in_interrupts))
+		dpdk_gate_leave(&device->gate);
+}
+
 static unsigned int dpdk_rx_burst(struct netdev *netdev, struct buf **frames, unsigned int room,
 				  uint64_t now_ns)
 {
@@ -100,8 +112,11 @@ static unsigned int dpdk_rx_burst(struct netdev *netdev, struct buf **frames, un
 	uint64_t bytes = 0;
 
 	(void)now_ns;
+	if (!enter(device))
+		return 0;
 	received = rte_eth_rx_burst(device->port, 0, mbufs,
 				    (uint16_t)RTE_MIN(room, NETDEV_BURST_MAX));
+	leave(device);
 	for (unsigned int i = 0; i < received; i++) {
 		__builtin_prefetch(dpdk_buf_of(mbufs[i]), 1);
 		__builtin_prefetch((char *)mbufs[i]->buf_addr + mbufs[i]->data_off);
@@ -246,6 +261,10 @@ static unsigned int dpdk_tx_burst(struct netdev *netdev, struct buf **frames, un
 	struct sent sent;
 
 	(void)now_ns;
+	if (!enter(device)) {
+		netdev->counters.tx_full++;
+		return 0;
+	}
 	do {
 		sent = run_send(device, frames + taken, RTE_MIN(count - taken, NETDEV_BURST_MAX));
 		taken += sent.taken;
@@ -254,6 +273,7 @@ static unsigned int dpdk_tx_burst(struct netdev *netdev, struct buf **frames, un
 			netdev_release_chain(netdev, frames[taken++]);
 		}
 	} while (unlikely(taken < count && (sent.taken > 0 || sent.next_is_bad)));
+	leave(device);
 	netdev->counters.tx_full += taken < count;
 	return taken;
 }
@@ -263,10 +283,13 @@ static void dpdk_tx_reclaim(struct netdev *netdev)
 	struct dpdk_device *device = dpdk_device_of(netdev);
 	struct rte_mbuf *none[1];
 
+	if (!enter(device))
+		return;
 	if (device->cleans_up)
 		rte_eth_tx_done_cleanup(device->port, 0, 0);
 	else
 		rte_eth_tx_burst(device->port, 0, none, 0); /* drivers look at this time */
+	leave(device);
 }
 
 /* ---- the rest ---- */
@@ -329,6 +352,7 @@ static void close_after_interrupts(struct dpdk_device *device)
 	if (rte_eal_alarm_set(1, close_in_interrupts, &closing) == 0) {
 		while (sem_wait(&closing.done) < 0)
 			;
+		dpdk_gate_settle();
 	} else {
 		close_port(device);
 	}
@@ -344,6 +368,7 @@ static void dpdk_close(struct netdev *netdev)
 		close_after_interrupts(device);
 	else
 		close_port(device);
+	dpdk_gate_remove(&device->gate);
 	dpdk_pool_close(device);
 	dpdk_eal_unlock();
 	if (netdev->heap)
@@ -401,11 +426,16 @@ int dpdk_open(struct netdev **device_out, const char *arguments,
 	}
 	error = set_up(device, options);
 	dpdk_eal_unlock();
+	if (!error) {
+		error = dpdk_port_await_link(device, arguments);
+		if (error)
+			log_error("dpdk:%s: the other side has gone; start it, and try again",
+				  arguments);
+	}
 	if (error) {
 		dpdk_close(&device->netdev);
 		return error;
 	}
-	dpdk_port_await_link(device);
 	*device_out = &device->netdev;
 	return 0;
 }

@@ -28,6 +28,7 @@
 #undef likely
 #undef unlikely
 
+#include "netdev/dpdk_gate.h"
 #include "netdev/netdev.h"
 
 #define DPDK_MBUF_OFFSET 128u
@@ -53,10 +54,12 @@ struct dpdk_device {
 	uint16_t port;
 	bool checks_frames;         /* what is sent goes by rte_eth_tx_prepare first */
 	bool cleans_up;             /* rte_eth_tx_done_cleanup works */
-	bool answers_in_interrupts; /* the driver works in the EAL's thread too: see dpdk_close */
+	bool answers_in_interrupts; /* the driver works in the EAL's thread too: dpdk_gate.h */
 	uint32_t frame_bytes_max;
 	struct rte_mempool *frame_pool;
 	struct rte_mempool *shell_pool;
+
+	struct dpdk_gate gate;
 
 	struct rte_device *rte_device;
 	bool started;
@@ -215,8 +218,13 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 		    const struct netdev_options *options);
 
-/** dpdk_port_await_link - wait until the link is up, but not for long; vdevs are not waited for */
-void dpdk_port_await_link(const struct dpdk_device *device);
+/**
+ * dpdk_port_await_link - wait until the link is up, but not for long
+ * @arguments: that the device was opened with; of vdevs only a client of memif is waited for
+ *
+ * Return: 0, also where the link stays down, which is logged; -ENOTCONN: the other side has gone.
+ */
+int dpdk_port_await_link(const struct dpdk_device *device, const char *arguments);
 
 /** dpdk_port_count_errors - add what the port has counted meanwhile to the counters */
 void dpdk_port_count_errors(struct dpdk_device *device);

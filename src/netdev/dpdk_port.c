@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A port of DPDK: what it can do, its set-up with one queue each way, its filters and its link. */
+/* A port of DPDK: what it can do, its set-up with one queue each way, and its filters. */
 #include <errno.h>
-#include <net/if.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "netdev/dpdk.h"
@@ -19,9 +15,6 @@
 
 /* Segments that a chain may have on a port that says nothing or does not mind. */
 #define SEGMENTS_MAX 8u
-
-#define LINK_WAIT_MS 3000u
-#define LINK_STEP_MS 50u
 
 /* A client of memif starts when its server is there; both may be starting at this time. */
 #define START_WAIT_MS 2000u
@@ -130,6 +123,8 @@ int dpdk_port_plan(struct dpdk_device *device, struct dpdk_plan *plan,
 	caps->segments_max = segments_max_of(&plan->info);
 	caps->polls_memory = find_driver(device, plan->info.driver_name).polls_memory;
 	device->answers_in_interrupts = strcmp(plan->info.driver_name, "net_memif") == 0;
+	if (device->answers_in_interrupts)
+		dpdk_gate_open(&device->gate);
 	caps->checksum_v4 = (plan->conf.txmode.offloads & L4_TX_OFFLOADS) != 0;
 	caps->checksum_v6 = caps->checksum_v4;
 	device->checks_frames = caps->checksum_v4;
@@ -344,40 +339,6 @@ int dpdk_port_start(struct dpdk_device *device, const struct dpdk_plan *plan,
 	dpdk_log_collected("");
 	say_what_it_does(device, plan->info.driver_name);
 	return 0;
-}
-
-/* A virtual device over an interface of the kernel's, which only the operator sets up. */
-static void warn_of_interface(const struct dpdk_device *device)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {0};
-
-	if (fd >= 0 && if_indextoname(device->netdev.caps.interface_index, request.ifr_name) &&
-	    ioctl(fd, SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_UP))
-		log_warning("%s: the interface %s is down; nothing is sent or received until it is "
-			    "up: \"ip link set dev %s up\"",
-			    device->netdev.name, request.ifr_name, request.ifr_name);
-	if (fd >= 0)
-		close(fd);
-}
-
-void dpdk_port_await_link(const struct dpdk_device *device)
-{
-	struct rte_eth_link link = {0};
-
-	if (device->is_vdev) {
-		if (device->netdev.caps.interface_index)
-			warn_of_interface(device);
-		return;
-	}
-	for (unsigned int waited_ms = 0; waited_ms < LINK_WAIT_MS; waited_ms += LINK_STEP_MS) {
-		if (rte_eth_link_get_nowait(device->port, &link) < 0 || link.link_status)
-			return;
-		rte_delay_us_sleep(LINK_STEP_MS * 1000);
-	}
-	log_warning("%s: the link is down; nothing is sent or received until it is up: look at "
-		    "the cable and at the other side",
-		    device->netdev.name);
 }
 
 void dpdk_port_count_errors(struct dpdk_device *device)

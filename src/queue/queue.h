@@ -83,7 +83,8 @@ struct queue_context {
 	struct sched sched;
 	struct op_table ops;
 	struct queue_table queues;
-	uint64_t now_ns; /* time of the current poll round */
+	struct joined_queues *joined; /* those with other runtimes; NULL: there was none yet */
+	uint64_t now_ns;              /* time of the current poll round */
 	/* What now_ns comes from: for calls that wait for a device, and nobody else. */
 	uint64_t (*clock)(void);
 };

@@ -170,6 +170,7 @@ void qresult_from_op(demi_qresult_t *qr, const struct queue_context *context, co
 {
 	/* Read before the first store: for all that the compiler knows, @qr may lie over the operation. */
 	const enum demi_opcode opcode = op->error ? DEMI_OPC_FAILED : (enum demi_opcode)op->opcode;
+	const bool is_pop = op->opcode == DEMI_OPC_POP;
 	struct buf *chain = op->result.buf;
 	const demi_qtoken_t token = op_token(op);
 
@@ -184,5 +185,8 @@ void qresult_from_op(demi_qresult_t *qr, const struct queue_context *context, co
 	} else {
 		qr->qr_value.sga.sga_buf = NULL;
 		qr->qr_value.sga.sga_numsegs = 0;
+		/* What is known of the error, for who has asked for that. */
+		if (__builtin_expect(opcode == DEMI_OPC_FAILED && is_pop && chain, 0))
+			sga_from_bufs(&qr->qr_value.sga, chain);
 	}
 }

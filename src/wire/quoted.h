@@ -23,6 +23,9 @@ struct quoted_packet {
 	uint16_t source_port;
 	uint16_t destination_port;
 	uint32_t sequence; /* TCP, otherwise 0 */
+	/* Of the error that quotes it, which its parser sets. */
+	uint8_t error_type;
+	uint8_t error_code;
 };
 
 /**

@@ -202,7 +202,7 @@ class EchoLog(unittest.TestCase):
     def test_refusals(self):
         self.server()
         self.refused("another process", "--libos", "catnap+cattree")
-        self.refused("allowed: catnap, catnip, cattree, catnap+cattree, catnip+cattree",
+        self.refused("allowed: catnap, catnip, ",
                      "--libos", "cattree+catnap")
         with open(self.path + ".foreign", "wb") as file:
             file.write(b"something" * 1000)

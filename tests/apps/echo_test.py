@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 SKIPPED = 77
 DEADLINE_S = 60
@@ -118,7 +119,9 @@ def bad_peer(protocol, serve):
         yield f"127.0.0.1:{port}"
 
 
-class Test(unittest.TestCase):
+class Results:
+    """What the tests of both classes ask for."""
+
     def results(self, completed):
         """The JSON of a client that was told `--json - --quiet`, after checking what must hold."""
         self.assertEqual(completed.returncode, 0, completed.stderr)
@@ -159,6 +162,70 @@ class Test(unittest.TestCase):
             self.assertGreaterEqual(server.totals[2], count * size)
         return result
 
+
+class Threads(Results, unittest.TestCase):
+    """Several runtimes in one program. They sleep, since there are more of them than processors."""
+
+    def setUp(self):
+        patch = unittest.mock.patch.dict(os.environ, DEMI_RUNTIME_IDLE="sleep")
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_threads(self):
+        for protocol in ("tcp", "udp"):
+            with self.subTest(protocol=protocol), tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "server.json")
+                with serving(DEMI, "--proto", protocol, "--threads", "3", "--json", path,
+                             "--stats") as server:
+                    result = self.results(client(
+                        DEMI, server.address, "--proto", protocol, "--threads", "3",
+                        "--connections", "40", "--inflight", "4", "--size", "300", "--count",
+                        "9001", "--json", "-", "--quiet"))
+                with open(path, encoding="utf-8") as file:
+                    served = json.load(file)
+                self.assertEqual(result["verified"], 9001)
+                self.assertEqual(result["parameters"]["threads"], 3)
+                asked = result["runtimes"]
+                self.assertEqual([runtime["connections"] for runtime in asked], [14, 13, 13])
+                self.assertEqual([runtime["verified"] for runtime in asked], [3001, 3000, 3000])
+                for key in ("sent", "verified", "measured", "lost", "duplicates"):
+                    self.assertEqual(sum(runtime[key] for runtime in asked), result[key])
+                self.assertEqual((served["role"], served["threads"]), ("server", 3))
+                self.assertEqual(tuple(sum(runtime[key] for runtime in served["runtimes"])
+                                       for key in ("connections", "messages", "bytes")),
+                                 server.totals)
+                self.assertEqual(server.totals[2], result["sent"] * 300)
+                # 40 flows that a hash spreads: not one of three gets none.
+                for runtime in served["runtimes"]:
+                    self.assertGreater(runtime["messages"], 0)
+                for number in range(3):
+                    self.assertIn(f"runtime {number}: statistics: ", server.errors)
+
+    def test_threads_over_plain_sockets(self):
+        with serving(PLAIN) as server:
+            result = self.results(client(DEMI, server.address, "--threads", "3", "--count", "3000",
+                                         "--json", "-", "--quiet"))
+        self.assertEqual(result["parameters"]["connections"], 3)
+        self.assertEqual(server.totals[:2], (3, 3000))
+
+    def test_count_ends_all_threads_of_a_server(self):
+        server = Server(DEMI, "--threads", "3", "--count", "1000")
+        completed = client(DEMI, server.address, "--connections", "12", "--quiet")
+        self.assertEqual(completed.returncode, 1)
+        self.assertIn("server gone", completed.stderr)
+        self.assertGreaterEqual(server.wait()[1], 1000)
+
+    def test_threads_end_together_when_one_fails(self):
+        with bad_peer("tcp", lambda connection: connection.close()) as address:
+            began = time.monotonic()
+            completed = client(DEMI, address, "--threads", "3", "--connections", "3", "--duration",
+                               "20", "--quiet")
+            self.assertEqual(completed.returncode, 1, completed.stdout)
+            self.assertLess(time.monotonic() - began, 8)
+            self.assertIn("server gone", completed.stderr)
+
+
+class Test(Results, unittest.TestCase):
     # What works.
 
     def test_sizes(self):
@@ -211,6 +278,13 @@ class Test(unittest.TestCase):
                                              "--duration", "0.5", "--json", "-", "--quiet"))
                 self.assertLess(time.monotonic() - began, 5)
                 self.assertAlmostEqual(result["throughput"]["seconds"], 0.5, delta=0.2)
+
+    def test_runtimes_of_one_thread(self):
+        with serving(DEMI, "--json", "/dev/null") as server:
+            result = self.results(client(DEMI, server.address, "--count", "500", "--json", "-",
+                                         "--quiet"))
+        self.assertEqual(len(result["runtimes"]), 1)
+        self.assertEqual(result["runtimes"][0]["verified"], 500)
 
     def test_table(self):
         with serving(DEMI) as server:
@@ -616,7 +690,6 @@ class Test(unittest.TestCase):
             (("server", *address, "--size", "64"), "--size is for the client"),
             (("server", *address, "--inflight", "1"), "--inflight is for the client"),
             (("server", *address, "--connections", "1"), "--connections is for the client"),
-            (("server", *address, "--json", "-"), "--json is for the client"),
             (("server", *address, "--log"), "option '--log' needs a value"),
             (("server", *address, "--quiet=1"), "option '--quiet=1' takes no value"),
             (("server", *address, "--frobnicate"), "unknown option '--frobnicate'"),
@@ -628,8 +701,20 @@ class Test(unittest.TestCase):
         demi_table = table + (
             (("client", *address, "--reply", "sockperf"), "--reply is for the server"),
             (("server", *address, "--reply", "other"), "allowed: same, sockperf"),
+            (("server", *address, "--threads", "0"), "allowed: 1 to 256"),
+            (("client", *address, "--threads", "257"), "allowed: 1 to 256"),
+            (("server", *address, "--threads", "2", "--log", "x"), "--log has one writer"),
+            (("client", *address, "--threads", "3", "--connections", "2"),
+             "give --connections 3 or more"),
+            (("client", *address, "--threads", "3", "--count", "2"), "give --count 3 or more"),
+            (("server", *address, "--threads", "2", "--dev", "loop:a", "--ip", "127.0.0.1/8"),
+             "on catnip a device and its addresses have one runtime"),
         )
-        for program, its_table in ((DEMI, demi_table), (PLAIN, table)):
+        plain_table = table + (
+            (("server", *address, "--json", "-"), "--json is for the client"),
+            (("server", *address, "--threads", "2"), "unknown option '--threads'"),
+        )
+        for program, its_table in ((DEMI, demi_table), (PLAIN, plain_table)):
             for arguments, words in its_table:
                 with self.subTest(program=program, arguments=arguments):
                     completed = subprocess.run([program, *arguments], text=True,

@@ -188,10 +188,10 @@ static bool write_file(const char *path, const char *text)
 	return written;
 }
 
-/* Enter a network of our own, whose loopback takes a third of a second for each datagram. */
-static bool enter_slow_network(void)
+/* Enter a network of our own, whose loopback has this MTU. */
+static bool enter_network(int mtu)
 {
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	struct ifreq request = {.ifr_name = "lo", .ifr_mtu = mtu};
 	unsigned int user = geteuid();
 	char map[32];
 	int fd;
@@ -203,15 +203,30 @@ static bool enter_slow_network(void)
 	if (!write_file("/proc/self/uid_map", map))
 		return false;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	up = fd >= 0 && ioctl(fd, SIOCSIFMTU, &request) == 0;
+	request.ifr_flags = IFF_UP;
+	up = up && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
 	if (fd >= 0)
 		close(fd);
-	return up && system("PATH=$PATH:/usr/sbin:/sbin exec tc qdisc add dev lo root tbf "
-			    "rate 40kbit burst 2kb limit 1mb >/dev/null 2>&1") == 0;
+	return up;
 }
 
-/* Run @test in a process of its own, which cannot leave that network, with its own runtime. */
-static void run_in_slow_network(const char *name, CMUnitTestFunction test)
+/* One that takes a third of a second for each datagram. */
+static bool enter_slow_network(void)
+{
+	return enter_network(65536) &&
+	       system("PATH=$PATH:/usr/sbin:/sbin exec tc qdisc add dev lo root tbf "
+		      "rate 40kbit burst 2kb limit 1mb >/dev/null 2>&1") == 0;
+}
+
+/* One whose packets are shorter than a datagram of DATAGRAM_BYTES. */
+static bool enter_narrow_network(void)
+{
+	return enter_network(600);
+}
+
+/* Run @test in a process of its own, which cannot leave the network, with its own runtime. */
+static void run_in_network(bool (*enter)(void), const char *name, CMUnitTestFunction test)
 {
 	const struct CMUnitTest tests[] = {
 		{name, test, catnap_setup, catnap_teardown, NULL},
@@ -224,7 +239,7 @@ static void run_in_slow_network(const char *name, CMUnitTestFunction test)
 	assert_true(child >= 0);
 	if (child == 0) {
 		alarm(60); /* ends it, whatever it waits for */
-		if (!enter_slow_network())
+		if (!enter())
 			_exit(EXIT_SKIPPED);
 		status = _cmocka_run_group_tests(name, tests, 1, NULL, NULL);
 		fflush(NULL);
@@ -232,9 +247,14 @@ static void run_in_slow_network(const char *name, CMUnitTestFunction test)
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	skip_unless(!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SKIPPED,
-		    "no network namespace with a queueing discipline (tc) can be made");
+		    "no network namespace can be made, or none with a queueing discipline (tc)");
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), EXIT_SUCCESS);
+}
+
+static void run_in_slow_network(const char *name, CMUnitTestFunction test)
+{
+	run_in_network(enter_slow_network, name, test);
 }
 
 #define DATAGRAM_BYTES 1400UL
@@ -312,6 +332,63 @@ static void pushto__that_waits_with_the_longest_address(void **state)
 {
 	(void)state;
 	run_in_slow_network("pushto, long address", slow_pushto_long_address);
+}
+
+/* Answers to a burst wait for each other, but not beyond the socket's end. */
+static void answer_burst(size_t size)
+{
+	struct sockaddr_in kernel = {.sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(kernel);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	demi_qtoken_t pops[4], push;
+	struct address there;
+	int qd = socket_datagram(&transport_ipv4, &there);
+	uint8_t bytes[DATAGRAM_BYTES];
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&kernel, length), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&kernel, &length), 0);
+	for (unsigned int i = 0; i < COUNT_OF(pops); i++) {
+		pattern_fill(bytes, size, i, 0);
+		assert_int_equal(sendto(fd, bytes, size, 0, &there.any, there.size), size);
+	}
+	for (unsigned int i = 0; i < COUNT_OF(pops); i++)
+		check_call(demi_pop(&pops[i], qd), 0);
+	for (unsigned int i = 0; i < COUNT_OF(pops); i++) {
+		demi_qresult_t qr = await_opcode(pops[i], DEMI_OPC_POP);
+
+		check_call(demi_pushto(&push, qd, &qr.qr_value.sga, (struct sockaddr *)&kernel,
+				       length),
+			   0);
+		check_call(demi_sgafree(&qr.qr_value.sga), 0);
+	}
+	check_call(demi_close(qd), 0);
+	for (unsigned int i = 0; i < COUNT_OF(pops); i++) {
+		assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), size);
+		pattern_check(bytes, size, i, 0);
+	}
+	close(fd);
+}
+
+static void datagrams__that_wait_for_others_are_sent_at_close(void **state)
+{
+	(void)state;
+	answer_burst(100);
+}
+
+static void narrow_burst(void **state)
+{
+	(void)state;
+	answer_burst(1000);
+	answer_burst(100);
+}
+
+/* Those of one length may go as one message, which the kernel refuses where each needs fragments. */
+static void datagrams__that_wait_for_others_are_sent_where_each_needs_fragments(void **state)
+{
+	(void)state;
+	run_in_network(enter_narrow_network, "narrow, burst", narrow_burst);
 }
 
 static void slow_aclose_sends(void **state)
@@ -827,6 +904,8 @@ int main(void)
 		CATNAP_TEST(aclose__of_a_file_is_cancelled_with_pushes_pending),
 		CATNAP_TEST(aclose__of_a_file_with_pushes_pending_when_the_runtime_ends),
 		CATNAP_TEST(open__with_few_descriptors_left_fails_or_works),
+		CATNAP_TEST(datagrams__that_wait_for_others_are_sent_at_close),
+		CATNAP_TEST(datagrams__that_wait_for_others_are_sent_where_each_needs_fragments),
 		cmocka_unit_test(pushto__that_waits_with_the_longest_address),
 		cmocka_unit_test(aclose__of_an_unconnected_socket_sends_the_datagram_that_waits),
 		cmocka_unit_test(aclose__of_an_unconnected_socket_ends_with_its_datagram),

@@ -794,6 +794,44 @@ static void errors__heap(void **state)
 	demi_free(object);
 }
 
+/* ---- Drives ---- */
+
+static void tell_nothing(const char *name, const char *value, void *context)
+{
+	(void)context;
+	fail_msg("it tells of %s: %s", name, value);
+}
+
+static void body_health_of_no_drive(void *argument)
+{
+	(void)argument;
+	check_call(demi_drive_health("sim:64M", tell_nothing, NULL), EOPNOTSUPP);
+}
+
+/* Beside a runtime and without one. How a drive is, only a machine that has one can ask. */
+static void errors__drive_health(void **state)
+{
+	static const struct {
+		const char *device;
+		int error;
+	} cases[] = {
+		{"", EINVAL},          {"nosuch:thing", ENOTSUP},     {"nvme:", EINVAL},
+		{"nvme:05.0", EINVAL}, {"nvme:0000:ff:1f.7", ENODEV},
+	};
+	demi_health_fn_t volatile nobody = NULL;
+	struct child child;
+
+	(void)state;
+	check_call(demi_drive_health(null(), tell_nothing, NULL), EFAULT);
+	check_call(demi_drive_health("sim:64M", nobody, NULL), EFAULT);
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		check_call(demi_drive_health(cases[i].device, tell_nothing, NULL), cases[i].error);
+	demi_fini();
+	child_run(&child, body_health_of_no_drive, NULL);
+	child_check_exit(&child);
+	child_check_says(&child, "only NVMe drives tell of their health");
+}
+
 #define OVER_BOTH(function) TEST_OVER(ipv4, function), TEST_OVER(ipv6, function)
 
 int main(void)
@@ -824,6 +862,7 @@ int main(void)
 		TEST(errors__unknown_token_in_wait_all_uses_nothing_up),
 		OVER_BOTH(errors__socket_options),
 		TEST(errors__heap),
+		TEST(errors__drive_health),
 	};
 
 	return suite_main("errors", true, "errors", tests, COUNT_OF(tests));

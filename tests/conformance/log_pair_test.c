@@ -169,8 +169,8 @@ static void pair__others_are_refused(void **state)
 		child_run(&child, body_refused, (void *)(uintptr_t)names[i]);
 		child_check_exit(&child);
 		child_check_says(&child, names[i]);
-		child_check_says(&child, "allowed: catnap, catnip, cattree, catnap+cattree, "
-					 "catnip+cattree");
+		child_check_says(&child, "allowed: catnap, catnip, ");
+		child_check_says(&child, ", catnap+cattree, catnip+cattree");
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -430,6 +431,32 @@ static void store__device_has_one_process_at_a_time(void **state)
 	stream_expect_end(qd);
 }
 
+static void *start_too(void *error)
+{
+	*(int *)error = demi_init(NULL);
+	return NULL;
+}
+
+/* Of the runtimes of one process one has it, too; the other is told, and the first goes on. */
+static void store__device_has_one_runtime_at_a_time(void **state)
+{
+	pthread_t thread;
+	int qd, error = 0;
+
+	(void)state;
+	skip_unless(!profile_get()->tcp, "its network is told of first");
+	qd = log_open("alone", O_RDWR | O_CREAT);
+	push_records(qd, 2, 19);
+	assert_int_equal(pthread_create(&thread, NULL, start_too, &error), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(error, EBUSY);
+	push_records(qd, 2, 19);
+	demi_close(qd);
+	qd = log_open("alone", O_RDONLY);
+	for (unsigned int i = 0; i < 4; i++)
+		record_expect(qd, 1000 + i % 2, 19, i % 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -450,6 +477,7 @@ int main(void)
 		TEST_RAW(store__blank_device_that_is_only_read),
 		TEST_LOGS(store__runtime_goes_with_its_device),
 		TEST_LOGS(store__device_has_one_process_at_a_time),
+		TEST_LOGS(store__device_has_one_runtime_at_a_time),
 	};
 
 	return suite_main("log_store", !profile_get() || profile_get()->logs, "logs", tests,

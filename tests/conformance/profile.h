@@ -24,7 +24,10 @@ struct profile {
 	bool queues; /* in-memory queues */
 	bool sends_on;    /* closed over, what was pushed is sent from a copy; or reset: too much */
 	bool kernel_peer; /* plain sockets of this process reach ipv4 and ipv6, and are reached */
-	bool wakes;       /* over net.dev: loop:NAME, demi_idle names what to sleep on */
+	bool wakes;       /* over a link in this process, demi_idle names what to sleep on */
+	bool device_delivers; /* a stream's bytes reach the peer's memory whatever its program does */
+	bool keeps_forks_out;  /* where this process has a runtime, its forks cannot start one */
+	bool pins_heap;        /* the device knows the heap's pages, so that none goes back */
 	bool shares_addresses; /* all runtimes have these addresses, and reach each other at them */
 };
 

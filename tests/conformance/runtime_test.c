@@ -440,6 +440,7 @@ static void fork__leaves_a_detached_runtime_to_the_parent(void **state)
 
 	(void)state;
 	skip_unless_moves();
+	skip_unless(!profile_get()->keeps_forks_out, "a fork cannot have a runtime too");
 	work_open(&work);
 	work.runtime = detach();
 	child_run(&child, child_of_detached, &work);
@@ -464,6 +465,7 @@ static void fork__by_another_thread_leaves_it_too(void **state)
 
 	(void)state;
 	skip_unless_moves();
+	skip_unless(!profile_get()->keeps_forks_out, "a fork cannot have a runtime too");
 	work_open(&work);
 	work.runtime = detach();
 	in_thread(fork_in_thread, &work);
@@ -640,8 +642,14 @@ struct host {
 /* Where a libOS has no link of its own, both are on the kernel's, and these say nothing. */
 static void host_start(const char *ip)
 {
+	const char *device = getenv("DEMI_CATMINT_DEVICE");
+	char simulated[64];
+
 	option_set("DEMI_NET_DEV", "loop:runtime");
 	option_set("DEMI_NET_IP", ip);
+	snprintf(simulated, sizeof(simulated), "sim:runtime,ip=%.*s", (int)strcspn(ip, "/"), ip);
+	if (device && strncmp(device, "sim:", 4) == 0)
+		option_set("DEMI_CATMINT_DEVICE", simulated);
 	check_call(demi_init(NULL), 0);
 	options_restore();
 }
@@ -848,6 +856,7 @@ static void idle__wakes_for_the_timers_of_tcp(void **state)
 	(void)state;
 	skip_unless_moves();
 	skip_unless(profile_get()->tcp, "no TCP");
+	skip_unless(!profile_get()->device_delivers, "the device acknowledges by itself");
 	hosts_open(&server, &client);
 	hosts_connect(&server, &client, &accepted, &connected);
 	check_call(demi_attach(client.runtime), 0);

@@ -17,6 +17,7 @@ PAGE = (TOP / "man/demi_stats.3.scd").read_text()
 COUNTERS = (TOP / "src/net/counters.h").read_text()
 DEVICE = (TOP / "src/netdev/netdev.c").read_text()
 BLKDEV = (TOP / "src/blkdev/blkdev.c").read_text()
+CATMINT = (TOP / "src/libos/catmint/catmint.h").read_text()
 LOG = "".join(path.read_text() for path in sorted((TOP / "src/log").glob("*.c")))
 
 
@@ -50,6 +51,12 @@ def told(part, text):
 
 
 
+def listed(part, text, macro):
+    """Those that a list of X(NAME) tells."""
+    body = re.search(rf"#define {macro}\(X\)((?:.*\\\n)*.*)", text)[1]
+    return sorted(f"{part}.{name}" for name in re.findall(r"\bX\((\w+)\)", body))
+
+
 explained = terms("The layers")
 said_layers = re.search(r"^For each of (.*?):$", PAGE, re.M | re.S)[1]
 check("reasons of drops", reasons, [word for word in explained if "." not in word])
@@ -57,6 +64,7 @@ check("layers", layers, sorted(re.findall(r"_(\w+?)_", said_layers)))
 check("figures of the device", told("device", DEVICE), sorted(terms("The device")))
 check("figures of the block device", told("blkdev", BLKDEV), sorted(terms("The block device")))
 check("figures of the log", told("log", LOG), sorted(terms("The log")))
+check("figures of RDMA", listed("rdma", CATMINT, "CATMINT_COUNTERS"), sorted(terms("RDMA")))
 check("figures of a layer", ["LAYER.drops.REASON", "LAYER.rx_bytes", "LAYER.rx_packets",
                              "LAYER.tx_bytes", "LAYER.tx_packets"],
       sorted(word for word in explained if "." in word))

@@ -24,9 +24,11 @@ static void check(int result, const struct config *config, const struct config *
 	}
 	if (!config->libos[0] || !memchr(config->libos, '\0', sizeof(config->libos)) ||
 	    config->runtime.idle > CONFIG_IDLE_SLEEP || config->runtime.idle_after_us > 10000000 ||
-	    config->runtime.operations_max < 64 || config->runtime.queues_max < 1 ||
-	    config->heap.max_bytes < 16 << 20 || config->queue.elements_max < 1 ||
-	    config->catnap.engine > CONFIG_ENGINE_EPOLL || config->catnap.receive_bytes_max < 512 ||
+	    config->runtime.give_way_after_us > 10000000 ||
+	    config->runtime.give_way_us > 10000000 || config->runtime.operations_max < 64 ||
+	    config->runtime.queues_max < 1 || config->heap.max_bytes < 16 << 20 ||
+	    config->queue.elements_max < 1 || config->catnap.engine > CONFIG_ENGINE_EPOLL ||
+	    config->catnap.receive_bytes_max < 512 ||
 	    (config->catnap.uring_entries & (config->catnap.uring_entries - 1)) ||
 	    config->log.level > CONFIG_LOG_DEBUG)
 		abort();

@@ -124,7 +124,7 @@ static void failed(struct udp_socket *socket, int error)
 	must(socket->peer_port && error > 0);
 }
 
-static const struct udp_socket_ops app_ops = {received, failed};
+static const struct udp_socket_ops app_ops = {.received = received, .failed = failed};
 
 static void push(struct udp_socket *socket, unsigned char *data, uint32_t length,
 		 const struct ip_address *peer, uint16_t port)

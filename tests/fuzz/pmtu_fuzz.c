@@ -141,7 +141,7 @@ static void failed(struct udp_socket *socket, int error)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct udp_socket_ops ops = {received, failed};
+	static const struct udp_socket_ops ops = {.received = received, .failed = failed};
 	const struct ip_address any = ip_address_v6_halves(0, 0);
 	struct udp_socket socket;
 

@@ -67,6 +67,16 @@ class Log(unittest.TestCase):
         self.assertEqual(self.records(), sent)
         self.assertNotIn("log.copied_bytes", self.figures_of(server))
 
+    def test_answers_are_not_copied(self):
+        """From one frame to the log and back to the network, with headers in place of the received ones"""
+        with self.server("udp", DEMI_NET_COPY_MAX="256") as server:
+            sent = self.send_datagrams([1400] * 50)
+        self.assertEqual(self.records(), sent)
+        figures = self.figures_of(server)
+        self.assertGreaterEqual(figures["log.appends"], 50)
+        for name in ("log.copied_bytes", "net.copied_bytes", "device.tx_copied_bytes"):
+            self.assertNotIn(name, figures)
+
     def test_sleeping(self):
         with self.server("udp", DEMI_RUNTIME_IDLE="sleep", DEMI_RUNTIME_IDLE_AFTER_US="0"):
             sent = self.send_datagrams([1000] * 50)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* epoll(7), epoll_ctl(2), epoll_wait(2) */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -151,6 +152,49 @@ static void once(const struct way *way)
 	say_wait("asked anew", epoll);
 	close(epoll);
 	close(fd);
+}
+
+static int loopback_client(uint16_t port)
+{
+	union address address = {.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+	int fd = (int)must("socket", socket(AF_INET, SOCK_STREAM, 0));
+
+	address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must("connect", connect(fd, &address.any, sizeof(address.v4)));
+	return fd;
+}
+
+/* Somebody comes to the kernel, by loopback, and somebody to the stack: both are told of as one. */
+static void once_on_both_sides(const struct way *way)
+{
+	union address address = {.v4 = {.sin_family = AF_INET}};
+	int listening = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)way;
+	must("bind", bind(listening, &address.any, sizeof(address.v4)));
+	must("listen", listen(listening, 8));
+	for (int first = 0; first < 2; first++) {
+		int epoll = epoll_of(listening, EPOLLIN | EPOLLONESHOT), client = -1;
+
+		for (int i = 0; i < 2; i++) {
+			if (i == first)
+				client = loopback_client(port_of(listening));
+			else
+				peer("connect 4 %d", port_of(listening));
+			say_wait_ms(i ? "not for another" : "somebody", epoll, 16,
+				    i ? NOTHING_MS : WAIT_MS);
+		}
+		must("mod", control(epoll, EPOLL_CTL_MOD, listening, EPOLLIN | EPOLLONESHOT, 2));
+		say_soon("asked anew", epoll);
+		say_wait_ms("once", epoll, 16, NOTHING_MS);
+		for (int i = 0; i < 2; i++)
+			close((int)must("accept", accept(listening, NULL, NULL)));
+		must("mod", control(epoll, EPOLL_CTL_MOD, listening, EPOLLIN | EPOLLONESHOT, 3));
+		say_wait("nobody is left", epoll);
+		close(client);
+		close(epoll);
+	}
+	close(listening);
 }
 
 static void ends(const struct way *way)
@@ -452,6 +496,7 @@ const struct check epoll_checks[] = {
 	{"epoll, edge", edge, EACH_WAY},
 	{"epoll, edge of writing", edge_of_writing, EACH_WAY},
 	{"epoll, once", once, EACH_WAY},
+	{"epoll, once on both sides", once_on_both_sides, ONCE},
 	{"epoll, ends", ends, EACH_WAY},
 	{"epoll, resets", resets, EACH_WAY},
 	{"epoll of other sockets", of_sockets, EACH_FAMILY},

@@ -153,6 +153,7 @@ static void pointers_to_receive(const struct way *way)
 	int slot, fd = stream(way, &slot);
 	struct iovec part = {NULL, 4};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct mmsghdr many = {.msg_hdr = message};
 
 	bad = nowhere();
 	part.iov_base = bad;
@@ -170,6 +171,9 @@ static void pointers_to_receive(const struct way *way)
 	outcome("recvmsg's parts", recvmsg(fd, &message, 0));
 	outcome("recvmsg", recvmsg(fd, bad, 0));
 	outcome("recvmmsg", recvmmsg(fd, bad, 1, MSG_DONTWAIT, NULL));
+	outcome("recvmmsg's time", recvmmsg(fd, &many, 1, MSG_DONTWAIT, bad));
+	outcome("recvmmsg's time that is none",
+		recvmmsg(fd, &many, 1, MSG_DONTWAIT, &(struct timespec){.tv_nsec = -1}));
 	outcome("recv", recv(fd, text, 5, 0));
 	say("text", "%.5s", text);
 	close(fd);
@@ -220,15 +224,28 @@ static void pointers_to_waits(const struct way *way)
 {
 	int slot, fd = stream(way, &slot), epoll = epoll_create1(0);
 	struct epoll_event event = {.events = EPOLLOUT};
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	const struct timespec at_once = {.tv_sec = 0};
 	struct timeval none = {0};
+	fd_set *set = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	bad = nowhere();
 	outcome("poll", poll(bad, 1, 0));
 	outcome("poll's NULL", poll(null, 1, 0));
+	outcome("ppoll's mask", ppoll(&poll_fd, 1, &at_once, bad));
 	outcome("select", select(fd + 1, bad, NULL, NULL, &none));
+	FD_ZERO(set);
+	FD_SET(fd, set);
+	outcome("pselect's mask", pselect(fd + 1, set, NULL, NULL, &at_once, bad));
+	must("mprotect", mprotect(set, 4096, PROT_READ));
+	outcome("select's set that can only be read", select(fd + 1, NULL, set, NULL, &none));
+	munmap(set, 4096);
 	outcome("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, bad));
 	outcome("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	outcome("epoll_wait", epoll_wait(epoll, bad, 1, 0));
+	outcome("epoll_pwait's mask", epoll_pwait(epoll, &event, 1, 0, bad));
+	outcome("epoll_pwait2's mask", epoll_pwait2(epoll, &event, 1, &at_once, bad));
+	outcome("epoll_pwait2's time", epoll_pwait2(epoll, &event, 1, bad, NULL));
 	outcome("all is well", epoll_wait(epoll, &event, 1, 0));
 	close(epoll);
 	close(fd);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* The calls that receive and send, and their flags, on streams. recv(2), send(2), readv(2) */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -260,6 +265,109 @@ static void out_of_order_flags(const struct way *way)
 	close(fd);
 }
 
+/* What libc has instead of some calls, for programs that were compiled with _FORTIFY_SOURCE. */
+ssize_t __read_chk(int fd, void *to, size_t bytes, size_t room);
+ssize_t __recv_chk(int fd, void *to, size_t bytes, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *to, size_t bytes, size_t room, int flags,
+		       struct sockaddr *address, socklen_t *length);
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		const sigset_t *signals, size_t room);
+
+static long fortified_call(int number, int fd, char *text, size_t bytes, size_t room)
+{
+	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = -1}};
+
+	switch (number) {
+	case 0:
+		return __poll_chk(fds, bytes > room ? 2 : 1, WAIT_MS, sizeof(fds[0]));
+	case 1:
+		return __ppoll_chk(fds, bytes > room ? 2 : 1, NULL, NULL, sizeof(fds[0]));
+	case 2:
+		return __recv_chk(fd, text, bytes, room, MSG_PEEK);
+	case 3:
+		return __recvfrom_chk(fd, text, bytes, room, 0, NULL, NULL);
+	default:
+		return __read_chk(fd, text, bytes, room);
+	}
+}
+
+/* Each does what the call does, and aborts the program when it asks for more than there is room for. */
+static void fortified(const struct way *way)
+{
+	static const char *const names[] = {"__poll_chk", "__ppoll_chk", "__recv_chk",
+					    "__recvfrom_chk", "__read_chk"};
+	const struct rlimit none = {0, 0};
+	int slot, fd = stream(way, &slot), status = 0;
+
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	for (int i = 0; i < 5; i++) {
+		char text[8] = "";
+
+		outcome(names[i], fortified_call(i, fd, text, 2, sizeof(text)));
+		say("text", "%s", text);
+		pid_t child = fork();
+		if (child == 0) {
+			close(STDERR_FILENO);
+			setrlimit(RLIMIT_CORE, &none);
+			fortified_call(i, fd, text, 9, sizeof(text));
+			_exit(0);
+		}
+		must("waitpid", waitpid(child, &status, 0));
+		say("past its room", "%d", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	}
+	close(fd);
+}
+
+static void streams_of_stdio(const struct way *way)
+{
+	char text[8] = "";
+	int slot, fd = stream(way, &slot);
+	FILE *file = fdopen(fd, "r+");
+
+	say("open", "%d", file != NULL);
+	say("fileno", "%d", fileno(file) == fd);
+	say("fprintf", "%d", fprintf(file, "number %d", 5));
+	say_peer("not yet", "nothing %d", slot);
+	outcome("fflush", fflush(file));
+	say_peer("text", "hear %d 8", slot);
+	peer("say %d hello", slot);
+	say("fread", "%zu", fread(text, 1, 5, file));
+	say("text", "%s", text);
+	outcome("ftell", ftell(file));
+	outcome("fseek", fseek(file, 0, SEEK_SET));
+	peer("shutdown %d wr", slot);
+	say("getc", "%d", getc(file));
+	say("the end", "%d %d", feof(file) != 0, ferror(file) != 0);
+	say("fputs", "%d", fputs("bye", file) >= 0);
+	outcome("fclose", fclose(file));
+	say_peer("text", "hear %d 3", slot);
+	say_peer("the end", "hear %d", slot);
+	outcome("it is closed", fcntl(fd, F_GETFD));
+}
+
+/* One to read and one to write, as old servers have it. */
+static void two_streams_of_stdio(const struct way *way)
+{
+	char line[16] = "";
+	int slot, fd = stream(way, &slot);
+	FILE *out = fdopen(dup(fd), "w"), *in = fdopen(fd, "r");
+
+	say("setvbuf", "%d", setvbuf(out, NULL, _IONBF, 0));
+	say("fputs", "%d", fputs("hello", out) >= 0);
+	say_peer("text", "hear %d 5", slot);
+	peer("say %d hello", slot);
+	peer("shutdown %d wr", slot);
+	say("fgets", "%s", fgets(line, sizeof(line), in));
+	say("write to it", "%d", fputs("x", in));
+	outcome("fclose", fclose(in));
+	say_peer("no end while there is one", "nothing %d", slot);
+	outcome("fclose", fclose(out));
+	say_peer("the end", "hear %d", slot);
+	say("a mode that is none", "%d", fdopen(socket(way->family, SOCK_STREAM, 0), "q") == NULL);
+}
+
 const struct check message_checks[] = {
 	{"nothing to receive", nothing_there, EACH_WAY},
 	{"peeking", peeking, EACH_WAY},
@@ -273,5 +381,8 @@ const struct check message_checks[] = {
 	{"waiting bytes", waiting_bytes, EACH_WAY},
 	{"other requests", other_requests, EACH_WAY},
 	{"flags", out_of_order_flags, EACH_WAY},
+	{"fortified calls", fortified, EACH_WAY},
+	{"streams of stdio", streams_of_stdio, EACH_WAY},
+	{"two streams of stdio", two_streams_of_stdio, EACH_WAY},
 	{NULL, NULL, 0},
 };

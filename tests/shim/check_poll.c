@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <unistd.h>
 
@@ -184,11 +185,45 @@ static void selecting_the_end(const struct way *way)
 	close(fd);
 }
 
+/* Sets of a program's own making, for numbers that an fd_set has no room for. */
+static void selecting_high_numbers(const struct way *way)
+{
+	enum { HIGH = 1500, WORD = 8 * sizeof(unsigned long), WORDS = 2048 / WORD };
+	unsigned long in[WORDS] = {0}, out[WORDS] = {0};
+	struct rlimit before, more;
+	int slot, fd = stream(way, &slot);
+
+	must("getrlimit", getrlimit(RLIMIT_NOFILE, &before));
+	more = (struct rlimit){.rlim_cur = 2048, .rlim_max = before.rlim_max};
+	if (before.rlim_max < more.rlim_cur)
+		more = before;
+	must("setrlimit", setrlimit(RLIMIT_NOFILE, &more));
+	int high = fcntl(fd, F_DUPFD, more.rlim_cur < 2048 ? 100 : HIGH);
+	unsigned long bit = 1ul << high % WORD, *word_in = &in[high / WORD];
+	unsigned long *word_out = &out[high / WORD];
+
+	must("F_DUPFD", high);
+	*word_in = *word_out = bit;
+	outcome("idle", select(high + 1, (fd_set *)in, (fd_set *)out, NULL, &(struct timeval){0}));
+	say("sets", "%d %d", *word_in == bit, *word_out == bit);
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	*word_in = bit;
+	outcome("text", select(high + 1, (fd_set *)in, (fd_set *)out, NULL, &(struct timeval){0}));
+	say("sets", "%d %d", *word_in == bit, *word_out == bit);
+	close(high);
+	outcome("closed", select(high + 1, (fd_set *)in, NULL, NULL, &(struct timeval){0}));
+	say("set", "%d", *word_in == bit);
+	must("setrlimit", setrlimit(RLIMIT_NOFILE, &before));
+	close(fd);
+}
+
 const struct check poll_checks[] = {
 	{"polling", polling, EACH_WAY},
 	{"polling nothing", polling_nothing, EACH_WAY},
 	{"polling sockets", polling_sockets, EACH_FAMILY},
 	{"selecting", selecting, EACH_WAY},
 	{"selecting the end", selecting_the_end, EACH_WAY},
+	{"selecting high numbers", selecting_high_numbers, EACH_FAMILY},
 	{NULL, NULL, 0},
 };

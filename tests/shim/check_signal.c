@@ -75,7 +75,7 @@ static void end(struct sender *sender, const char *what, long result)
 	pthread_join(sender->thread, NULL);
 	errno = error;
 	outcome(what, result);
-	say("handled", "%s", handled == 0 ? "none" : handled == 1 ? "one" : "several");
+	say("handled", "%s", handled ? "yes" : "no");
 }
 
 /* What begins again with SA_RESTART, and returns EINTR without. @then ends the wait. */

@@ -114,10 +114,11 @@ static void receiving_in_pieces(const struct way *way)
 	int slot, fd = stream(way, &slot);
 	size_t total = 0, want = 1;
 	bool same = true;
+	ssize_t got = 0;
 
 	peer("sender %d %d", slot, MUCH / 4);
 	while (total < MUCH / 4) {
-		ssize_t got = recv(fd, data, want, 0);
+		got = recv(fd, data, want, 0);
 		if (got <= 0)
 			break;
 		same &= same_as_pattern(data, (size_t)got, total);
@@ -125,6 +126,8 @@ static void receiving_in_pieces(const struct way *way)
 		want = want * 7 % 30011;
 	}
 	say("received", "%zu, as it was sent: %d", total, same);
+	if (got <= 0)
+		outcome("and then", got);
 	close(fd);
 }
 

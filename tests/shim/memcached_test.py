@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Debian's memcached on the stack, with one thread and with four, over TCP and UDP."""
 
+import os
 import socket
 import struct
+import time
 
 import stack
 from stack import lab
@@ -166,6 +168,32 @@ class FourThreads(OneThread):
     def test_clients_at_once(self):
         for thread in [lab.Thread(self.hammer, f"thread{i}") for i in range(8)]:
             thread.end(60)
+
+
+class Spinning(stack.Test):
+    """Waits do not sleep, and there are more threads than processors."""
+    tools = ("memcached",)
+
+    def ticks(self):
+        """Of the processors' time, that of each thread."""
+        result = {}
+        for task in os.listdir(f"/proc/{self.server.pid}/task"):
+            with open(f"/proc/{self.server.pid}/task/{task}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
+            result[task] = int(fields[11]) + int(fields[12])
+        return result
+
+    def test_one_thread_polls_for_all(self):
+        """That which has work; the others leave it the processor."""
+        self.server = self.start("memcached", "-u", "root", "-t", "4", port=PORT, idle="spin")
+        with Memcached() as client:
+            client.set("key", b"value")
+            before, end = self.ticks(), time.monotonic() + 2
+            while time.monotonic() < end:
+                self.assertEqual(client.get("key"), b"value")
+            passed = [count - before.get(task, 0) for task, count in self.ticks().items()]
+        self.assertGreater(sum(passed), 0.2 * stack.HZ)
+        self.assertGreater(max(passed), 0.7 * sum(passed), passed)
 
 
 if __name__ == "__main__":

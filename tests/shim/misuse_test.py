@@ -16,6 +16,24 @@ from stack import lab
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "busy_server.py")
 PYTHON = "/usr/bin/python3"
 PORT = 7000
+NOT_CARRIED = """import errno, fcntl, os, socket, struct, sys
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind((sys.argv[1], 0))
+both = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+both.bind(('', 0))
+there = (sys.argv[2], 9)
+control = [(socket.IPPROTO_IP, socket.IP_TOS, struct.pack('i', 4))]
+for name, call in (('control', lambda: udp.sendmsg([b'x'], control, 0, there)),
+                   ('urgent', lambda: udp.sendto(b'x', socket.MSG_OOB, there)),
+                   ('option', lambda: udp.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)),
+                   ('both', lambda: both.sendmsg([b'x'], control, 0, there)),
+                   ('fresh', lambda: socket.socket().setsockopt(socket.SOL_SOCKET, 60, 1)),
+                   ('async', lambda: fcntl.fcntl(udp, fcntl.F_SETFL, os.O_ASYNC))):
+    try:
+        call()
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+"""
 SEED = int(os.environ.get("SHIM_SEED", "1"))
 
 
@@ -121,6 +139,23 @@ class Misuse(stack.Test):
         self.assertRegex(said, r"splice: E(INVAL|OPNOTSUPP|NOTCONN|BADF|PIPE)")
         with self.subTest("the trace names the option"):
             self.assertRegex(said, r"demi shim\[\d+\]: .*option")
+
+    @lab.unittest.skipIf(lab.DEVICE == "kernel", "what the kernel carries")
+    def test_what_is_not_carried_is_counted(self):
+        said = self.start(PYTHON, "-c", NOT_CARRIED, stack.address(), lab.LINUX_IP[4]).wait()
+        for answer, line in (
+                ("control E(OP)?NOTSUPP?", r"sendmsg on descriptor \d+ is refused: its control messages"),
+                ("urgent E(OP)?NOTSUPP?", r"urgent data on descriptor \d+ is refused"),
+                ("option ENOPROTOOPT", r"option 36 of level 1 is refused: the stack has none such"),
+                # SO_ZEROCOPY, whose reports would not come
+                ("fresh ENOPROTOOPT", r"option 60 of level 1 is refused: the stack has none such"),
+                ("", r"sendmsg on descriptor \d+ goes without its control messages"),
+                ("", r"O_ASYNC on descriptor \d+: no signals are sent for it")):
+            with self.subTest(line):
+                self.assertRegex(said, f"{answer}\n")
+                self.assertRegex(said, rf"demi shim\[\d+\]: {line}")
+        self.assertRegex(said, r"demi shim\[\d+\]: 4 calls not carried\n")
+        self.assertRegex(said, r"demi shim\[\d+\]: 2 socket options refused\n")
 
 
 if __name__ == "__main__":

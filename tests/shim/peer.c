@@ -26,6 +26,7 @@ struct slot {
 	int error;             /* that ended the thread's work */
 	size_t goal;           /* of the thread */
 	pthread_t thread;
+	bool works; /* the thread has not been joined */
 };
 
 static struct slot slots[SLOTS];
@@ -69,6 +70,15 @@ static socklen_t len_of(int family)
 	return family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
+/* Nobody writes to it any more: a thread may have its last step to do when all that it sent has arrived. */
+static bool is_free(struct slot *slot)
+{
+	if (slot->fd >= 0)
+		return false;
+	slot->works = slot->works && pthread_tryjoin_np(slot->thread, NULL) != 0;
+	return !slot->works;
+}
+
 /* The new slot's number is the answer. */
 static struct slot *new_slot(int fd, int family)
 {
@@ -79,7 +89,7 @@ static struct slot *new_slot(int fd, int family)
 		return NULL;
 	}
 	for (int i = 0; i < SLOTS; i++) {
-		if (slots[i].fd >= 0)
+		if (!is_free(&slots[i]))
 			continue;
 		slots[i] = (struct slot){.fd = fd, .family = family};
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
@@ -254,8 +264,17 @@ static void start(struct slot *slot, const char *words, void *(*work)(void *))
 	slot->error = 0;
 	if (pthread_create(&slot->thread, NULL, work, slot) != 0)
 		say_answer("!no thread");
-	else
+	else {
+		slot->works = true;
 		say_answer("started");
+	}
+}
+
+static void join(struct slot *slot)
+{
+	if (slot->works)
+		pthread_join(slot->thread, NULL);
+	slot->works = false;
 }
 
 /* sender SLOT BYTES */
@@ -273,7 +292,7 @@ static void do_receiver(struct slot *slot, const char *words)
 static void do_join(struct slot *slot, const char *words)
 {
 	(void)words;
-	pthread_join(slot->thread, NULL);
+	join(slot);
 	say_answer("sent %zu, received %zu%s, %s", slot->sent, slot->received,
 		   slot->wrong ? " with mistakes" : "",
 		   slot->error ? strerrorname_np(slot->error) : "no error");

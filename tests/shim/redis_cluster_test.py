@@ -21,7 +21,7 @@ class Several(stack.Test):
     def node(self, end, *options):
         folder = os.path.join(self.folder, f"{self.id()}-{end}")
         os.makedirs(folder, exist_ok=True)
-        return self.start("redis-server", "--protected-mode", "no", *options, port=PORT,
+        return self.start(stack.NATIVE_REDIS or "redis-server", "--protected-mode", "no", *options, port=PORT,
                           folder=folder, end=end)
 
 

@@ -8,13 +8,16 @@ acknowledged survives that it is killed, at any moment.
 """
 
 import hashlib
+import json
 import os
 import random
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
+import unittest
 
 import stack
 from resp import PORT, Redis, Refused
@@ -68,6 +71,21 @@ class Writer(threading.Thread):
         return [f"{self.name}:{i}" for i in range(self.count)]
 
 
+class Reader(Writer):
+    """Asks for each key of a writer until it is there; knows of which it has heard."""
+
+    def run(self):
+        try:
+            while True:
+                key = f"{self.name}:{self.count}"
+                if self.redis("GET", key) == value_of(key):
+                    self.count += 1
+        except (OSError, EOFError):
+            pass
+        finally:
+            self.redis.close()
+
+
 class Server(stack.Test):
     """A server that a test starts, ends and starts again in one folder."""
     tools = ("redis-server", "redis-check-aof")
@@ -85,12 +103,12 @@ class Server(stack.Test):
                 "DEMI_BLK_DEV": f"uring:{self.data}/disk.img,size={self.size}",
                 "DEMI_SHIM_LOG_FILES": f"{aof}/*.incr.aof,{aof}/temp-*.incr"}
 
-    def serve(self, fsync="always", *options):  # pylint: disable=keyword-arg-before-vararg
+    def serve(self, fsync="always", *options, **more):  # pylint: disable=keyword-arg-before-vararg
         # It exits with 1 when it is told to end while it may not write.
-        server = self.start("redis-server", "--protected-mode", "no", "--save", "", "--appendonly",
+        server = self.start(stack.NATIVE_REDIS or "redis-server", "--protected-mode", "no", "--save", "", "--appendonly",
                           "yes", "--appendfsync", fsync, "--dir", self.data,
                           "--auto-aof-rewrite-percentage", "0", *options, port=PORT,
-                          folder=self.data, end=self.end, more=self.variables())
+                          folder=self.data, end=self.end, more=self.variables() | more)
         with self.connect() as redis:
             stack.wait_until(lambda: redis.info("persistence")["loading"] == "0", "it has loaded")
         return server
@@ -125,6 +143,12 @@ class Server(stack.Test):
         time.sleep(seconds)
         return writers
 
+    def said_of_log(self, *words):
+        """What demi-log says of the device, which no server has."""
+        program = os.path.join(os.path.dirname(stack.SHIM), "../tools/log/demi-log")
+        return subprocess.run([program, *words, "--blk", self.variables()["DEMI_BLK_DEV"]],
+                              stdout=subprocess.PIPE, check=True, timeout=stack.DEADLINE_S).stdout
+
     @staticmethod
     def rewrite(redis):
         redis("BGREWRITEAOF")
@@ -137,11 +161,14 @@ class Server(stack.Test):
 class Always(Server):
     def test_killed_under_load(self):
         chance = random.Random(os.environ.get("REDIS_SEED", "killed"))
-        acknowledged = []
+        acknowledged, seen = [], []
         for turn in range(KILLS):
             server = self.serve()
             there = self.check_all(acknowledged)
-            writers = self.write_for(chance.uniform(0.02, 0.5), f"turn{turn}")
+            self.check(seen)
+            writers = self.write_for(0.01, f"turn{turn}")
+            readers = [Reader(self.host, writer.name) for writer in writers]
+            time.sleep(chance.uniform(0.02, 0.5))
             rewrites = turn % 4 == 3
             if rewrites:
                 with self.connect() as redis:
@@ -151,10 +178,14 @@ class Always(Server):
             for writer in writers:
                 acknowledged += writer.end()
                 self.assertIsNone(writer.refused)
+            for reader in readers:
+                seen += reader.end()
             self.assertGreaterEqual(len(there), turn)
         self.serve()
         there = self.check_all(acknowledged)
+        self.check(seen)
         self.assertGreater(len(acknowledged), 20 * KILLS)
+        self.assertGreater(len(seen), 5 * KILLS)
         # At most one of each writer's was under way at each end.
         self.assertLessEqual(len(there) - len(acknowledged), KILLS * WRITERS)
         self.assertEqual(self.logs(), [])
@@ -201,6 +232,7 @@ class Always(Server):
         self.serve()
         self.check_all(keys)
 
+    @unittest.skipIf(stack.NATIVE_REDIS, "redis-check-aof is Debian's, and knows the logs by the shim")
     def test_check_aof(self):
         server = self.serve()
         with self.connect() as redis:
@@ -230,6 +262,48 @@ class Always(Server):
             self.assertEqual(redis("KEYS", "*"), [b"whole"])
 
 
+    def test_log_is_an_append_only_file(self):
+        """What demi-log reads out of the device is one."""
+        server = self.serve()
+        keys = [f"key{i}" for i in range(300)]
+        with self.connect() as redis:
+            for key in keys:
+                redis("SET", key, value_of(key))
+            redis("SET", "big", b"b" * (3 << 20))
+        server.end()
+        log, = (log["name"] for log in json.loads(self.said_of_log("list", "--json")))
+        path = f"{self.data}/copy.aof"
+        with open(path, "wb") as file:
+            file.write(self.said_of_log("cat", "--raw", log))
+        self.assertRegex(stack.here("redis-check-aof", path), r"AOF \S* ?is valid")
+        self.assertGreater(os.path.getsize(path), 3 << 20)
+
+    @unittest.skipUnless(stack.NATIVE_REDIS, "by the shim a file is a log from the start on, or none")
+    def test_file_of_a_server_without_logs(self):
+        """It is read and gone on with; a rewrite makes a log of it."""
+        server = self.serve("always", LIBOS="catnip")
+        with self.connect() as redis:
+            redis("SET", "first", value_of("first"))
+        server.end()
+        files = self.logs()
+        self.assertEqual(len(files), 1)
+        for key in ("second", "third"):
+            server = self.serve()
+            with self.connect() as redis:
+                redis("SET", key, value_of(key))
+            server.kill(signal.SIGKILL)
+            self.assertEqual(self.logs(), files)
+        server = self.serve()
+        self.assertEqual(len(self.check_all(["first", "second", "third"])), 3)
+        with self.connect() as redis:
+            self.assertEqual(self.rewrite(redis), "ok")
+            redis("SET", "fourth", value_of("fourth"))
+            stack.wait_until(lambda: self.logs() == [], "the file is gone")
+        server.kill(signal.SIGKILL)
+        self.serve()
+        self.assertEqual(len(self.check_all(["first", "second", "third", "fourth"])), 4)
+
+
 class EverySecond(Server):
     def test_killed(self):
         server = self.serve("everysec")
@@ -250,6 +324,10 @@ class Full(Server):
     size = "16M"
 
     def test_writes_are_refused_until_a_rewrite(self):
+        def is_written(redis):
+            said = redis.info("persistence")
+            return said["aof_last_write_status"] != "ok" or int(said["aof_buffer_length"]) < 4 << 20
+
         server = self.serve("everysec")
         value = os.urandom(50000)
         count = 0
@@ -258,6 +336,8 @@ class Full(Server):
                 while count < 2000:
                     redis("SET", f"key{count % 10}", value)
                     count += 1
+                    # Redis gathers for seconds while a slow fsync is under way; it has to find room later.
+                    stack.wait_until(lambda: count % 10 != 0 or is_written(redis), "it is written")
             self.assertIn("MISCONF", str(refused.exception))
             self.assertGreater(count, 20)
             self.assertEqual(redis("GET", "key0"), value)
@@ -278,6 +358,24 @@ class Full(Server):
             for i in range(10):
                 self.assertEqual(redis("GET", f"key{i}"), value)
 
+    def test_who_must_not_lose_a_write_ends(self):
+        """With `always`: nobody is told of a write that has no place, and the rest is there again."""
+        server = self.serve()
+        server.statuses = (1,)
+        writers = self.write_for(0.1, "kept")
+        with self.connect() as redis, self.assertRaises((EOFError, ConnectionError)):
+            for number in range(2000):
+                redis("SET", f"big{number % 10}", os.urandom(50000))
+        said = server.wait()
+        self.assertRegex(said, "Can't (persist AOF|recover from AOF write error).*Exiting")
+        keys = []
+        for writer in writers:
+            keys += writer.end()
+            self.assertIsNone(writer.refused)
+        self.assertGreater(len(keys), 0)
+        self.serve("no").statuses = (0, 1)
+        self.check(keys)
+
 
 class OnCatnap(Server):
     """Its sockets are the kernel's, through Catnap."""
@@ -288,7 +386,8 @@ class OnCatnap(Server):
         more = super().variables() | {
             "LIBOS": "catnap+cattree", "DEMI_NET_IP": f"{stack.LOOPBACK}/8",
             "DEMI_CATNAP_ENGINE": "epoll", "DEMI_RUNTIME_IDLE": "sleep", "DEMI_SHIM_TRACE": "1"}
-        return more | ({"LD_PRELOAD": stack.SHIM} if lab.DEVICE != "kernel" else {})
+        shimmed = lab.DEVICE != "kernel" and not stack.NATIVE_REDIS
+        return more | ({"LD_PRELOAD": stack.SHIM} if shimmed else {})
 
     def test_killed_under_load(self):
         keys = []
@@ -299,7 +398,8 @@ class OnCatnap(Server):
             server.kill(signal.SIGKILL)
             for writer in writers:
                 keys += writer.end()
-            self.assertTrue(re.search("files opened|is log", server.said()), server.said()[-500:])
+            said = "Ready to accept" if stack.NATIVE_REDIS else "files opened|is log"
+            self.assertTrue(re.search(said, server.said()), server.said()[-500:])
         self.serve("always", "--bind", self.host)
         self.check_all(keys)
 

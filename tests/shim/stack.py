@@ -31,6 +31,8 @@ DEADLINE_S = 20
 SHIM = ""
 HZ = os.sysconf("SC_CLK_TCK")
 LOOPBACK = "127.0.0.1"
+# A redis-server that needs no shim; instead of Debian's, if it is given.
+NATIVE_REDIS = os.environ.get("NATIVE_REDIS", "")
 
 
 def address(end=1, version=4):
@@ -46,8 +48,10 @@ def on_stack(words, end=1, idle="sleep", more=None):
     """The one place that knows how a program is given the stack: its command, and environment."""
     variables = dict(os.environ)
     if lab.DEVICE != "kernel":
+        if words[0] != NATIVE_REDIS:
+            variables["LD_PRELOAD"] = SHIM
         variables |= {
-            "LD_PRELOAD": SHIM, "LIBOS": "catnip", "DEMI_NET_DEV": "afxdp:demi0",
+            "LIBOS": "catnip", "DEMI_NET_DEV": "afxdp:demi0",
             "DEMI_NET_IP": f"{address(end)}/24,{address(end, 6)}/64",
             "DEMI_RUNTIME_IDLE": idle, "DEMI_SHIM_TRACE": "1"} | (more or {})
     # Not nsenter, whose own calls would go through the shim, too.

@@ -361,7 +361,7 @@ static void failed(struct udp_socket *socket, int error)
 	((struct endpoint *)(void *)socket)->error = error;
 }
 
-static const struct udp_socket_ops endpoint_ops = {received, failed};
+static const struct udp_socket_ops endpoint_ops = {.received = received, .failed = failed};
 
 void endpoint_open(struct endpoint *endpoint, struct station *station, uint16_t port)
 {

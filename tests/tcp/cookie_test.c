@@ -65,6 +65,8 @@ static void rfc4987_3_6__the_ack_of_a_cookie_makes_a_connection(void **state)
 	check(script_counts().cookies_taken == 1);
 	app_accept();
 	check(app_state() == TCP_STATE_ESTABLISHED);
+	/* Our SYN, of which nothing was kept, is acknowledged with it. */
+	check(script.app.conn->snd_una == script.app.conn->snd_nxt);
 	app_push(100);
 	expect(.flags = ACK, .seq = 1, .ack = 1, .length = 100);
 	inject(.flags = ACK, .seq = 1, .ack = 101, .length = 50);
@@ -191,6 +193,28 @@ static void rfc4987_3_6__an_old_cookie_is_worth_nothing(void **state)
 	script_end_quietly();
 }
 
+/* Nor while the flood goes on, and others are given: each is good for its own two minutes. */
+static void rfc4987_3_6__an_old_cookie_is_worth_nothing_in_a_long_flood(void **state)
+{
+	struct script_options options = {.tcp = script_tcp()};
+
+	options.tcp.syn_backlog_max = 0;
+	script_begin(*state, &options);
+	app_listen();
+	for (uint16_t i = 0; i < 10; i++) {
+		inject(.flags = SYN, .mss = 1460, .peer_port = (uint16_t)(6000 + i));
+		expect(.flags = SYN | ACK, .ack = 1, .peer_port = (uint16_t)(6000 + i));
+		advance(20 * SECOND);
+	}
+	check(script_counts().cookies_sent == 10);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .peer_port = 6000);
+	expect(.ignore = ANY_ACK, .flags = RST, .seq = 1, .peer_port = 6000);
+	check(script.listener.acceptable == 0);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .peer_port = 6009);
+	check(script.listener.acceptable == 1);
+	script_end_quietly();
+}
+
 /* A reset in answer to a cookie leaves nothing behind. */
 static void rfc4987_3_6__a_reset_of_a_cookie_is_ignored(void **state)
 {
@@ -306,6 +330,7 @@ int main(void)
 		SCRIPT_TEST(rfc4987_3_6__a_forged_ack_is_reset),
 		SCRIPT_TEST(rfc4987_3_6__a_cookie_is_for_one_connection),
 		SCRIPT_TEST(rfc4987_3_6__an_old_cookie_is_worth_nothing),
+		SCRIPT_TEST(rfc4987_3_6__an_old_cookie_is_worth_nothing_in_a_long_flood),
 		SCRIPT_TEST(rfc4987_3_6__a_reset_of_a_cookie_is_ignored),
 		SCRIPT_TEST(rfc4987_2__a_flood_is_survived),
 		SCRIPT_TEST(rfc4987_3_6__below_the_bound_there_are_no_cookies),

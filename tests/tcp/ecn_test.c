@@ -85,6 +85,25 @@ static void rfc3168_6_1_1__a_syn_that_does_not_ask_gets_none(void **state)
 	script_end();
 }
 
+/* A SYN that comes again without asking: the peer has given it up, and is not to have it. */
+static void rfc3168_6_1_1__a_syn_that_asks_no_more_gets_none(void **state)
+{
+	struct script_options options = with_ecn();
+
+	script_begin(*state, &options);
+	app_listen();
+	inject(.flags = SYN | ECE | CWR, .mss = 1460);
+	expect(.flags = SYN | ACK | ECE, .ack = 1);
+	inject(.flags = SYN, .mss = 1460);
+	expect(.flags = SYN | ACK, .ack = 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1);
+	app_accept();
+	check(!app_stats().ecn);
+	app_push(100);
+	check(!is_ect(expect(.flags = ACK, .seq = 1, .ack = 1, .length = 100)));
+	script_end();
+}
+
 /* What does not grant it, or reflects all bits, has not understood. */
 static void rfc3168_6_1_1__a_syn_ack_that_does_not_grant_ends_it(void **state)
 {
@@ -183,6 +202,79 @@ static void rfc3168_6_1_3__our_text_echoes_a_mark(void **state)
 	expect_within(0, DELAYED_NS, .flags = ACK | ECE, .seq = 1, .ack = 101);
 	app_push(50);
 	expect(.flags = ACK | ECE, .seq = 1, .ack = 101, .length = 50);
+	script_end();
+}
+
+/* 6.1.5: a mark on what was received before, or goes beyond the window, may be anybody's. */
+static void rfc3168_6_1_5__a_mark_outside_of_the_window_is_not_echoed(void **state)
+{
+	begin(*state, 0);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .traffic_class = ECT_0);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 101);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .traffic_class = CE);
+	expect(.flags = ACK, .seq = 1, .ack = 101);
+	script.allows_beyond_window = true;
+	inject(.flags = ACK, .seq = 101 + 4000000, .ack = 1, .length = 100, .garbage = true,
+	       .traffic_class = CE);
+	expect(.flags = ACK, .seq = 1, .ack = 101);
+	inject(.flags = ACK, .seq = 101, .ack = 1, .length = 100, .traffic_class = ECT_0);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 201);
+	script_end();
+}
+
+/* ---- As the receiver with DCTCP: RFC 8257, 3.2 ---- */
+
+static void begin_dctcp(const void *version)
+{
+	struct script_options options = with_ecn();
+
+	options.tcp.congestion = &tcp_dctcp;
+	script_begin(version, &options);
+	open_passive();
+}
+
+/* ECE is that of the last segment; nobody waits for CWR. */
+static void rfc8257_3_2__an_echo_is_of_the_last_segment(void **state)
+{
+	begin_dctcp(*state);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .traffic_class = ECT_0);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 101);
+	inject(.flags = ACK, .seq = 101, .ack = 1, .length = 100, .traffic_class = CE);
+	expect_within(0, DELAYED_NS, .flags = ACK | ECE, .seq = 1, .ack = 201);
+	/* CWR neither begins nor ends anything. */
+	inject(.flags = ACK | CWR, .seq = 201, .ack = 1, .length = 100, .traffic_class = CE);
+	expect_within(0, DELAYED_NS, .flags = ACK | ECE, .seq = 1, .ack = 301);
+	inject(.flags = ACK, .seq = 301, .ack = 1, .length = 100, .traffic_class = ECT_0);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 401);
+	script_end();
+}
+
+/* 100 bytes without a mark from @seq on are answered: acknowledgments of what follows wait. */
+static void answer(uint32_t seq)
+{
+	uint32_t ack = script_flow(0, 0)->host_sent;
+
+	script.app.answers_bytes = 50;
+	inject(.flags = ACK, .seq = seq, .ack = ack, .length = 100, .traffic_class = ECT_0);
+	expect(.flags = ACK, .seq = ack, .ack = seq + 100, .length = 50);
+	script.app.answers_bytes = 0;
+}
+
+/* What waits for its acknowledgment when the mark changes has it at once, with the echo of before; so has
+ * the change, though its text may wait for an answer. */
+static void rfc8257_3_2__a_change_is_acknowledged_at_once(void **state)
+{
+	begin_dctcp(*state);
+	answer(1);
+	inject(.flags = ACK, .seq = 101, .ack = 51, .length = 100, .traffic_class = ECT_0);
+	expect_nothing(5 * MS);
+	inject(.flags = ACK, .seq = 201, .ack = 51, .length = 100, .traffic_class = CE);
+	expect(.flags = ACK, .seq = 51, .ack = 201);
+	expect(.flags = ACK | ECE, .seq = 51, .ack = 301);
+	/* Also where nothing waits. */
+	answer(301);
+	inject(.flags = ACK, .seq = 401, .ack = 101, .length = 100, .traffic_class = CE);
+	expect(.flags = ACK | ECE, .seq = 101, .ack = 501);
 	script_end();
 }
 
@@ -336,6 +428,10 @@ int main(void)
 		SCRIPT_TEST(rfc3168_5__the_traffic_class_keeps_its_other_bits),
 		SCRIPT_TEST(rfc3168_6_1_1_1__a_syn_that_is_reset_is_repeated_without_asking),
 		SCRIPT_TEST(rfc3168_6_1_1_1__a_syn_that_nobody_answers_is_repeated_without_asking),
+		SCRIPT_TEST(rfc3168_6_1_1__a_syn_that_asks_no_more_gets_none),
+		SCRIPT_TEST(rfc3168_6_1_5__a_mark_outside_of_the_window_is_not_echoed),
+		SCRIPT_TEST(rfc8257_3_2__an_echo_is_of_the_last_segment),
+		SCRIPT_TEST(rfc8257_3_2__a_change_is_acknowledged_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -811,6 +811,69 @@ static void rfc6056_3_3__ports_to_one_destination_differ(void **state)
 	script_end_quietly();
 }
 
+/* 3.9.1.1, MUST-46: nobody connects to a group or to all, though they be on the link. */
+static void rfc9293_3_9_1_1__nobody_connects_to_a_group_or_to_all(void **state)
+{
+	const struct ip_address v4[] = {V4(224, 0, 0, 1), V4(239, 1, 2, 3), V4(255, 255, 255, 255),
+					V4(10, 0, 0, 255)};
+	const struct ip_address v6[] = {IPV6_ALL_NODES, IPV6_ALL_ROUTERS};
+
+	script_begin(*state, &(struct script_options){0});
+	app_open();
+	for (size_t i = 0; i < (script.is_v6 ? COUNT_OF(v6) : COUNT_OF(v4)); i++)
+		assert_int_equal(
+			tcp_connect(script.app.conn, script.is_v6 ? &v6[i] : &v4[i], PEER_PORT),
+			-ENETUNREACH);
+	expect_nothing(5 * SECOND);
+	check(script_counts().connections == 0);
+	script_end();
+}
+
+/* 3.9.1.1, MUST-42: one may listen at the port from which another connection is being opened. */
+static void rfc9293_3_9_1_1__one_listens_where_a_connection_is_being_opened(void **state)
+{
+	script_begin(*state, &(struct script_options){.reuse_address = true});
+	app_open();
+	assert_int_equal(tcp_bind(script.app.conn, &script.host_ip, HOST_PORT), 0);
+	assert_int_equal(tcp_connect(script.app.conn, &script.peer_ip, PEER_PORT), 0);
+	expect(.flags = SYN);
+	app_listen();
+	inject(.flags = SYN, .mss = 1460, .peer_port = 4001);
+	expect(.flags = SYN | ACK, .ack = 1, .peer_port = 4001);
+	/* Each goes its own way. */
+	inject(.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460);
+	expect(.flags = ACK, .seq = 1, .ack = 1);
+	check(script.app.connects == 1 && script.app.connect_error == 0);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .peer_port = 4001);
+	check(script.listener.acceptable == 1);
+	script_end();
+}
+
+/*
+ * RFC 1122, 3.3.1.4, and RFC 4861, 7.3.1: what the peer acknowledges tells that the first hop lives, so
+ * that nobody asks it; where nothing is acknowledged it is asked.
+ */
+static void rfc1122_3_3_1_4__progress_confirms_the_first_hop(void **state)
+{
+	enum net_layer layer;
+	uint64_t before;
+
+	script_begin(*state, &(struct script_options){0});
+	layer = script.is_v6 ? NET_LAYER_NDP : NET_LAYER_ARP;
+	open_passive();
+	pass_data(2, 0);
+	before = script.host->net->counters.layers[layer].tx_packets;
+	for (unsigned int i = 0; i < 100; i++) {
+		pass_data(1, 0);
+		advance(2 * SECOND);
+	}
+	check(script.host->net->counters.layers[layer].tx_packets == before);
+	app_push(100);
+	advance(200 * SECOND);
+	check(script.host->net->counters.layers[layer].tx_packets > before);
+	script_end_quietly();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -864,6 +927,9 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_5__an_old_duplicate_syn_does_no_harm),
 		SCRIPT_TEST_V4(rfc6056_3_3__ports_are_shared_by_different_destinations),
 		SCRIPT_TEST(rfc6056_3_3__ports_to_one_destination_differ),
+		SCRIPT_TEST(rfc9293_3_9_1_1__one_listens_where_a_connection_is_being_opened),
+		SCRIPT_TEST(rfc1122_3_3_1_4__progress_confirms_the_first_hop),
+		SCRIPT_TEST(rfc9293_3_9_1_1__nobody_connects_to_a_group_or_to_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

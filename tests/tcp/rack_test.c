@@ -110,6 +110,82 @@ static void rfc8985_6_2__a_lost_retransmission_is_sent_again_before_the_timeout(
 	script_end_quietly();
 }
 
+/* RFC 5681, 4.3: a retransmission that is lost tells of congestion once more. */
+static void rfc5681_4_3__a_lost_retransmission_reduces_the_window_again(void **state)
+{
+	uint32_t threshold;
+
+	begin(*state);
+	push_segments(10);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(6)}});
+	expect(.flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	threshold = app_stats().ssthresh;
+	check(threshold == 5 * mss);
+	/* The others of that flight have come: no reason for more than that. */
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(10)}});
+	check(app_stats().ssthresh == threshold);
+	push_segments(1);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1, .sack = {{at(1), at(11)}});
+	expect_within(0, 60 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	check(app_stats().ssthresh < threshold);
+	script_end_quietly();
+}
+
+/* What is said to be lost only has come twice: each time the next one is given longer. */
+static void lose_needlessly(uint64_t least_ns, uint64_t most_ns)
+{
+	uint32_t first = push_segments(2);
+
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = first, .sack_count = 1,
+	       .sack = {{first + mss, first + 2 * mss}});
+	expect_within(least_ns, most_ns, .flags = ACK, .seq = first, .ack = 1, .length = mss);
+	inject(.flags = ACK, .seq = 1, .ack = first + 2 * mss, .sack_count = 1,
+	       .sack = {{first, first + mss}});
+	advance(RTT_NS);
+	check(script_skip() == 0);
+}
+
+/* 6.2, step 4: each round trip with a D-SACK adds a quarter of the least, up to the smoothed one. */
+static void rfc8985_6_2__reports_of_duplicates_make_it_patient(void **state)
+{
+	struct script_options options = {.sack = true, .rtt_ns = RTT_NS, .tcp = script_tcp()};
+
+	options.tcp.congestion = &tcp_reno;
+	options.tcp.rto_min_ms = 1000; /* the timer stays out of it */
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	for (uint64_t quarters = 1; quarters <= 7; quarters++) {
+		uint64_t wait_ns = (quarters < 4 ? quarters : 4) * RTT_NS / 4;
+
+		lose_needlessly(wait_ns - 5 * MS, wait_ns + 10 * MS);
+	}
+	check(app_stats().timeouts == 0);
+	script_end();
+}
+
+/* 6.2, step 1: on a path that has become longer the least round trip is forgotten, slowly. */
+static void rfc8985_6_2__the_least_round_trip_is_of_lately(void **state)
+{
+	struct script_options options = {.sack = true, .rtt_ns = 10 * MS, .tcp = script_tcp()};
+	uint64_t before_ns;
+
+	script_begin(*state, &options);
+	open_passive();
+	pass_data(5, 10 * MS);
+	before_ns = app_stats().rtt_min_ns;
+	check(before_ns < 11 * MS);
+	pass_data(200, 30 * MS);
+	check(app_stats().rtt_min_ns > before_ns + 2 * MS);
+	check(app_stats().rtt_min_ns < 20 * MS);
+	pass_data(1, 8 * MS);
+	check(app_stats().rtt_min_ns < 9 * MS);
+	script_end();
+}
+
 /* 7.2: with more than one segment under way the tail is probed after two round trips. */
 static void rfc8985_7_2__the_tail_is_probed_after_two_round_trips(void **state)
 {
@@ -265,6 +341,27 @@ static void rfc8985_6_3__a_timeout_does_not_send_again_what_was_just_sent(void *
 	script_end();
 }
 
+/* 7.1: after a timeout nobody asks any more whether the probe before it has repaired a loss. */
+static void rfc8985_7_1__a_timeout_forgets_the_probe(void **state)
+{
+	uint32_t threshold;
+
+	begin(*state);
+	push_segments(6);
+	expect_within(190 * MS, 260 * MS, .flags = ACK, .seq = at(5), .ack = 1, .length = mss);
+	expect_within(150 * MS, 700 * MS, .flags = ACK, .seq = at(0), .ack = 1, .length = mss);
+	check(app_stats().timeouts == 1);
+	threshold = app_stats().ssthresh;
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = at(6));
+	script_skip();
+	push_segments(1);
+	advance(RTT_NS);
+	inject(.flags = ACK, .seq = 1, .ack = at(7));
+	check(app_stats().ssthresh == threshold);
+	script_end();
+}
+
 /* 7.3: how long the path is must have been measured since the last probe, or it may have become longer. */
 static void rfc8985_7_3__no_probe_without_a_round_trip_since_the_last(void **state)
 {
@@ -377,6 +474,10 @@ int main(void)
 			rfc8985_6_3__what_is_younger_than_a_round_trip_is_not_lost_by_a_timeout),
 		SCRIPT_TEST(rfc8985_6_3__what_was_younger_may_be_lost_all_the_same),
 		SCRIPT_TEST(rfc8985_6_2__an_echo_from_before_the_retransmission_is_not_of_it),
+		SCRIPT_TEST(rfc5681_4_3__a_lost_retransmission_reduces_the_window_again),
+		SCRIPT_TEST(rfc8985_6_2__reports_of_duplicates_make_it_patient),
+		SCRIPT_TEST(rfc8985_6_2__the_least_round_trip_is_of_lately),
+		SCRIPT_TEST(rfc8985_7_1__a_timeout_forgets_the_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,11 @@ static void rfc6298_2__the_first_sample_makes_the_timeout(void **state)
 	script_end();
 }
 
+static bool is_about(uint64_t ns, uint64_t wanted_ns)
+{
+	return ns >= wanted_ns - wanted_ns / 100 && ns <= wanted_ns + wanted_ns / 100;
+}
+
 /* (2.3): SRTT and RTTVAR by an eighth and a quarter: 400 + 4 * 150 ms. */
 static void rfc6298_2__further_samples_are_smoothed(void **state)
 {
@@ -56,6 +61,26 @@ static void rfc6298_2__further_samples_are_smoothed(void **state)
 	app_push(100);
 	expect(.flags = ACK, .seq = 101, .ack = 1, .length = 100);
 	expect_within(950 * MS, 1080 * MS, .flags = ACK, .seq = 101, .ack = 1, .length = 100);
+	script_end();
+}
+
+/* (2.3), in numbers: seven eighths and an eighth; three quarters and a quarter, of what it was before. */
+static void rfc6298_2__samples_have_their_weights(void **state)
+{
+	struct tcp_stats stats;
+
+	begin(*state, 400 * MS);
+	pass_data(1, 400 * MS);
+	stats = app_stats();
+	check(is_about(stats.srtt_ns, 400 * MS));
+	check(is_about(stats.rttvar_ns, 150 * MS));
+	pass_data(1, 240 * MS);
+	stats = app_stats();
+	check(is_about(stats.srtt_ns, 380 * MS));
+	check(is_about(stats.rttvar_ns, 150 * MS * 3 / 4 + 40 * MS));
+	/* A path that stays as it is has that round trip. */
+	pass_data(60, 240 * MS);
+	check(is_about(app_stats().srtt_ns, 240 * MS));
 	script_end();
 }
 
@@ -178,6 +203,24 @@ static void rfc6298_3__what_was_sent_twice_makes_no_sample(void **state)
 	/* RFC 1122, 4.2.3.1: the next one that was sent once makes one. */
 	pass_data(1, 10 * MS);
 	check(app_stats().srtt_ns < srtt_ns);
+	script_end();
+}
+
+/* Nor does what a hole has held back, though it was sent once: it waited for the retransmission. */
+static void rfc6298_3__what_a_hole_held_back_makes_no_sample(void **state)
+{
+	uint64_t srtt_ns;
+	uint32_t mss;
+
+	begin(*state, 20 * MS);
+	mss = script_mss();
+	srtt_ns = app_stats().srtt_ns;
+	push_segments(2);
+	expect_within(190 * MS, 300 * MS, .flags = ACK, .seq = 1, .ack = 1, .length = mss);
+	advance(20 * MS);
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 2 * mss);
+	check(app_pushed() == 1);
+	check(app_stats().srtt_ns == srtt_ns);
 	script_end();
 }
 
@@ -495,6 +538,33 @@ static void rfc6582_3_2__duplicate_acks_after_a_timeout_do_not_retransmit(void *
 	script_end_quietly();
 }
 
+/*
+ * RFC 6582, 3.2, step 2: duplicates of the very end of a recovery may be of what it sent needlessly. Only
+ * what lies beyond it begins another.
+ */
+static void rfc6582_3_2__duplicate_acks_of_the_end_of_recovery_do_not_retransmit(void **state)
+{
+	uint32_t mss;
+
+	begin(*state, 20 * MS);
+	mss = script_mss();
+	push_segments(10);
+	advance(20 * MS);
+	duplicate_acks(1, 3);
+	expect(.flags = ACK, .seq = 1, .ack = 1, .length = mss);
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 10 * mss);
+	check(app_pushed() == 1);
+	script_skip();
+	push_segments(5);
+	duplicate_acks(1 + 10 * mss, 3);
+	expect_nothing(10 * MS);
+	/* Here it is a loss. */
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 11 * mss);
+	duplicate_acks(1 + 11 * mss, 3);
+	expect(.flags = ACK, .seq = 1 + 11 * mss, .ack = 1, .length = mss);
+	script_end_quietly();
+}
+
 /* RFC 5681, 3.2, step 4, and RFC 3042: in recovery new data goes as segments leave the network. */
 static void rfc5681_3_2__new_data_goes_in_recovery(void **state)
 {
@@ -514,6 +584,35 @@ static void rfc5681_3_2__new_data_goes_in_recovery(void **state)
 	}
 	check(is_new);
 	script_end_quietly();
+}
+
+/*
+ * RFC 5681, (4): ssthresh is of the first timeout; another one of the same segment leaves it, and what there
+ * was before: if all of it was a mistake (RFC 3522), that comes back.
+ */
+static void rfc5681_3_1__a_second_timeout_leaves_the_threshold(void **state)
+{
+	struct script_options options = reno(0);
+	uint32_t mss, before, threshold, echo;
+
+	options.timestamps = true;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	push_segments(8);
+	before = app_stats().cwnd;
+	echo = script_flow(0, 0)->host_echo;
+	expect_within(190 * MS, 250 * MS, .flags = ACK, .seq = 1, .ack = 1, .length = mss);
+	threshold = app_stats().ssthresh;
+	check(threshold == 4 * mss);
+	expect_within(390 * MS, 500 * MS, .flags = ACK, .seq = 1, .ack = 1, .ignore = ANY_LENGTH);
+	check(app_stats().timeouts == 2);
+	check(app_stats().ssthresh == threshold);
+	script_skip();
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 8 * mss, .echo = echo);
+	check(app_stats().cwnd >= before);
+	check(app_stats().ssthresh > threshold);
+	script_end();
 }
 
 /* ---- Acknowledgments and pushes ---- */
@@ -664,6 +763,7 @@ int main(void)
 		SCRIPT_TEST(rfc6298_5__the_timer_retransmits_and_backs_off),
 		SCRIPT_TEST(rfc6298_2__the_first_sample_makes_the_timeout),
 		SCRIPT_TEST(rfc6298_2__further_samples_are_smoothed),
+		SCRIPT_TEST(rfc6298_2__samples_have_their_weights),
 		SCRIPT_TEST(rfc6298_2__the_timeout_is_not_below_its_minimum),
 		SCRIPT_TEST(rfc6298_2__the_timeout_is_not_above_its_maximum),
 		SCRIPT_TEST(rfc6298_5__an_ack_of_new_data_restarts_the_timer),
@@ -672,6 +772,7 @@ int main(void)
 		SCRIPT_TEST(rfc6298_5__a_timeout_retransmits_the_first_segment_alone),
 		SCRIPT_TEST(rfc5681_3_1__a_timeout_halves_the_threshold),
 		SCRIPT_TEST(rfc6298_3__what_was_sent_twice_makes_no_sample),
+		SCRIPT_TEST(rfc6298_3__what_a_hole_held_back_makes_no_sample),
 		SCRIPT_TEST(rfc6298_5__a_doubled_timeout_stays_until_the_next_sample),
 		SCRIPT_TEST(rfc6298_5_7__after_a_lost_syn_the_first_timeout_is_three_seconds),
 		SCRIPT_TEST(rfc6928_2__the_first_window_is_ten_segments),
@@ -697,6 +798,8 @@ int main(void)
 		SCRIPT_TEST(rfc9293_3_8_3__retransmissions_end_after_a_while),
 		SCRIPT_TEST(rfc5482_3__the_user_timeout_ends_the_connection),
 		SCRIPT_TEST(rfc5482_3__the_user_timeout_counts_from_the_last_progress),
+		SCRIPT_TEST(rfc5681_3_1__a_second_timeout_leaves_the_threshold),
+		SCRIPT_TEST(rfc6582_3_2__duplicate_acks_of_the_end_of_recovery_do_not_retransmit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

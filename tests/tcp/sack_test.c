@@ -380,6 +380,18 @@ static void rfc2018_5__blocks_within_segments_lose_nothing(void **state)
 	script_end_quietly();
 }
 
+/* RFC 2883, 4.3: what PAWS drops is a duplicate too, and told of as one. */
+static void rfc2883_4_3__a_duplicate_that_paws_drops_is_reported(void **state)
+{
+	script_begin(*state, &(struct script_options){.sack = true, .timestamps = true});
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .timestamp = 90000);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 101);
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .timestamp = 89999);
+	expect(.flags = ACK, .seq = 1, .ack = 101, .sack_count = 1, .sack = {{1, 101}});
+	script_end();
+}
+
 /* RFC 2883, 5, and RFC 6675, 2: a report of a duplicate is no sign of a loss. */
 static void rfc6675_2__reports_of_duplicates_are_no_duplicate_acks(void **state)
 {
@@ -462,6 +474,72 @@ static void rfc2883_4_2__the_known_part_of_an_early_segment_is_reported(void **s
 	script_end();
 }
 
+/* How many segments are sent at once, one behind the other from @first on. */
+static uint32_t sent_from(uint32_t first)
+{
+	const struct segment *segment;
+	uint32_t count = 0;
+
+	while ((segment = script_next(PROMPT_NS))) {
+		check(segment->seq == first + count * mss && segment->length == mss);
+		count++;
+	}
+	return count;
+}
+
+/*
+ * RFC 6937, 3: on the way down to ssthresh every second segment that arrives lets one go; there, each. Of
+ * ten that were under way five are.
+ */
+static void rfc6937_3__what_is_sent_is_in_proportion_to_what_is_delivered(void **state)
+{
+	static const uint32_t sent[] = {1, 1, 0, 0, 1, 1, 1};
+
+	begin_sending(*state, 10);
+	app_push(20 * mss);
+	for (uint32_t i = 0; i < COUNT_OF(sent); i++) {
+		uint32_t count = 0;
+
+		inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1,
+		       .sack = {{at(1), at(4 + i)}});
+		while (script_next(PROMPT_NS))
+			count++;
+		check(count == sent[i]);
+	}
+	check(app_stats().ssthresh == 5 * mss);
+	script_end_quietly();
+}
+
+/*
+ * RFC 6937, 3: with less under way than ssthresh, which is five segments here, the window comes back as
+ * slow start's does: what an acknowledgment tells of and one segment more, not all at once.
+ */
+static void rfc6937_3__below_the_threshold_the_window_grows_as_in_slow_start(void **state)
+{
+	struct script_options options = {.sack = true, .rtt_ns = 20 * MS, .tcp = script_tcp()};
+
+	options.tcp.congestion = &tcp_reno;
+	script_begin(*state, &options);
+	open_passive();
+	mss = script_mss();
+	push_segments(10);
+	advance(20 * MS);
+	/* Seven are lost, and nothing is under way. */
+	inject(.flags = ACK, .seq = 1, .ack = 1, .sack_count = 1,
+	       .sack = {{1 + 7 * mss, 1 + 10 * mss}});
+	check(app_stats().ssthresh == 5 * mss);
+	check(sent_from(1) == 4);
+	inject(.flags = ACK, .seq = 1, .ack = 1 + mss, .sack_count = 1,
+	       .sack = {{1 + 7 * mss, 1 + 10 * mss}});
+	check(sent_from(1 + 4 * mss) == 2);
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 2 * mss, .sack_count = 1,
+	       .sack = {{1 + 7 * mss, 1 + 10 * mss}});
+	check(sent_from(1 + 6 * mss) == 1);
+	inject(.flags = ACK, .seq = 1, .ack = 1 + 10 * mss);
+	check(app_pushed() == 1);
+	script_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +568,9 @@ int main(void)
 		SCRIPT_TEST(rfc6675_5__a_partial_ack_fills_the_next_hole),
 		SCRIPT_TEST(rfc6675_5_1__after_a_timeout_reports_still_count),
 		SCRIPT_TEST(rfc2883_4_2__the_known_part_of_an_early_segment_is_reported),
+		SCRIPT_TEST(rfc2883_4_3__a_duplicate_that_paws_drops_is_reported),
+		SCRIPT_TEST(rfc6937_3__below_the_threshold_the_window_grows_as_in_slow_start),
+		SCRIPT_TEST(rfc6937_3__what_is_sent_is_in_proportion_to_what_is_delivered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,7 @@ struct script_options {
 	uint64_t seed;
 	bool no_delay_off;          /* Nagle */
 	bool refuses;               /* the application takes no data by itself */
+	bool reuse_address;         /* SO_REUSEADDR */
 	uint32_t receive_bytes;     /* SO_RCVBUF */
 	int backlog;                /* 0: 8 */
 	struct net_tcp_options tcp; /* connections_max 0: script_tcp() */
@@ -130,8 +131,9 @@ struct script_told {
 
 /** The application: one socket. */
 struct app {
-	struct tcp_conn *conn; /* NULL: closed by us */
-	bool refuses;          /* takes no data by itself: app_take */
+	struct tcp_conn *conn;  /* NULL: closed by us */
+	bool refuses;           /* takes no data by itself: app_take */
+	uint32_t answers_bytes; /* pushed for each segment received; 0: none */
 	uint32_t acceptable;
 	uint32_t connects; /* times that it was told */
 	int connect_error;

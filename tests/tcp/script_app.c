@@ -41,6 +41,8 @@ static bool received(void *owner, struct buf *buf)
 	if (app->refuses)
 		return false;
 	consume(app, buf);
+	if (app->answers_bytes)
+		app_push(app->answers_bytes);
 	return true;
 }
 
@@ -92,6 +94,7 @@ static void open_app(struct app *app)
 	settings = tcp_settings(app->conn);
 	if (script.options.no_delay_off)
 		settings->no_delay = false;
+	settings->reuse_address = script.options.reuse_address;
 	settings->receive_bytes = script.options.receive_bytes;
 	tcp_settings_changed(app->conn);
 	app->refuses = script.options.refuses;

@@ -88,6 +88,20 @@ static void rfc7323_3_2__a_reset_needs_no_timestamp(void **state)
 	script_end();
 }
 
+/* Resets of a connection have one as well. */
+static void rfc7323_3_2__a_reset_has_a_timestamp(void **state)
+{
+	script_begin(*state, &with_timestamps);
+	open_passive();
+	inject(.flags = ACK, .seq = 1, .ack = 1, .length = 100, .timestamp = 7000);
+	expect_within(0, DELAYED_NS, .flags = ACK, .seq = 1, .ack = 101);
+	app_linger_zero();
+	app_close();
+	check(expect(.flags = RST | ACK, .seq = 1, .ack = 101, .has_timestamp = true)->echo ==
+	      7000);
+	script_end();
+}
+
 /* One that was not negotiated is not looked at: the segment counts. */
 static void rfc7323_3_2__a_timestamp_that_was_not_negotiated_is_ignored(void **state)
 {
@@ -350,6 +364,7 @@ int main(void)
 		SCRIPT_TEST(rfc7323_7_1__connections_have_different_clocks),
 		SCRIPT_TEST(rfc7323_4_1__a_retransmission_is_measured_by_its_echo),
 		SCRIPT_TEST(rfc7323_7__an_echo_that_was_never_sent_makes_no_sample),
+		SCRIPT_TEST(rfc7323_3_2__a_reset_has_a_timestamp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,7 @@ COMPLETIONS = (
     (("demi", "doctor", "--j"), {"--json"}),
     (("demi", "run", "--li"), {"--libos"}),
     (("demi", "run", "--libos", "catn"), {"catnip", "catnap"}),
+    (("demi", "run", "--libos", "catm"), {"catmint"}),
     (("demi", "run", "--idle", "sp"), {"spin"}),
     (("demi", "run", "--dev", "ta"), {"tap:demi0"}),
     (("demi", "run", "--dev", "tap", ":"), {"tap:demi0"}),
@@ -106,6 +107,14 @@ COMPLETIONS = (
     (("demi", "run", "--dev", "tap", ":", "demi0", "--tr"), {"--trace"}),
     (("demi", "run", "--trace", "--", "slee"), {"sleep"}),
     (("demi", "run", "--ip", "10.0.0.2/24", "slee"), {"sleep"}),
+    (("demi", "run", "--blk", "ur"), {"uring:"}),
+    (("demi", "log", ""), {"list", "cat", "dump", "check", "format"}),
+    (("demi", "log", "cat", "--fr"), {"--from"}),
+    (("demi", "log", "format", "--o"), {"--overwrite"}),
+    (("demi", "log", "list", "--blk", "nv"), {"nvme:"}),
+    (("demi", "nvme", "u"), {"unbind"}),
+    (("demi", "nvme", "bind", "--s"), {"--serial"}),
+    (("demi", "nvme", "smart", "--j"), {"--json"}),
     (("demi", "lab", "u"), {"up"}),
     (("demi", "lab", "run", "--rou"), {"--router"}),
     (("demi", "lab", "run", "--", "slee"), {"sleep"}),
@@ -117,6 +126,41 @@ def test_completion():
         result = complete(*words)
         expect(f"completion: {' '.join(words)}", wanted <= set(result.stdout.split()) and not result.stderr,
                result)
+
+
+# ---- Drives ----
+
+NO_DRIVE = "0000:ff:1f.7"
+NVME_REFUSED = (
+    ((), 2, "usage: demi nvme list"),
+    (("fly",), 2, "demi nvme: unknown: fly; demi nvme --help tells more"),
+    (("list", "x"), 2, "list takes no arguments"),
+    (("bind",), 2, "an address is missing"),
+    (("bind", "05.0"), 2, "is not the address of a PCI device"),
+    (("bind", NO_DRIVE, NO_DRIVE), 2, "one address"),
+    (("bind", NO_DRIVE, "--serial"), 2, "--serial, of bind, needs a number"),
+    (("unbind", NO_DRIVE, "--serial", "X"), 2, "--serial, of bind, needs a number"),
+    (("bind", NO_DRIVE, "--force"), 2, "unknown: --force"),
+    (("bind", NO_DRIVE), 1, f"{NO_DRIVE}: this machine has no such PCI device"),
+    (("unbind", NO_DRIVE), 1, f"{NO_DRIVE}: this machine has no such PCI device"),
+    (("smart",), 2, "usage: demi nvme smart [--json] ADDRESS"),
+    (("smart", "--json"), 2, "usage: demi nvme smart [--json] ADDRESS"),
+    (("smart", NO_DRIVE, NO_DRIVE), 2, "usage: demi nvme smart [--json] ADDRESS"),
+    (("smart", NO_DRIVE), 1, f"this machine has no PCI device {NO_DRIVE}"),
+    (("smart", "--json", NO_DRIVE), 1, f"this machine has no PCI device {NO_DRIVE}"),
+    (("smart", "05.0"), 1, "is not the address of a PCI device"),
+)
+
+
+def test_nvme():
+    for words in (("--help",), ("bind", "--help"), ("unbind", NO_DRIVE, "--help"), ("smart", "--help")):
+        result = demi("nvme", *words)
+        expect(f"nvme {' '.join(words)}", result.returncode == 0 and result.stdout.startswith("usage: demi nvme")
+               and result.stderr == "", result)
+    for words, status, text in NVME_REFUSED:
+        result = demi("nvme", *words)
+        expect(f"nvme {' '.join(words)}: refused", result.returncode == status and result.stdout == ""
+               and text in result.stderr, result)
 
 
 # ---- The laboratory ----
@@ -146,7 +190,7 @@ def test_lab():
 
 
 def main():
-    for test in (test_demi, test_refused, test_documents, test_completion, test_lab):
+    for test in (test_demi, test_refused, test_documents, test_completion, test_nvme, test_lab):
         test()
     finish()
 

@@ -50,9 +50,20 @@ SERVER = {
         "sys/kernel/iommu_groups/0/type": "DMA\n",
         "sys/kernel/iommu_groups/1/type": "DMA\n",
         "sys/class/misc/tun/dev": "10:200\n",
+        "dev/infiniband/rdma_cm": "", "dev/infiniband/uverbs0": "",
+        "sys/class/misc/rdma_cm/dev": "10:58\n",
+        "sys/class/infiniband_verbs/uverbs0/ibdev": "mlx5_0\n",
         "sys/class/infiniband/mlx5_0/node_type": "1: CA\n",
+        **{f"sys/class/infiniband/mlx5_0/ports/1/{file}": text for file, text in (
+            ("state", "4: ACTIVE\n"), ("link_layer", "Ethernet\n"),
+            ("gids/0", "fe80:0000:0000:0000:0000:00ff:fe00:0001\n"), ("gid_attrs/types/0", "IB/RoCE v1\n"),
+            ("gids/1", "fe80:0000:0000:0000:0000:00ff:fe00:0001\n"), ("gid_attrs/types/1", "RoCE v2\n"),
+            ("gids/2", f"{'0000:' * 8}"[:-1] + "\n"),
+            ("gids/3", "0000:0000:0000:0000:0000:ffff:0a01:0005\n"), ("gid_attrs/types/3", "RoCE v2\n"),
+            ("gids/10", "fd00:0000:0000:0000:0000:0000:0000:0005\n"), ("gid_attrs/types/10", "RoCE v2\n"),
+            *((f"gid_attrs/ndevs/{index}", "eth1\n") for index in (0, 1, 3, 10)))},
         "sys/block/nvme0n1/size": "1\n", "sys/block/nvme1n1/size": "1\n",
-        "sys/block/nvme1n10/size": "1\n", "sys/block/nvme2n1/size": "1\n", "sys/block/nvme10n1/size": "1\n", "sys/block/sda/size": "1\n",
+        "sys/block/nvme1n10/size": "1\n", "sys/block/nvme2n1/size": "1\n", "sys/block/nvme0c3n1/size": "1\n", "sys/block/nvme10n1/size": "1\n", "sys/block/sda/size": "1\n",
         "sys/class/block/nvme10n1p1/holders/dm-0": "",
         "sys/bus/pci/devices/0000:03:00.0/class": "0x020000\n",
         "sys/bus/pci/devices/0000:04:00.0/class": "0x020000\n",
@@ -164,6 +175,17 @@ def test_facts():
         (said["unprivileged_bpf_disabled"], 2), (said["io_uring_error"], None),
         (said["tun"], True), (said["vfio"], {"device": False, "driver": True, "iommu_groups": 2}),
         (said["rdma"], ["mlx5_0"]), (said["network"], True)])
+    expect("RDMA devices", [(said["rdma_cm"], True), (said["soft_roce"], False), (said["rdma_ports"], [
+        {"device": "mlx5_0", "port": 1, "state": "ACTIVE", "link_layer": "Ethernet", "interface": "eth1",
+         "active_mtu": 1024, "verbs": True, "gids": [
+             {"index": 0, "address": "fe80::ff:fe00:1", "type": "IB/RoCE v1"},
+             {"index": 1, "address": "fe80::ff:fe00:1", "type": "RoCE v2"},
+             {"index": 3, "address": "10.1.0.5", "type": "RoCE v2"},
+             {"index": 10, "address": "fd00::5", "type": "RoCE v2"}]}])])
+    # 40, 8, 12, 4, 28 and 4 bytes go around what a packet of RoCE carries.
+    for mtu, packet in ((9000, 4096), (4192, 4096), (4191, 2048), (608, 512), (352, 256), (351, None)):
+        port = Machine().interface("eth1", "mtu", f"{mtu}\n").json()["rdma_ports"][0]
+        expect(f"packets of RoCE where the MTU is {mtu}", [(port["active_mtu"], packet)])
     expect("interfaces, of Ethernet alone", [(said["interfaces"], [
         {"name": "eth0", "driver": "igb", "pci": "0000:03:00.0", "mtu": 1500, "rx_queues": 1, "tx_queues": 1,
          "state": "up", "up": True, "xdp_native": True, "xdp_zero_copy": None, "xdp_program": None,
@@ -327,6 +349,141 @@ def test_catnap():
     expect_verdict("always runs", empty, "epoll", "can run", None, "LIBOS=catnap PROGRAM")
 
 
+def test_nvme():
+    def case(name, machine, state, missing, command):
+        expect_verdict(name, machine, "NVMe", state, missing, command)
+
+    def has(machine, address, *names):
+        """The kernel's driver has the controller at @address, with these namespaces below it."""
+        machine.files[f"sys/bus/pci/devices/{address}/class"] = "0x010802\n"
+        machine.files |= {f"sys/bus/pci/devices/{address}/nvme/nvme2/{name}/size": "1\n" for name in names}
+        return machine.driver(address, "nvme")
+
+    stray = "the kernel's driver nvme at 0000:05:00.0"
+    case("another driver has the only one to spare", Machine(), "missing", stray, "demi nvme unbind 0000:05:00.0")
+    case("none has it", Machine().remove("sys/bus/pci/devices/0000:05:00.0/driver"), "missing", stray,
+         "demi nvme unbind 0000:05:00.0")
+    spare, bind = has(Machine(), "0000:07:00.0", "nvme2n1"), "demi nvme bind 0000:07:00.0"
+    case("the kernel has one to spare", spare, "missing",
+         "vfio-pci at 0000:07:00.0; the kernel has its disk nvme2n1 no more", bind)
+    case("to who is not root", Machine(vars(spare)).user(1000, ALL), "missing", "vfio-pci", "sudo " + bind)
+    case("one with several paths", has(Machine(), "0000:07:00.0", "nvme2c5n1"), "missing", "nvme2n1", bind)
+    case("one of whose namespaces one is in use", has(Machine(), "0000:07:00.0", "nvme2n1", "nvme1n10"), "missing",
+         stray, "demi nvme unbind 0000:05:00.0")
+    used = has(has(Machine(), "0000:07:00.0", "nvme0n1"), "0000:05:00.0", "nvme10n1")
+    case("all are in use", used, "missing", "those that there are are in use", None)
+    case("without the module", Machine(vars(spare)).remove("lib"), "missing", "vfio-pci in this kernel",
+         "apt-get install linux-image-amd64")
+    case("no drive", Machine().remove("sys/bus/pci").remove("sys/block"), "missing", "an NVMe drive", None)
+    without_iommu = Machine(vars(spare)).remove("sys/kernel/iommu_groups")
+    without_iommu.files["proc/cpuinfo"] = "flags\t\t: fpu hypervisor\n"
+    case("without an IOMMU", without_iommu, "missing", "an IOMMU", None)
+
+    run = "LIBOS=catnap+cattree DEMI_BLK_DEV=nvme:0000:05:00.0 PROGRAM"
+    bound = Machine(vars(spare)).driver("0000:05:00.0", "vfio-pci")
+    bound.links["sys/bus/pci/devices/0000:05:00.0/iommu_group"] = "sys/kernel/iommu_groups/12"
+    case("also where vfio-pci has it", Machine(vars(bound)).driver("0000:05:00.0", "vfio-pci").remove(
+        "sys/kernel/iommu_groups").remove("sys/bus/pci/devices/0000:05:00.0/iommu_group"), "missing", "an IOMMU",
+         "sh -c 'echo GRUB_CMDLINE_LINUX=\\\"\\$GRUB_CMDLINE_LINUX iommu=pt\\\" >/etc/default/grub.d/iommu.cfg "
+         "&& update-grub'")
+    physical = Machine(vars(bound))
+    physical.files["sys/kernel/iommu_groups/12/name"] = "vfio-noiommu\n"
+    run_so = "env DEMI_HEAP_HUGE_PAGES=reserved LIBOS=catnap+cattree DEMI_BLK_DEV=nvme:0000:05:00.0,noiommu PROGRAM"
+    case("bound without an IOMMU", physical, "can run", None, run_so)
+    case("and not root", Machine(vars(physical)).user(1000, ALL), "missing", "root", "sudo " + run_so)
+    physical.files["sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"] = "15\n"
+    case("and few huge pages", physical, "missing", "free huge pages: 15, and it takes 16",
+         "sysctl vm.nr_hugepages=32")
+    case("bound, without the container", Machine(vars(bound)).user(1000, 0), "missing", "/dev/vfio/vfio",
+         "sudo chmod 666 /dev/vfio/vfio")
+    bound.files["dev/vfio/vfio"] = ""
+    case("bound, and the group is root's", Machine(vars(bound)).user(1000, 0), "missing",
+         "/dev/vfio/12, the IOMMU group of 0000:05:00.0", "sudo chown $USER /dev/vfio/12")
+    bound.files["dev/vfio/12"] = ""
+    case("bound", bound, "can run", None, run)
+    bound.files["proc/self/limits"] = LIMITS.format(1024, 8 << 20)
+    case("bound, and little memory to lock", Machine(vars(bound)).user(1000, 0), "missing",
+         "8192 KiB, and it takes 32768", "sudo prlimit --pid $$ --memlock=unlimited")
+    case("which is no limit with CAP_IPC_LOCK", Machine(vars(bound)).user(1000, bits(IPC_LOCK)), "can run", None, run)
+
+
+def test_rdma():
+    def case(name, machine, state, missing, command):
+        expect_verdict(name, machine, "RDMA", state, missing, command)
+
+    def device(name, uverbs, **files):
+        """What is in files of a second device, with one port."""
+        folder = f"sys/class/infiniband/{name}/ports/1"
+        return {f"sys/class/infiniband_verbs/{uverbs}/ibdev": f"{name}\n", f"dev/infiniband/{uverbs}": "",
+                **{f"{folder}/{file.replace('__', '/')}": text for file, text in files.items()}}
+
+    ports = "sys/class/infiniband/mlx5_0/ports/1"
+    case("a device", Machine(), "can run", None, "LIBOS=catmint PROGRAM")
+
+    bare = Machine().remove("sys/class/infiniband").remove("dev/infiniband").remove("sys/class/misc/rdma_cm")
+    case("no device, nor the module for one", bare, "missing", "rdma_rxe", "apt-get install linux-image-amd64")
+    make = "sh -c 'modprobe rdma_rxe && rdma link add rxe0 type rxe netdev eth0'"
+    for path, text in (("lib/modules/6.1.0-18-amd64/modules.dep",
+                        "kernel/drivers/infiniband/sw/rxe/rdma_rxe.ko.xz: a.ko\n"),
+                       ("sys/module/rdma_rxe/refcnt", "0\n")):
+        able = Machine(vars(bare))
+        able.files[path] = text
+        case("no device", able, "missing", "Soft-RoCE makes one", make)
+        case("no device, to who is not root", Machine(vars(able)).user(1000, ALL), "missing", "Soft-RoCE",
+             "sudo " + make)
+        case("one of an interface that is up", Machine(vars(able)).interface("eth0", "flags", "0x1002\n"), "missing",
+             "Soft-RoCE", make.replace("eth0", "eth1"))
+        case("no interface to make one of", Machine(vars(able)).remove("sys/class/net/eth"), "missing",
+             "an Ethernet interface", None)
+
+    case("no connections by address", Machine().remove("dev/infiniband/rdma_cm").remove("sys/class/misc/rdma_cm"),
+         "missing", "/dev/infiniband/rdma_cm", "modprobe rdma_ucm")
+    case("no verbs", Machine().remove("dev/infiniband/uverbs0").remove("sys/class/infiniband_verbs").user(1000, ALL),
+         "missing", "/dev/infiniband/uverbs0", "sudo modprobe ib_uverbs")
+    in_container = "docker run --device=/dev/infiniband --ulimit memlock=-1 ..."
+    for file in ("rdma_cm", "uverbs0"):
+        case(f"a container without {file}", Machine().remove(f"dev/infiniband/{file}"), "missing",
+             f"/dev/infiniband/{file}, which the kernel has", in_container)
+
+    down = Machine()
+    down.files[f"{ports}/state"] = "1: DOWN\n"
+    case("down", down, "missing", "port 1 of mlx5_0 is DOWN", "ip link set dev eth1 up")
+    case("down, without a GID", Machine(vars(down)).remove(f"{ports}/gid"), "missing", "is DOWN", None)
+    parent = Machine(vars(down)).remove(f"{ports}/gid")
+    parent.files["sys/class/infiniband/mlx5_0/parent"] = "eth1\n"
+    case("down, as Soft-RoCE tells it", parent, "missing", "is DOWN", "ip link set dev eth1 up")
+    unaddressed = Machine().remove(f"{ports}/gids/3").remove(f"{ports}/gids/10")
+    case("no address", unaddressed, "missing", "an address of IP at eth1", "ip address add 10.0.0.1/24 dev eth1")
+    fabric = Machine(vars(unaddressed))
+    fabric.files[f"{ports}/link_layer"] = "InfiniBand\n"
+    case("InfiniBand", fabric, "can run", None, "LIBOS=catmint PROGRAM")
+    expect("whose packets are not known", [(fabric.json()["rdma_ports"][0]["active_mtu"], None)])
+    fabric.files[f"{ports}/state"] = "2: INIT\n"
+    case("InfiniBand that nobody manages", fabric, "missing", "port 1 of mlx5_0 is INIT", "opensm -B")
+
+    little = Machine().user(1000, 0)
+    little.files["proc/self/limits"] = LIMITS.format(1024, 8 << 20)
+    case("little memory to lock", little, "missing", "8192 KiB, and it takes 32768",
+         "sudo prlimit --pid $$ --memlock=unlimited")
+    case("which is no limit with CAP_IPC_LOCK", Machine(vars(little)).user(1000, bits(IPC_LOCK)), "can run", None,
+         "LIBOS=catmint PROGRAM")
+    little.files["proc/self/limits"] = LIMITS.format(1024, 32 << 20)
+    case("enough memory to lock", little, "can run", None, "LIBOS=catmint PROGRAM")
+
+    second = Machine(vars(down))
+    second.files |= device("rxe0", "uverbs1", state="4: ACTIVE\n", link_layer="Ethernet\n",
+                           gids__1="0000:0000:0000:0000:0000:ffff:0a01:0006\n", gid_attrs__ndevs__1="eth1\n")
+    case("another device, which is active", second, "can run", None,
+         "LIBOS=catmint DEMI_CATMINT_DEVICE=rxe0 PROGRAM")
+    many = Machine()
+    many.files |= {f"{ports}/gids/{index}": f"fd00::{index:x}\n" for index in range(1, 256)}
+    many.files |= {f"sys/class/infiniband/mlx5_{index}/ports/{port}/state": "4: ACTIVE\n"
+                   for index in range(40) for port in range(1, 5)}
+    said = many.json()
+    expect("more than anybody has", [
+        (len(said["rdma"]), 16), (len(said["rdma_ports"]), 32), (len(said["rdma_ports"][0]["gids"]), 16)])
+
+
 def test_status():
     empty = Machine({"files": {}, "links": {}, "answers": {}})
     for name, machine in (("a server", Machine()), ("an empty machine", empty)):
@@ -335,9 +492,8 @@ def test_status():
         able = any(one["libos"] == "catnip" and one["state"] == "can run" for one in said["liboses"])
         expect(f"{name}: exit status", [(said["network"], able), (result.returncode, 0 if able else 1),
                                         (result.stderr, "")])
-    planned = [(one["libos"], one["state"]) for one in empty.json()["liboses"]][-3:]
-    expect("libOSes that are planned", [(planned, [(name, "not in this build")
-                                                   for name in ("catmint", "cattree", "catmem")])])
+    planned = [(one["libos"], one["state"]) for one in empty.json()["liboses"]][-1:]
+    expect("libOSes that are planned", [(planned, [("catmem", "not in this build")])])
 
 
 # ---- What it prints ----
@@ -353,6 +509,11 @@ def test_text():
     said = Machine().json()
     text = " ".join(result.stdout.split())
     parts = [part for one in said["liboses"] for part in (one["libos"], one["command"], one["missing"]) if part]
+    at = lines.index("RDMA devices")
+    expect("RDMA devices", [
+        (lines[at + 2].split(), ["mlx5_0", "1", "ACTIVE", "Ethernet", "eth1", "1024", "may", "be", "opened"]),
+        (lines[at + 5].split(maxsplit=2), ["GID", "3:", "10.1.0.5, RoCE v2"]),
+        (lines[at + 1].index("verbs"), lines[at + 2].index("may"))])
     expect("every verdict", [(part in text, True) for part in parts])
     expect("who would cut the machine off is warned", [
         ("warning: eth0 has the default route and an ssh session on it" in result.stdout, True),
@@ -460,7 +621,7 @@ def test_program_seen():
 
 
 def main():
-    for test in (test_facts, test_afxdp, test_dpdk, test_tap, test_catnap, test_status, test_text, test_manual,
+    for test in (test_facts, test_afxdp, test_dpdk, test_tap, test_catnap, test_nvme, test_rdma, test_status, test_text, test_manual,
                  test_garbage, test_here, test_other_namespace,
                  test_program_seen):
         test()

@@ -248,12 +248,18 @@ REFUSED = (
     ("more than one", ["--mac", "02:00:00:00:00:01:02", "true"], "not an Ethernet address"),
     ("that of a group", ["--mac", "01:00:5e:00:00:01", "true"], "group"),
     ("that of nobody", ["--mac", "00:00:00:00:00:00", "true"], "no address of a station"),
-    ("an unknown libOS", ["--libos", "catmint", "true"], "allowed: catnip, catnap"),
+    ("an unknown libOS", ["--libos", "catmem", "true"], "allowed: catnip, catnap, catmint"),
     ("a device for catnap", ["--libos", "catnap", "--dev", "tap:demi0", "true"], "--dev is for catnip"),
     ("a gateway for catnap", ["--libos", "catnap", "--gw", "10.0.0.1", "true"], "--gw is for catnip"),
+    ("an empty block device", [*DEVICE, "--blk", "", "true"], "--blk is empty"),
+    ("an unknown kind of block device", [*DEVICE, "--blk", "disk:/tmp/x", "true"],
+     "--blk 'disk:/tmp/x': no such kind of block device in this build; give one of nvme, sim"),
+    ("a path for a block device", [*DEVICE, "--blk", "/tmp/x.img", "true"], "no such kind of block device"),
+    ("a block device without a name", [*DEVICE, "--blk", "nvme:", "true"], "name it, as in"),
     ("logs without a block device", [*DEVICE, "--log-files", "/tmp/x", "true"], "give --blk"),
     ("a libOS with logs, too", ["--libos", "cattree", "true"], "give --blk"),
     ("a relative pattern", ["--log-files", "x.log", "true"], "absolute path"),
+    ("a device for catmint", ["--libos", "catmint", "--dev", "tap:demi0", "true"], "--dev is for catnip"),
     ("a device for catnap and logs", ["--libos", "catnap+cattree", "--dev", "tap:demi0", "true"],
      "--dev is for catnip"),
     ("idle", ["--idle", "doze", "true"], "allowed: sleep, spin"),
@@ -269,10 +275,12 @@ def test_bad_input(folder):
     file = folder / "bad.yaml"
     file.write_text("libos: catnip\nnet: [\n")
     expect_refused("a file that is not YAML", ["--config", file, "true"], 125, "not YAML")
-    file.write_text("libos: catmint\nnet: {dev: tap:demi0, ip: 10.0.0.2/24}\n")
-    expect_refused("an unknown libOS in a file", ["--config", file, "true"], 125, "libos of the file 'catmint'")
+    file.write_text("libos: catmem\nnet: {dev: tap:demi0, ip: 10.0.0.2/24}\n")
+    expect_refused("an unknown libOS in a file", ["--config", file, "true"], 125, "libos of the file 'catmem'")
     expect_refused("an unknown libOS in the environment", ["true"], 125, "LIBOS 'x'", {"LIBOS": "x"})
     expect_refused("a bad device in the environment", ["true"], 125, "DEMI_NET_DEV 'x'", {"DEMI_NET_DEV": "x"})
+    expect_refused("a bad block device in the environment", [*DEVICE, "--libos", "catnip+cattree", "true"], 125,
+                   "DEMI_BLK_DEV 'x:y': no such kind", {"DEMI_BLK_DEV": "x:y"})
     expect_refused("files for logs, and a libOS without", [*DEVICE, "true"], 125, "--libos catnip+cattree",
                    {"DEMI_SHIM_LOG_FILES": "/tmp/x"})
     file.write_text("libos: catnip\nnet: {dev: tap:demi0, ip: 10.0.0.2/24}\nshim: {log_files: /tmp/x}\n")

@@ -485,7 +485,9 @@ static int run(const char *name, const char *command, const char *first, const c
 
 int main(int argc, char **argv)
 {
-	const struct heap_options heap_options = {.bytes_max = HEAP_BYTES};
+	const struct heap_options heap_options = {
+		.bytes_max = HEAP_BYTES,
+		.huge_pages = getenv("SMALL_PAGES") ? HEAP_HUGE_PAGES_OFF : HEAP_HUGE_PAGES_AUTO};
 	int status;
 
 	if (argc < 3 || argc > 5) {

@@ -5,9 +5,13 @@ again in a guest (scripts/vm.sh), as root, with the devices it has asked for. Pr
 rest are those of the tests against the Linux kernel.
 """
 
+import contextlib
+import fcntl
 import glob
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import time
 
@@ -31,6 +35,13 @@ def require_guest():
                      .replace("\n", " "))
 
 
+def command(name, *vm_options):
+    """That runs this file again, in a guest; DEMI_GUEST is the guest's name there."""
+    passed_on = [f"LAB_TIMES={os.environ['LAB_TIMES']}"] if "LAB_TIMES" in os.environ else []
+    return [VM_SH, *vm_options, "--", "env", f"DEMI_GUEST={name}", *passed_on, sys.executable,
+            *sys.argv]
+
+
 def main(*vm_options):
     """usage: FILE DEMI_ECHO [-- TEST...]"""
     arguments = sys.argv[1:]
@@ -38,11 +49,56 @@ def main(*vm_options):
     lab.make_executable_paths(arguments[:at])
     if "DEMI_GUEST" not in os.environ:
         require_guest()
-        passed_on = [f"LAB_TIMES={os.environ['LAB_TIMES']}"] if "LAB_TIMES" in os.environ else []
-        os.execv(VM_SH, [VM_SH, *vm_options, "--", "env", "DEMI_GUEST=1", *passed_on,
-                         sys.executable, *sys.argv])
+        os.execv(VM_SH, command("1", *vm_options))
     lab.pin(0)
     sys.exit(lab.run_tests(arguments[at + 1:]))
+
+
+# ---- two guests ----
+
+@contextlib.contextmanager
+def pair(first, second, model, address, output=None):
+    """
+    Two guests whose network cards are on one wire: @first and @second are the options of vm.sh and
+    the command of each, @model a card of QEMU's, @address the PCI address that both have it at. The
+    wire is a pair of sockets that QEMU inherits and that ends with the guests. @output is a file for
+    what the first one says, standard output unless it is given; the second's is not kept.
+
+    Gives the two processes; those that still run are killed at the end.
+    """
+    ends = socket.socketpair()
+    processes = []
+    try:
+        for number, (options, inside) in enumerate((first, second)):
+            # Above those that vm.sh makes for itself.
+            end = fcntl.fcntl(ends[number].fileno(), fcntl.F_DUPFD, 200 + number)
+            card = (f"-netdev socket,id=wire,fd={end} -device {model},netdev=wire,"
+                    f"addr={address[8:]},mac=02:00:00:00:74:0{number + 1}")
+            processes.append(subprocess.Popen(
+                [VM_SH, *options, "--qemu", card, "--", *inside], stdin=subprocess.DEVNULL,
+                pass_fds=[end], stdout=output if number == 0 else subprocess.DEVNULL))
+            os.close(end)
+        for end in ends:
+            end.close()
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def main_of_pair(model, address, *vm_options):
+    """As main, for tests in the first of two guests. This file is run in the second as well, with
+    DEMI_GUEST=second, and has to serve there what they ask for."""
+    if "DEMI_GUEST" in os.environ:
+        main()
+    arguments = sys.argv[1:]
+    lab.make_executable_paths(arguments[:1])
+    require_guest()
+    inside = [command(name)[2:] for name in ("first", "second")]
+    with pair((vm_options, inside[0]), (vm_options, inside[1]), model, address) as (first, _):
+        status = first.wait()
+    sys.exit(status)
 
 
 def write(path, text):
@@ -67,7 +123,10 @@ def bind(address, driver):
 
 
 def interface_of(address):
-    return os.listdir(f"{PCI}/{address}/net")[0]
+    """Of a card whose driver is the kernel's, which may have a bus of its own in between."""
+    found = [path for between in ("", "virtio*/")
+             for path in glob.glob(f"{PCI}/{address}/{between}net/*")]
+    return os.path.basename(found[0])
 
 
 def await_carrier(interface):

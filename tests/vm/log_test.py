@@ -3,11 +3,13 @@
 """
 Logs that end at any moment: the guest is killed while log-writer appends to a log on its NVMe drive,
 and what it had been told was durable must be there, as it was, when the drive is looked at from
-outside; then the next guest goes on with it. KILLS says how often, 3 unless it is set.
+outside; then the next guest goes on with it. KILLS says how often, 3 unless it is set. Likewise where
+the drive cannot write one of its blocks.
 """
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ DRIVE = "0000:00:10.0"
 DRIVE_BYTES = 32 << 20
 BOOT_S = 120
 BUSY_S = 1.5  # at most, from the first durable record to the end
+BAD_SECTOR = (4 << 20) // 512  # in a segment
 
 LOG_WRITER = ""
 
@@ -38,10 +41,10 @@ def in_guest():
     os.execve(sys.argv[1], [sys.argv[1], "write", "log"], environment(f"nvme:{DRIVE}"))
 
 
-def guest_command(image):
+def guest_command(image, disk="driver=raw,file=file"):
     # It is the drive's cache that must not be lost, as it is not when QEMU alone is.
     drive = (f"-blockdev driver=file,filename={image},locking=off,node-name=file "
-             "-blockdev driver=raw,file=file,node-name=disk "
+             f"-blockdev {disk},node-name=disk "
              f"-device nvme,drive=disk,serial=DEMILOG,addr={DRIVE[8:10]}")
     return [guest.VM_SH, "--memory", "768", "--huge-pages", "96", "--timeout", str(BOOT_S),
             "--qemu", drive, "--", "env", "DEMI_GUEST=1", sys.executable, *sys.argv]
@@ -93,6 +96,23 @@ class Killed(unittest.TestCase):
                 self.assertGreater(durable, before)
                 check(f"uring:{image},block=512", durable)
                 before = durable
+
+    def test_drive_that_cannot_write_a_block(self):
+        """A write fails: the log takes no more, and nothing acknowledged is lost"""
+        disk = ("driver=blkdebug,image=file,inject-error.0.event=none,inject-error.0.errno=5,"
+                f"inject-error.0.iotype=write,inject-error.0.sector={BAD_SECTOR}")
+        with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+            image = os.path.join(folder, "drive.img")
+            with open(image, "wb") as file:
+                os.truncate(file.fileno(), DRIVE_BYTES)
+            completed = subprocess.run(guest_command(image, disk), text=True, capture_output=True,
+                                       timeout=2 * BOOT_S, stdin=subprocess.DEVNULL)
+            said = completed.stdout + completed.stderr
+            self.assertNotEqual(completed.returncode, 0, said)
+            self.assertRegex(said, "log-writer: record [0-9]+: Input/output error")
+            durable = int(re.findall("^([0-9]+)$", completed.stdout, re.M)[-1])
+            self.assertGreater(durable, 0)
+            check(f"uring:{image},block=512", durable)
 
     def test_process(self):
         """The writer itself is killed, over io_uring: nothing acknowledged is lost"""

@@ -3,6 +3,8 @@
 """
 Block devices over NVMe drives: emulated ones that our driver reaches through VFIO and an IOMMU.
 
+    nvme_test.py BLK_PROBE [DEMI [DEMI_ECHO]]
+
     DRIVE         512-byte blocks, as large commands as QEMU takes
     LARGE         4096-byte blocks
     SHORT         512-byte blocks, commands of 8 KiB at most
@@ -13,6 +15,7 @@ Block devices over NVMe drives: emulated ones that our driver reaches through VF
 """
 
 import fcntl
+import json
 import os
 import resource
 import shutil
@@ -47,10 +50,10 @@ def serial(address):
     return f"DEMI{address[8:].replace('.', '')}"
 
 
-def qemu_arguments():
+def qemu_arguments(drives=DRIVES):
     """The drives' contents are in memory that ends with QEMU, which gets it as descriptors."""
     arguments = []
-    for at, address in enumerate(DRIVES if "DEMI_GUEST" not in os.environ else ()):
+    for at, address in enumerate(drives if "DEMI_GUEST" not in os.environ else ()):
         memory = os.memfd_create(f"drive{at}")
         os.truncate(memory, DRIVE_BYTES)
         # Above those that vm.sh makes for itself.
@@ -96,9 +99,9 @@ def used(address, *arguments, words=""):
     return figures(completed)
 
 
-def nvme_sh(*arguments):
+def nvme_sh(*arguments, user=None):
     return subprocess.run([NVME_SH, *arguments], text=True, capture_output=True,
-                          timeout=guest.DEADLINE_S)
+                          timeout=guest.DEADLINE_S, user=user)
 
 
 def bound(address, *arguments):
@@ -157,11 +160,12 @@ class Refused(unittest.TestCase):
         self.assertRegex(completed.stderr, f"^demi: error: nvme:0000.*: {pattern_}")
 
     def test_words(self):
+        # There is one, and nothing else to be refused.
+        used(DRIVE, "info", words=",noiommu")
         for words, error, said in (
                 (",depth=1", "EINVAL", "\"depth=1\" is not a number from 16 to 255"),
                 (",namespace=x", "EINVAL", "\"namespace=x\" is not a number from 1 to"),
                 (",fast", "EINVAL", "\"fast\": behind the address there may be"),
-                (",noiommu", "EOPNOTSUPP", "a device without an IOMMU could reach all memory"),
                 (",namespace=2", "ENOENT", "namespace 2 is not active"),
                 (",namespace=999", "ENOENT", "there is no namespace 999")):
             with self.subTest(words=words):
@@ -350,10 +354,14 @@ class Script(unittest.TestCase):
     def test_other_serial_number(self):
         self.refused(f"its serial number is {serial(KERNELS)}, not X", "--serial", "X")
 
-    def test_partition_table(self):
+    def make_partition(self):
         entry = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0x83, b"\0\2\0", 2048, 8192)
         with open(self.disk, "r+b") as file:
             file.write(bytes(446) + entry + bytes(48) + b"\x55\xaa")
+        lab.run("blockdev", "--rereadpt", self.disk)
+
+    def test_partition_table(self):
+        self.make_partition()
         self.refused(r"there is something on the drive: .* has a partition table \(dos\).*"
                      f"--serial {serial(KERNELS)}")
         self.bound_and_back("--serial", serial(KERNELS))
@@ -372,6 +380,56 @@ class Script(unittest.TestCase):
         finally:
             lab.run("umount", "/mnt")
         self.bound_and_back("--serial", serial(KERNELS))
+
+    def test_file_system_of_a_partition(self):
+        if not shutil.which("mkfs.ext4"):
+            self.skipTest("needs mkfs.ext4")
+        self.make_partition()
+        part = f"{self.disk}p1"
+        lab.run("mkfs.ext4", "-q", part)
+        lab.run("modprobe", "ext4")
+        lab.run("mount", part, "/mnt")
+        try:
+            self.refused(f"the drive is in use: {part} has a file system that is mounted",
+                         "--serial", serial(KERNELS))
+        finally:
+            lab.run("umount", "/mnt")
+
+    def test_part_of_another_device(self):
+        if not shutil.which("dmsetup"):
+            self.skipTest("needs dmsetup")
+        lab.run("modprobe", "dm_mod")
+        lab.run("dmsetup", "--noudevsync", "create", "held", "--table",
+                f"0 8192 linear {self.disk} 0")
+        try:
+            self.refused(f"the drive is in use: {self.disk} is part of dm-0", "--serial",
+                         serial(KERNELS))
+        finally:
+            lab.run("dmsetup", "--noudevsync", "remove", "held")
+
+    def test_disk_that_a_program_has_open(self):
+        with open(self.disk, "rb"):
+            self.refused(f"the drive is in use: process {os.getpid()} has {self.disk} open",
+                         "--serial", serial(KERNELS))
+        self.bound_and_back()
+
+    def test_drive_of_which_nobody_knows_what_is_on_it(self):
+        guest.bind(KERNELS, None)
+        try:
+            completed = nvme_sh("bind", KERNELS)
+            self.assertEqual(completed.returncode, 1)
+            self.assertIn("nobody can see what is on it", completed.stderr)
+            self.assertIsNone(guest.driver_of(KERNELS))
+        finally:
+            given_back(KERNELS)
+            self.disk = disk(KERNELS)
+
+    def test_user_who_is_not_root(self):
+        for command in ("bind", "unbind"):
+            completed = nvme_sh(command, KERNELS, user=NOBODY)
+            self.assertEqual(completed.returncode, 1)
+            self.assertIn("only root may give devices to drivers", completed.stderr)
+        self.assertEqual(guest.driver_of(KERNELS), "nvme")
 
     def test_swap(self):
         lab.run("mkswap", self.disk)
@@ -393,6 +451,101 @@ class Script(unittest.TestCase):
         self.assertRegex(lines[0], f"^{DRIVE}  driver vfio-pci  group [0-9]+$")
         self.assertRegex(lines[4], f"^{KERNELS}  driver nvme  group [0-9]+  serial "
                                    f"{serial(KERNELS)}$")
+
+
+class Smart(unittest.TestCase):
+    """What `demi nvme smart` tells; lab.PROBE is demi."""
+    NAMES = {"model", "serial", "firmware", "warning", "temperature", "spare", "life used", "read",
+             "written", "powered on", "unsafe shutdowns", "media errors", "errors logged"}
+
+    def setUp(self):
+        if not lab.PROBE:
+            self.skipTest("this build has no demi")
+
+    @staticmethod
+    def smart(*words):
+        return subprocess.run([lab.PROBE, "nvme", "smart", *words], text=True,
+                              capture_output=True, timeout=guest.DEADLINE_S)
+
+    def well(self, said):
+        self.assertEqual(set(said), self.NAMES)
+        self.assertEqual((said["serial"], said["warning"], said["media errors"]),
+                         (serial(DRIVE), "none", "0"))
+        self.assertRegex(said["temperature"], "^[0-9]+ C$")
+        self.assertRegex(said["read"], "^[0-9]+ MB in [0-9]+ commands$")
+
+    def test_words(self):
+        completed = self.smart(DRIVE)
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+        self.well({line[:17].strip(): line[18:] for line in completed.stdout.splitlines()})
+
+    def test_json(self):
+        completed = self.smart("--json", DRIVE)
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+        self.well(json.loads(completed.stdout))
+
+    def refused(self, address, said):
+        for words in ((address,), ("--json", address)):
+            completed = self.smart(*words)
+            self.assertEqual((completed.returncode, completed.stdout), (1, ""))
+            self.assertIn(said, completed.stderr)
+
+    def test_drive_that_the_kernel_has(self):
+        self.refused(KERNELS, "the kernel has the device, for its driver nvme")
+
+    def test_drive_that_a_program_has(self):
+        holder = subprocess.Popen([lab.DEMI_ECHO, f"nvme:{DRIVE}", "hold"], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        self.assertEqual(holder.stdout.readline(), "ready\n")
+        self.refused(DRIVE, "another process has the device")
+        holder.communicate()
+
+
+class Programs(unittest.TestCase):
+    """Those that choose their drive by --blk; lab.PROBE is demi, lab.DEMI_PING is demi-echo."""
+
+    def setUp(self):
+        if not lab.DEMI_PING:
+            self.skipTest("this build has no demi-echo")
+        lab.run("ip", "link", "set", "lo", "up")
+
+    def log(self, *words, status=0):
+        completed = subprocess.run(
+            [lab.PROBE, "log", words[0], "--blk", f"nvme:{DRIVE}", *words[1:]], text=True,
+            capture_output=True, timeout=guest.DEADLINE_S)
+        self.assertEqual(completed.returncode, status, completed.stdout + completed.stderr)
+        return completed.stdout
+
+    def test_network_and_log(self):
+        """What is received is written to the drive before it is answered; demi log finds it there."""
+        self.log("format", "--overwrite")
+        server = subprocess.Popen(
+            [lab.DEMI_PING, "server", "--addr", "127.0.0.1:0", "--proto", "udp", "--libos",
+             "catnap+cattree", "--log", "messages", "--blk", f"nvme:{DRIVE}", "--stats"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            at = server.stdout.readline().rpartition(" ")[2].strip()
+            client = subprocess.run(
+                [lab.DEMI_PING, "client", "--addr", at, "--proto", "udp", "--libos", "catnap",
+                 "--quiet", "--size", "9000", "--count", "50"], text=True, capture_output=True,
+                timeout=guest.DEADLINE_S)
+            self.assertEqual(client.returncode, 0, client.stdout + client.stderr)
+            server.send_signal(signal.SIGTERM)
+            said = server.communicate(timeout=guest.DEADLINE_S)[1]
+        finally:
+            server.kill()
+            server.communicate()
+        self.assertEqual(server.returncode, 0, said)
+        # From where it was received: a drive takes any memory that begins at four bytes.
+        self.assertNotIn("copied_bytes", said)
+        self.assertEqual([(log["name"], log["first"], log["end"], log["damaged"])
+                          for log in json.loads(self.log("list", "--json"))],
+                         [("messages", 0, 50, False)])
+        self.assertEqual(self.log("check"), "messages: ok, records up to 50\n")
+        self.assertEqual(self.log("dump", "messages").count(", 9000 bytes\n"), 50)
+        self.assertEqual(self.log("cat", "--count", "0", "messages"), "")
+        self.log("cat", "none", status=1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""scripts/vm.sh itself: what comes out of a guest, what it says, and that nothing stays behind."""
+"""
+scripts/vm.sh itself: what comes out of a guest, what it says, and that nothing stays behind. And what
+the tests in guests share: two guests on one wire, and programs of cmocka whose cases are told.
+"""
 
 import os
 import shutil
@@ -10,6 +13,7 @@ import tempfile
 import time
 import unittest
 
+import cases
 import guest
 from guest import lab
 
@@ -28,7 +32,7 @@ class Usage(unittest.TestCase):
     def test_help(self):
         completed = vm_sh("--help")
         self.assertEqual(completed.returncode, 0)
-        for option in ("--memory", "--huge-pages", "--timeout", "--qemu", "--prepare"):
+        for option in ("--memory", "--huge-pages", "--timeout", "--count", "--qemu", "--prepare"):
             self.assertIn(option, completed.stdout)
 
     def test_what_is_wrong(self):
@@ -70,6 +74,20 @@ class Guest(unittest.TestCase):
         self.assertEqual(completed.stderr, "wrong\n")
         # What it has changed was its own.
         self.assertFalse(os.path.exists("/usr/mine"))
+
+    def test_clock_that_counts(self):
+        completed = vm_sh("--count", "--", "bash", "-c", """
+            nproc
+            for turn in 1 2 3; do
+                before=${EPOCHREALTIME/./}
+                for ((i = 0; i < 100000; i++)); do :; done
+                echo $((${EPOCHREALTIME/./} - before))
+            done""")
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+        processors, first, *times = map(int, completed.stdout.split())
+        self.assertEqual(processors, 1)
+        # However busy this machine is meanwhile; the first turn finds its pages missing.
+        self.assertLess(max(times), 1.05 * min(times), first)
 
     def test_death(self):
         completed = vm_sh("--", "sh", "-c", "echo 1 >/proc/sys/kernel/sysrq; echo alive; "
@@ -116,6 +134,74 @@ class Guest(unittest.TestCase):
         self.assertEqual(process.stdout.read(2), b"y\n")
         process.stdout.close()
         self.assertEqual(process.wait(timeout=guest.DEADLINE_S), -signal.SIGPIPE)
+
+
+class Pair(unittest.TestCase):
+    ADDRESS = "0000:00:10.0"
+    # The link is up where both ends are, and each hears what the other sends. A driver may give its
+    # interface a name after modprobe has ended; what is sent before the other is there is lost.
+    INSIDE = ("modprobe virtio_net; "
+              "until name=$(ls /sys/bus/pci/devices/0000:00:10.0/virtio*/net); do sleep 0.1; done; "
+              "ip address add 10.73.0.$0/24 dev $name; ip link set $name up; "
+              "until ping -q -c 1 -W 2 10.73.0.$1 >/dev/null; do sleep 0.1; done; "
+              "echo $0 hears $1; ")
+
+    def test_each_hears_the_other(self):
+        commands = [["sh", "-c", self.INSIDE + "sleep 1000", "2", "1"],
+                    ["sh", "-c", self.INSIDE, "1", "2"]]
+        options = ["--memory", "341", "--timeout", str(2 * guest.DEADLINE_S)]
+        with tempfile.TemporaryFile("w+") as said:
+            with guest.pair((options, commands[1]), (options, commands[0]), "virtio-net-pci",
+                            self.ADDRESS, output=said) as (first, second):
+                status = first.wait(timeout=2 * guest.DEADLINE_S + 10)
+                self.assertIsNone(second.poll())
+            said.seek(0)
+            self.assertEqual((status, said.read()), (0, "1 hears 2\n"))
+        deadline = time.monotonic() + guest.DEADLINE_S
+        while processes("-m 341 ") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(processes("-m 341 "), [])
+
+
+class Cases(unittest.TestCase):
+    def outcomes(self, script, timeout=guest.DEADLINE_S):
+        """{case: what becomes of it} of a program."""
+        result = unittest.TestResult()
+        told = cases.Cases("catnap x", ["sh", "-c", script], {"LIBOS": "catnap"}, timeout)
+        told.run(result)
+        bad = {case.id(): text for case, text in result.failures + result.errors}
+        skipped = {case.id() for case, _ in result.skipped}
+        self.assertEqual(result.testsRun, len(bad) + len(skipped) + self.good(result))
+        self.texts = bad
+        return bad.keys(), skipped, self.good(result)
+
+    @staticmethod
+    def good(result):
+        return result.testsRun - len(result.failures + result.errors + result.skipped)
+
+    def test_verdicts(self):
+        bad, skipped, good = self.outcomes("""
+            echo "[ RUN      ] a__works"; echo "[       OK ] a__works"
+            echo "[ RUN      ] [ipv6] b__bad"; echo "why, on $LIBOS"; echo "[  FAILED  ] [ipv6] b__bad"
+            echo "[ RUN      ] c__not_here"; echo "[  SKIPPED ] c__not_here"; exit 1""")
+        self.assertEqual((set(bad), skipped, good), (
+            {"catnap x.test_[ipv6] b__bad"}, {"catnap x.test_c__not_here"}, 1))
+        text = self.texts["catnap x.test_[ipv6] b__bad"]
+        self.assertIn("why, on catnap", text)
+        self.assertNotRegex(text, r"\[ RUN")
+
+    def test_case_that_does_not_end(self):
+        begun = 'echo "[ RUN      ] a__hangs"; '
+        for script in (begun + "exec sleep 1000", begun + "kill -SEGV $$"):
+            bad, _, good = self.outcomes(script, timeout=1)
+            self.assertEqual((set(bad), good), ({"catnap x.test_a__hangs"}, 0))
+
+    def test_program_that_ends_as_no_case_tells(self):
+        done = 'echo "[ RUN      ] a__works"; echo "[       OK ] a__works"; '
+        for script, good in ((done + "exit 3", 1), ("exit 0", 0), ("exit 1", 0)):
+            bad, _, well = self.outcomes(script)
+            self.assertEqual((set(bad), well), ({"catnap x.test_ends_well"}, good))
+        self.assertEqual(self.outcomes("exit 77")[1:], ({"catnap x.test_ends_well"}, 0))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ struct log_options {
 	uint64_t count;      /* records at most */
 	const char *segment; /* --segment, as given; NULL: what suits */
 	bool json;
+	bool raw; /* records without a newline behind each */
 	bool overwrite;
 };
 

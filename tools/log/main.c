@@ -9,7 +9,15 @@
 
 #include "log.h"
 
-enum { OPTION_BLK = 256, OPTION_FROM, OPTION_COUNT, OPTION_JSON, OPTION_SEGMENT, OPTION_OVERWRITE };
+enum {
+	OPTION_BLK = 256,
+	OPTION_FROM,
+	OPTION_COUNT,
+	OPTION_JSON,
+	OPTION_RAW,
+	OPTION_SEGMENT,
+	OPTION_OVERWRITE
+};
 
 static const struct command {
 	const char *name;
@@ -22,7 +30,7 @@ static const struct command {
 
 static const char usage[] =
 	"usage: demi log list   [--blk DEVICE] [--json]\n"
-	"       demi log cat    [--blk DEVICE] [--from N] [--count N] NAME\n"
+	"       demi log cat    [--blk DEVICE] [--from N] [--count N] [--raw] NAME\n"
 	"       demi log dump   [--blk DEVICE] [--from N] [--count N] [NAME]\n"
 	"       demi log check  [--blk DEVICE]\n"
 	"       demi log format [--blk DEVICE] [--segment BYTES] [--overwrite]\n"
@@ -37,6 +45,7 @@ static const char usage[] =
 	"                   or blk.dev of the file that CONFIG_PATH names\n"
 	"  --from N         begin with this record\n"
 	"  --count N        that many records at most\n"
+	"  --raw            no newline behind a record\n"
 	"  --segment BYTES  what a log has at least; a power of two, 64K to 64M\n"
 	"\n"
 	"No program may have the device meanwhile.\n";
@@ -84,6 +93,7 @@ static int parse(struct log_options *options, int argc, char **argv)
 		{"from", required_argument, NULL, OPTION_FROM},
 		{"count", required_argument, NULL, OPTION_COUNT},
 		{"json", no_argument, NULL, OPTION_JSON},
+		{"raw", no_argument, NULL, OPTION_RAW},
 		{"segment", required_argument, NULL, OPTION_SEGMENT},
 		{"overwrite", no_argument, NULL, OPTION_OVERWRITE},
 		{"help", no_argument, NULL, 'h'},
@@ -107,6 +117,9 @@ static int parse(struct log_options *options, int argc, char **argv)
 			break;
 		case OPTION_JSON:
 			options->json = true;
+			break;
+		case OPTION_RAW:
+			options->raw = true;
 			break;
 		case OPTION_SEGMENT:
 			options->segment = optarg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* demi-log cat: records as they are, one a line; demi-log dump: with their numbers, in hexadecimal. */
+/* demi-log cat: records as they are, one a line or one behind the other; demi-log dump: with their numbers, in hexadecimal. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +30,14 @@ static void print_line(const struct reader *reader, uint64_t record, const uint8
 	(void)record;
 	fwrite(bytes, 1, count, stdout);
 	putchar('\n');
+}
+
+static void print_raw(const struct reader *reader, uint64_t record, const uint8_t *bytes,
+		      size_t count)
+{
+	(void)reader;
+	(void)record;
+	fwrite(bytes, 1, count, stdout);
 }
 
 static void print_dump(const struct reader *reader, uint64_t record, const uint8_t *bytes,
@@ -136,7 +144,8 @@ static int read_log(struct reader *reader, const struct log_options *options)
 
 int log_cat(const struct log_options *options)
 {
-	struct reader reader = {.name = options->name, .print = print_line};
+	struct reader reader = {.name = options->name,
+				.print = options->raw ? print_raw : print_line};
 
 	return read_log(&reader, options);
 }

@@ -8,6 +8,7 @@
 #include <demi/drive.h>
 
 #define EXIT_USAGE 2
+#define USAGE "usage: demi nvme smart [--json] ADDRESS\n"
 #define DEVICE_BYTES_MAX 256
 
 static void print(const char *name, const char *value, void *context)
@@ -41,13 +42,18 @@ static int health(const char *address, json_t *object)
 int main(int argc, char **argv)
 {
 	int json = argc == 3 && strcmp(argv[1], "--json") == 0;
-	json_t *object = json ? json_object() : NULL;
+	json_t *object = NULL;
 	int error;
 
+	if (strcmp(argv[argc - 1], "--help") == 0) {
+		fputs(USAGE, stdout);
+		return EXIT_SUCCESS;
+	}
 	if (argc != 2 + json || argv[argc - 1][0] == '-') {
-		fputs("usage: demi nvme smart [--json] ADDRESS\n", stderr);
+		fputs(USAGE, stderr);
 		return EXIT_USAGE;
 	}
+	object = json ? json_object() : NULL;
 	error = health(argv[argc - 1], object);
 	if (json && !error) {
 		json_dumpf(object, stdout, JSON_INDENT(2));

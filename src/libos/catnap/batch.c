@@ -279,8 +279,13 @@ void batch_flush(struct batch *batch)
 			struct socket *socket = batch->senders[--count];
 
 			socket->in_batch = false;
-			if (socket->pushes.head)
+			if (socket->type == SOCK_DGRAM) {
+				/* One call sends many, but not over many sockets. */
+				transfer_flush(socket);
+				socket_update(socket);
+			} else if (socket->pushes.head) {
 				prepare_send(batch, prepared++, socket);
+			}
 		}
 		batch->senders_count = count;
 		if (prepared)

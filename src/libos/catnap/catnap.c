@@ -15,6 +15,8 @@
 
 /* From so many streams with input on, one io_uring call beats as many recvs. */
 #define BATCH_RECEIVES_MIN 3u
+/* After so many datagrams in a round what is pushed waits for the next, and for others like it. */
+#define DATAGRAMS_MIN 2u
 /* How long another may sleep before the sockets are looked at again. */
 #define NAP_NS (50 * NS_PER_US)
 
@@ -49,6 +51,7 @@ static void serve_ready(struct catnap *catnap)
 	if (batched)
 		batch_receive(catnap->batch, poller->ready, streams);
 	catnap->collects = batched && catnap->context->ops.fresh.head;
+	catnap->datagrams = 0;
 	for (uint32_t i = 0; i < poller->ready_count; i++) {
 		struct socket *socket = poller->ready[i];
 
@@ -59,6 +62,7 @@ static void serve_ready(struct catnap *catnap)
 		else if (!batched)
 			socket_update(socket);
 	}
+	catnap->collects = catnap->collects || catnap->datagrams >= DATAGRAMS_MIN;
 }
 
 static enum coroutine_step catnap_poll(struct coroutine *self, uint64_t now_ns)
@@ -126,7 +130,8 @@ static int catnap_start(struct libos **libos_out, struct queue_context *context,
 	catnap->context = context;
 	catnap->receive_bytes_max = config->catnap.receive_bytes_max;
 	catnap->poller.epoll_fd = -1;
-	catnap->scratch = malloc(CATNAP_SCRATCH_BYTES);
+	/* The kernel gives no memory to what is not written to, which is nearly all of it. */
+	catnap->scratch = malloc(CATNAP_BURST_MAX * sizeof(*catnap->scratch));
 	error = catnap->scratch ? start_engine(catnap, config) : -ENOMEM;
 	if (!error)
 		/* Every descriptor, and sockets that have none any more but an aclose pending. */
@@ -175,14 +180,17 @@ static int catnap_sleep(struct libos *libos, uint64_t timeout_ns, const sigset_t
 	return outcome;
 }
 
-/* Which sockets are waited for changes with every pop: nobody can sleep on them for us. */
 static int catnap_idle(struct libos *libos, struct pollfd *wakes, uint64_t *timeout_ns)
 {
-	(void)libos;
-	(void)wakes;
-	if (*timeout_ns > NAP_NS)
+	struct catnap *catnap = catnap_of(libos);
+	int count = 0;
+
+	/* What a ring has done is announced only while the library itself sleeps. */
+	if (!catnap->batch || (!batch_has_sends(catnap->batch) && !batch_has_files(catnap->batch)))
+		count = poller_idle(&catnap->poller, wakes);
+	if (count == 0 && *timeout_ns > NAP_NS)
 		*timeout_ns = NAP_NS;
-	return 0;
+	return count;
 }
 
 /* The kernel binds a ring to the thread that made it. */

@@ -9,7 +9,9 @@
  *    spares the sender the wake-up;
  *  - more: poll(2), and from some number of sockets on epoll, tells which are ready (poller.c);
  *  - several ready at a time: with io_uring, all their recvs are one system call, and so are the
- *    sends that answer them (batch.c).
+ *    sends that answer them (batch.c);
+ *  - datagrams for several pops of one socket are received by one call, and with io_uring's engine
+ *    what is pushed to it meanwhile is sent by one.
  */
 #ifndef DEMI_LIBOS_CATNAP_CATNAP_H
 #define DEMI_LIBOS_CATNAP_CATNAP_H
@@ -19,24 +21,28 @@
 
 struct batch;
 
+/** No datagram is longer. */
+#define CATNAP_SCRATCH_BYTES 65536u
+/** Datagrams that one system call receives or sends, at most. */
+#define CATNAP_BURST_MAX 16u
+
 struct catnap {
 	struct libos libos;
 	struct queue_context *context;
 	struct coroutine fast_path;
 	struct poller poller;
-	struct batch *batch;    /* io_uring; NULL: the epoll engine */
-	bool collects;          /* the last round's recvs were a batch: make the answers one too */
-	unsigned char *scratch; /* CATNAP_SCRATCH_BYTES: what of a datagram exceeds its buf */
+	struct batch *batch; /* io_uring; NULL: the epoll engine */
+	bool collects;       /* the last round's recvs were a batch: make the answers one too */
+	uint32_t datagrams;  /* that this round has received */
+	/* What of each datagram of a burst exceeds its buf. */
+	unsigned char (*scratch)[CATNAP_SCRATCH_BYTES];
 	uint32_t receive_bytes_max;
 };
 
-/** No datagram is longer. */
-#define CATNAP_SCRATCH_BYTES 65536u
-
 extern const struct libos_ops catnap_ops;
 
-/** The poller has room for what another libOS waits for. */
-_Static_assert(POLLER_OTHERS_MAX == LIBOS_WAKES_OF_ONE, "");
+/** The poller has room for what others wait for. */
+_Static_assert(POLLER_OTHERS_MAX == LIBOS_OTHERS_MAX, "");
 
 /** catnap_socket, catnap_open - the libOS's socket and open */
 int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int type,

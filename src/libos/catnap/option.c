@@ -35,7 +35,11 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int), true, 0},
 	{IPPROTO_TCP, TCP_MAXSEG, sizeof(int), true, 0},
 	{IPPROTO_TCP, TCP_INFO, 1, false, 0},
+	{IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int), true, IP_PMTUDISC_DONT},
+	{IPPROTO_IP, IP_RECVERR, sizeof(int), true, 0},
 	{IPPROTO_IPV6, IPV6_V6ONLY, sizeof(int), true, 0},
+	{IPPROTO_IPV6, IPV6_RECVERR, sizeof(int), true, 0},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, sizeof(int), true, IPV6_PMTUDISC_DONT},
 };
 
 static int option_find(int level, int name, const struct option **option_out)

@@ -47,6 +47,19 @@ static void option_set__takes_what_option_get_then_gives(void **state)
 	assert_int_equal(length, sizeof(int));
 }
 
+static void option_set__of_fragments_reaches_a_datagram_socket(void **state)
+{
+	socklen_t length = sizeof(int);
+	int value = 0;
+
+	(void)state;
+	assert_int_equal(set_int(udp, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), 0);
+	assert_int_equal(option_get(udp, IPPROTO_IP, IP_MTU_DISCOVER, &value, &length), 0);
+	assert_int_equal(value, IP_PMTUDISC_DO);
+	assert_int_equal(set_int(udp, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT), 0);
+	assert_int_equal(set_int(udp, IPPROTO_IP, IP_MTU_DISCOVER, -1), -EINVAL);
+}
+
 static void option_set__refuses_levels_and_options_not_in_the_table(void **state)
 {
 	(void)state;
@@ -88,6 +101,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(option_set__takes_what_option_get_then_gives),
+		cmocka_unit_test(option_set__of_fragments_reaches_a_datagram_socket),
 		cmocka_unit_test(option_set__refuses_levels_and_options_not_in_the_table),
 		cmocka_unit_test(option_set__refuses_bad_values_and_lengths),
 		cmocka_unit_test(option_get__refuses_what_does_not_fit),

@@ -248,8 +248,9 @@ static void collect_epoll(struct poller *poller)
 		note_edges(socket, events[i].events);
 		queue_again(poller, socket);
 	}
-	while (poller->again_count) {
-		struct socket *socket = poller->again[--poller->again_count];
+	/* In the order in which epoll told of them: that of what has arrived. */
+	for (uint32_t i = 0; i < poller->again_count; i++) {
+		struct socket *socket = poller->again[i];
 		short ready = 0;
 
 		socket->poller.queued = false;
@@ -260,13 +261,14 @@ static void collect_epoll(struct poller *poller)
 		if (ready)
 			add_ready(poller, socket, ready);
 	}
+	poller->again_count = 0;
 }
 
 static void choose_mode(struct poller *poller)
 {
 	if (!poller->uses_epoll && poller->count >= EPOLL_FROM && !poller->epoll_refused)
 		switch_to_epoll(poller);
-	else if (poller->uses_epoll && poller->count < EPOLL_UNTIL)
+	else if (poller->uses_epoll && poller->count < EPOLL_UNTIL && !poller->keeps_epoll)
 		switch_to_poll(poller);
 }
 
@@ -312,6 +314,21 @@ void poller_watch_others(struct poller *poller, const struct pollfd *others, int
 		else
 			fds[i].fd = -1;
 	}
+}
+
+int poller_idle(struct poller *poller, struct pollfd *wake)
+{
+	apply_changes(poller);
+	poller->keeps_epoll = true;
+	if (!poller->uses_epoll && !poller->epoll_refused)
+		switch_to_epoll(poller);
+	if (!poller->uses_epoll)
+		return 0;
+	*wake = (struct pollfd){.fd = poller->epoll_fd, .events = POLLIN};
+	/* A socket that epoll has just been told of makes an edge at once. */
+	if (poller->again_count || poll(wake, 1, 0) > 0)
+		return -EAGAIN;
+	return 1;
 }
 
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals)

@@ -41,6 +41,7 @@ struct poller {
 	uint32_t outputs; /* of those, sockets that want output */
 	uint32_t rounds;  /* since poll(2) was last asked */
 	bool uses_epoll;
+	bool keeps_epoll;   /* its program sleeps on epoll_fd: stay with epoll */
 	bool epoll_refused; /* a registration failed: stay with poll(2) */
 	int epoll_fd;
 	struct socket **changed; /* changed[changed_count]: may want something else now */
@@ -52,7 +53,7 @@ struct poller {
 };
 
 /* fds[0]: an eventfd that only sleeping waits for; fds[1]: epoll; then others', for a sleep */
-#define POLLER_OTHERS_MAX 2
+#define POLLER_OTHERS_MAX 3
 #define POLLER_FDS_FIXED (2u + POLLER_OTHERS_MAX)
 
 /** poller_init - room for @capacity sockets; 0 or -errno */
@@ -91,6 +92,14 @@ void poller_watch_event(struct poller *poller, int event_fd);
 
 /** poller_watch_others - let @count others' descriptors end the next sleep, and no longer those before */
 void poller_watch_others(struct poller *poller, const struct pollfd *others, int count);
+
+/**
+ * poller_idle - what a program of its own event loop sleeps on
+ * @wake: filled; what is wanted may not change meanwhile
+ *
+ * Return: 1; 0: there is no such thing, epoll refuses a socket; -EAGAIN: look first.
+ */
+int poller_idle(struct poller *poller, struct pollfd *wake);
 
 /** poller_sleep - wait until something is ready; 0, or -EINTR. @timeout_ns: UINT64_MAX is for ever */
 int poller_sleep(struct poller *poller, uint64_t timeout_ns, const sigset_t *signals);

@@ -126,6 +126,7 @@ int catnap_socket(struct libos *libos, struct queue **queue_out, int domain, int
 	socket = socket_create(catnap_of(libos), fd, domain, type);
 	if (!socket)
 		return -ENOMEM;
+	socket->cuts = type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP);
 	*queue_out = &socket->queue;
 	return 0;
 }
@@ -385,11 +386,19 @@ static void drop_pushes(struct socket *socket)
 		transfer_drop_push(socket, op, ECANCELED);
 }
 
+/* Datagrams that only wait for others to go with them are as good as sent. */
+static void send_collected(struct socket *socket)
+{
+	if (socket->in_batch && socket->type == SOCK_DGRAM)
+		transfer_flush(socket);
+}
+
 static void socket_close(struct queue *queue)
 {
 	struct socket *socket = socket_of(queue);
 
 	cancel_inputs(socket);
+	send_collected(socket);
 	drop_pushes(socket);
 	destroy(socket);
 }
@@ -540,10 +549,20 @@ static int socket_set_option(struct queue *queue, int level, int name, const voi
 			     socklen_t length)
 {
 	struct socket *socket = socket_of(queue);
-	int error = option_set(socket->fd, level, name, value, length);
+	int error, on;
+
+	/* An option is for what is pushed after it. */
+	send_collected(socket);
+	error = option_set(socket->fd, level, name, value, length);
 
 	if (!error && level == SOL_SOCKET && name == SO_LINGER)
 		socket->lingers = true;
+	if (!error && socket->type == SOCK_DGRAM &&
+	    ((level == IPPROTO_IP && name == IP_RECVERR) ||
+	     (level == IPPROTO_IPV6 && name == IPV6_RECVERR))) {
+		memcpy(&on, value, sizeof(on));
+		socket->receives_errors = on != 0;
+	}
 	return error;
 }
 

@@ -33,9 +33,13 @@ struct socket {
 	bool end_of_stream;     /* recv returned 0; every later pop gets it too */
 	bool write_shut;        /* no push any more; shutdown(2) once pushes is empty */
 	bool lingers;           /* SO_LINGER was set, here or on the listener */
+	bool receives_errors;   /* IP_RECVERR, IPV6_RECVERR of a datagram socket */
+	bool errors_wait;       /* reports of them may stand in the kernel's queue of errors */
 	bool sends_alone;       /* a gathered send was refused: find out whose fault it is */
+	bool cuts;              /* datagrams of one length may go as one message: see send.c */
 	bool in_batch;          /* batch.c has it in its list of senders */
 	uint8_t small_receives; /* in a row that used less than a quarter of the buffer */
+	uint8_t receive_burst;  /* datagrams that came at once the last time */
 	uint32_t receive_size;  /* bytes that the next recv is given room for */
 	int receive_error;      /* errno of a broken stream; every later pop gets it too */
 	int send_error;         /* errno that broke the stream's sending */
@@ -100,6 +104,20 @@ void transfer_sent(struct socket *socket, ssize_t result);
 
 /** transfer_drop_push - complete a pending push that is off its list, and release its memory */
 void transfer_drop_push(struct socket *socket, struct op *op, int error);
+
+/**
+ * transfer_should_send_again - whether a send that has failed (errno) is to be made again
+ *
+ * On a socket that receives errors the kernel fails it with what an earlier datagram met, and that is for
+ * a pop.
+ */
+bool transfer_should_send_again(struct socket *socket);
+
+/** send_datagrams - transfer_flush, for datagrams (send.c) */
+void send_datagrams(struct socket *socket);
+
+/** report_receive - fail a pop, there is one, with the next report of an error, if there is one (report.c) */
+void report_receive(struct socket *socket);
 
 /** socket_drained - the last pending push is gone: shut down or close if that was waiting */
 void socket_drained(struct socket *socket);

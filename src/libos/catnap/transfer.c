@@ -133,66 +133,136 @@ static bool receive_stream(struct socket *socket)
 }
 
 /* A datagram that was longer than its first buf: move it into one that holds it all. */
-static struct buf *gather_datagram(struct socket *socket, struct buf *first, size_t length)
+static struct buf *gather_datagram(struct socket *socket, struct buf *first,
+				   const unsigned char *rest, size_t length)
 {
 	struct buf *whole = buf_alloc(socket->catnap->context->heap, (uint32_t)length);
 
 	if (whole) {
 		memcpy(whole->data, first->data, DATAGRAM_BYTES_FIRST);
-		memcpy(whole->data + DATAGRAM_BYTES_FIRST, socket->catnap->scratch,
-		       length - DATAGRAM_BYTES_FIRST);
+		memcpy(whole->data + DATAGRAM_BYTES_FIRST, rest, length - DATAGRAM_BYTES_FIRST);
 		whole->source = first->source;
 	}
 	buf_free(socket->catnap->context->heap, first);
 	return whole;
 }
 
-/* As receive_stream. An error of a datagram socket concerns one pop; the next may succeed. */
-static bool receive_datagram(struct socket *socket)
+static void datagram_received(struct socket *socket, struct buf *buf, const unsigned char *rest,
+			      size_t length)
 {
-	struct buf *buf = buf_alloc(socket->catnap->context->heap, DATAGRAM_BYTES_FIRST);
-	struct iovec iov[2];
-	struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t result;
-
-	if (!buf) {
-		fail_pop(socket, ENOMEM);
-		return true;
-	}
-	iov[0] = (struct iovec){buf->data, DATAGRAM_BYTES_FIRST};
-	iov[1] = (struct iovec){socket->catnap->scratch, CATNAP_SCRATCH_BYTES};
-	message.msg_name = &buf->source;
-	message.msg_namelen = sizeof(buf->source);
-	result = recvmsg(socket->fd, &message, MSG_DONTWAIT);
-	if (result < 0) {
-		int error = errno;
-
-		buf_free(socket->catnap->context->heap, buf);
-		if (error == EAGAIN)
-			socket->poller.readable = false;
-		else if (error != EINTR)
-			fail_pop(socket, error);
-		return error != EAGAIN;
-	}
-	if ((size_t)result > DATAGRAM_BYTES_FIRST)
-		buf = gather_datagram(socket, buf, (size_t)result);
+	socket->catnap->datagrams++;
+	if (length > DATAGRAM_BYTES_FIRST)
+		buf = gather_datagram(socket, buf, rest, length);
 	if (!buf) {
 		/* The datagram is gone, as if the network had dropped it. */
 		fail_pop(socket, ENOMEM);
-		return true;
+		return;
 	}
-	buf->length = (uint32_t)result;
+	buf->length = (uint32_t)length;
 	complete_pop(socket, buf);
-	return true;
+}
+
+/* What is received into during one call. */
+struct burst {
+	struct buf *bufs[CATNAP_BURST_MAX];
+	struct mmsghdr messages[CATNAP_BURST_MAX];
+	struct iovec iov[CATNAP_BURST_MAX][2];
+};
+
+/* For as many pops as there are, up to @most. Return: how many; 0: out of memory. */
+static unsigned int burst_prepare(struct socket *socket, struct burst *burst, unsigned int most)
+{
+	const struct op *op = socket->pops.head;
+	unsigned int count = 0;
+
+	for (; count < most && op; op = op->next) {
+		struct buf *buf = buf_alloc(socket->catnap->context->heap, DATAGRAM_BYTES_FIRST);
+		struct iovec *iov = burst->iov[count];
+
+		if (!buf)
+			break;
+		iov[0] = (struct iovec){buf->data, DATAGRAM_BYTES_FIRST};
+		iov[1] = (struct iovec){socket->catnap->scratch[count], CATNAP_SCRATCH_BYTES};
+		burst->bufs[count] = buf;
+		burst->messages[count++].msg_hdr = (struct msghdr){
+			.msg_name = &buf->source,
+			.msg_namelen = sizeof(buf->source),
+			.msg_iov = iov,
+			.msg_iovlen = 2,
+		};
+	}
+	return count;
+}
+
+/* Datagrams received; -errno: none. */
+static int burst_receive(const struct socket *socket, struct burst *burst, unsigned int count)
+{
+	ssize_t length;
+	int received;
+
+	if (count > 1) {
+		received = recvmmsg(socket->fd, burst->messages, count, MSG_DONTWAIT, NULL);
+		return received < 0 ? -errno : received;
+	}
+	length = recvmsg(socket->fd, &burst->messages[0].msg_hdr, MSG_DONTWAIT);
+	burst->messages[0].msg_len = (unsigned int)length;
+	return length < 0 ? -errno : 1;
+}
+
+/*
+ * Serve up to @most pops. An error of a datagram socket concerns one pop; the next may succeed.
+ * Return: how many more may succeed at once; 0: none.
+ */
+static unsigned int receive_datagrams(struct socket *socket, unsigned int most)
+{
+	struct burst burst;
+	unsigned int count = burst_prepare(socket, &burst, most);
+	int received;
+
+	if (count == 0) {
+		fail_pop(socket, ENOMEM);
+		return 1;
+	}
+	received = burst_receive(socket, &burst, count);
+	for (unsigned int i = received > 0 ? (unsigned int)received : 0; i < count; i++)
+		buf_free(socket->catnap->context->heap, burst.bufs[i]);
+	for (int i = 0; i < received; i++)
+		datagram_received(socket, burst.bufs[i], socket->catnap->scratch[i],
+				  burst.messages[i].msg_len);
+	if (received == -EAGAIN)
+		socket->poller.readable = false;
+	else if (received < 0 && received != -EINTR && socket->receives_errors)
+		socket->errors_wait = true;
+	else if (received < 0 && received != -EINTR)
+		fail_pop(socket, -received);
+	if (received > 0)
+		socket->receive_burst = (uint8_t)received;
+	if (received < 0)
+		return received != -EAGAIN;
+	/* Fewer than there was room for were all. */
+	if ((unsigned int)received < count)
+		return 0;
+	return 2 * count < CATNAP_BURST_MAX ? 2 * count : CATNAP_BURST_MAX;
 }
 
 void transfer_receive(struct socket *socket)
 {
+	/* Room for one more than came the last time: that it stays empty says that there are no others. */
+	unsigned int burst = socket->receive_burst < CATNAP_BURST_MAX ? socket->receive_burst + 1u
+								      : CATNAP_BURST_MAX;
 	bool more = true;
 
-	while (more && socket->pops.head)
-		more = socket->type == SOCK_STREAM ? receive_stream(socket)
-						   : receive_datagram(socket);
+	if (socket->type == SOCK_STREAM) {
+		while (more && socket->pops.head)
+			more = receive_stream(socket);
+		return;
+	}
+	while (burst && socket->pops.head) {
+		if (socket->errors_wait)
+			report_receive(socket);
+		else
+			burst = receive_datagrams(socket, burst);
+	}
 }
 
 int transfer_pop(struct queue *queue, struct op *op)
@@ -213,29 +283,52 @@ int transfer_pop(struct queue *queue, struct op *op)
 
 /* --- out --- */
 
+bool transfer_should_send_again(struct socket *socket)
+{
+	if (!socket->receives_errors || errno == EAGAIN || errno == EINTR)
+		return false;
+	socket->errors_wait = true;
+	return true;
+}
+
+/* sendmsg without waiting; bytes or -errno. */
+static ssize_t send_message(struct socket *socket, const struct msghdr *message)
+{
+	ssize_t result = sendmsg(socket->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (result < 0 && transfer_should_send_again(socket))
+		result = sendmsg(socket->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return result < 0 ? -errno : result;
+}
+
+/* Likewise, of one segment. */
+static ssize_t send_segment(struct socket *socket, const demi_sgaseg_t *segment,
+			    const struct sockaddr *address, socklen_t length)
+{
+	ssize_t result = sendto(socket->fd, segment->sgaseg_buf, segment->sgaseg_len,
+				MSG_DONTWAIT | MSG_NOSIGNAL, address, length);
+
+	if (result < 0 && transfer_should_send_again(socket))
+		result = sendto(socket->fd, segment->sgaseg_buf, segment->sgaseg_len,
+				MSG_DONTWAIT | MSG_NOSIGNAL, address, length);
+	return result < 0 ? -errno : result;
+}
+
 /* One send of an array, without waiting; bytes or -errno. */
-static ssize_t send_array(const struct socket *socket, const demi_sgarray_t *sga,
+static ssize_t send_array(struct socket *socket, const demi_sgarray_t *sga,
 			  const struct sockaddr *address, socklen_t length)
 {
 	struct iovec iov[DEMI_SGARRAY_MAXSIZE];
-	struct msghdr message;
-	ssize_t result;
+	struct msghdr message = {.msg_name = (void *)(uintptr_t)address,
+				 .msg_namelen = length,
+				 .msg_iov = iov,
+				 .msg_iovlen = sga->sga_numsegs};
 
-	if (sga->sga_numsegs == 1) {
-		result = sendto(socket->fd, sga->sga_segs[0].sgaseg_buf,
-				sga->sga_segs[0].sgaseg_len, MSG_DONTWAIT | MSG_NOSIGNAL, address,
-				length);
-	} else {
-		message = (struct msghdr){.msg_name = (void *)(uintptr_t)address,
-					  .msg_namelen = length,
-					  .msg_iov = iov};
-		for (uint32_t i = 0; i < sga->sga_numsegs; i++)
-			iov[i] = (struct iovec){sga->sga_segs[i].sgaseg_buf,
-						sga->sga_segs[i].sgaseg_len};
-		message.msg_iovlen = sga->sga_numsegs;
-		result = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	}
-	return result < 0 ? -errno : result;
+	if (sga->sga_numsegs == 1)
+		return send_segment(socket, &sga->sga_segs[0], address, length);
+	for (uint32_t i = 0; i < sga->sga_numsegs; i++)
+		iov[i] = (struct iovec){sga->sga_segs[i].sgaseg_buf, sga->sga_segs[i].sgaseg_len};
+	return send_message(socket, &message);
 }
 
 /* The socket's own request serves the first pending push, so that it cannot fail half sent. */
@@ -378,6 +471,10 @@ void transfer_flush(struct socket *socket)
 {
 	ssize_t result = 0;
 
+	if (socket->type == SOCK_DGRAM) {
+		send_datagrams(socket);
+		return;
+	}
 	while (socket->pushes.head && result != -EAGAIN) {
 		const struct push_request *request = socket->pushes.head->request;
 		struct iovec iov[2 * DEMI_SGARRAY_MAXSIZE];
@@ -388,9 +485,7 @@ void transfer_flush(struct socket *socket)
 			message.msg_name = (void *)(uintptr_t)&request->address;
 			message.msg_namelen = request->address_length;
 		}
-		result = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (result < 0)
-			result = -errno;
+		result = send_message(socket, &message);
 		transfer_sent(socket, result);
 	}
 }
@@ -399,13 +494,15 @@ void transfer_flush(struct socket *socket)
  * While the application works off what one poll round brought, its answers are collected, and made
  * as one system call when it waits again; a lone message is sent at once.
  */
-static bool should_collect(const struct socket *socket)
+static bool should_collect(const struct socket *socket, const demi_sgarray_t *sga)
 {
 	const struct catnap *catnap = socket->catnap;
 
-	return catnap->batch && socket->type == SOCK_STREAM &&
-	       (catnap->collects || batch_has_sends(catnap->batch) ||
-		catnap->context->ops.fresh.head);
+	/* A datagram that may be too long is refused at once. */
+	if (socket->type == SOCK_DGRAM && sga_length(sga) > DATAGRAM_BYTES_FIRST)
+		return false;
+	return catnap->batch && (catnap->collects || batch_has_sends(catnap->batch) ||
+				 catnap->context->ops.fresh.head);
 }
 
 static int check_push(const struct socket *socket, const struct sockaddr *address)
@@ -480,7 +577,7 @@ int transfer_push(struct queue *queue, struct op *op, const demi_sgarray_t *sga,
 	if (error)
 		return error;
 	if (!socket->pushes.head) {
-		if (!foreign && should_collect(socket))
+		if (!foreign && should_collect(socket, sga))
 			batch_queue_send(socket->catnap->batch, socket);
 		else
 			error = push_now(socket, op, sga, address, length, &sent);

@@ -130,7 +130,25 @@ static void failed(struct udp_socket *udp, int error)
 	}
 }
 
-static const struct udp_socket_ops udp_ops = {.received = received, .failed = failed};
+/* Told to a pop that waits, or to nobody: what ICMP says may be lost anyhow. */
+static void reported(struct udp_socket *udp, int error, struct buf *report)
+{
+	struct datagram *datagram = container_of(udp, struct datagram, udp);
+	struct op *op = op_list_take(&datagram->pops);
+
+	if (!op) {
+		buf_free(udp->net->heap, report);
+		return;
+	}
+	op->result.buf = report;
+	complete(datagram, op, error);
+}
+
+static const struct udp_socket_ops udp_ops = {
+	.received = received,
+	.failed = failed,
+	.reported = reported,
+};
 
 static int datagram_pop(struct queue *queue, struct op *op)
 {
@@ -188,15 +206,21 @@ static int send_datagram(struct datagram *datagram, const demi_sgarray_t *sga,
 	return udp_tx(&datagram->udp, sga, ip, port, &push->done, waits_out);
 }
 
-/* One short segment of the heap, to where the headers lead: nothing to check, nothing to wait for. */
+/* A little of the heap, to where the headers lead: nothing to check, nothing to wait for. */
 static bool send_fast(struct datagram *datagram, struct op *op, const demi_sgarray_t *sga)
 {
 	struct catnip *catnip = datagram->catnip;
 	bool collects = catnip_collects(catnip);
+	uint64_t length = sga->sga_segs[0].sgaseg_len;
 
-	if (sga->sga_numsegs != 1 || datagram->error ||
-	    !heap_owns(catnip->context->heap, sga->sga_segs[0].sgaseg_buf) ||
-	    !udp_tx_fast(&datagram->udp, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len))
+	if (datagram->error || !heap_owns(catnip->context->heap, sga->sga_segs[0].sgaseg_buf))
+		return false;
+	for (uint32_t i = 1; unlikely(i < sga->sga_numsegs); i++) {
+		if (!heap_owns(catnip->context->heap, sga->sga_segs[i].sgaseg_buf))
+			return false;
+		length += sga->sga_segs[i].sgaseg_len;
+	}
+	if (length > UDP_PAYLOAD_BYTES_MAX || !udp_tx_fast(&datagram->udp, sga, (uint32_t)length))
 		return false;
 	complete(datagram, op, 0);
 	if (!collects)

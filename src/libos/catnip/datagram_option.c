@@ -29,6 +29,7 @@ OPTION_FLAG(reuse_port, UDP.reuse_port)
 OPTION_FLAG(broadcast, UDP.broadcast)
 OPTION_FLAG(multicast_loop_v4, UDP.multicast_v4.loop)
 OPTION_FLAG(multicast_loop_v6, UDP.multicast_v6.loop)
+OPTION_FLAG(receives_errors, UDP.receives_errors)
 OPTION_FIELD(send_buffer, int, datagram_of(queue)->send_buffer_bytes)
 OPTION_FIELD(traffic_class, uint8_t, UDP.traffic_class)
 OPTION_FIELD(mtu_discover, uint8_t, UDP.mtu_discover)
@@ -148,6 +149,7 @@ static const struct option options[] = {
 	OPTION_SET(IPPROTO_IP, IP_MULTICAST_TTL, -1, 255, multicast_hops_v4),
 	OPTION_SET(IPPROTO_IP, IP_MULTICAST_LOOP, INT_MIN, INT_MAX, multicast_loop_v4),
 	OPTION_SET(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, mtu_discover),
+	OPTION_SET(IPPROTO_IP, IP_RECVERR, 0, 1, receives_errors),
 	OPTION_READ(IPPROTO_IP, IP_MTU, get_mtu),
 	OPTION_SET(IPPROTO_IPV6, IPV6_V6ONLY, INT_MIN, INT_MAX, v6_only),
 	OPTION_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, 255, hop_limit),
@@ -155,6 +157,7 @@ static const struct option options[] = {
 	OPTION_SET(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1, multicast_loop_v6),
 	OPTION_SET(IPPROTO_IPV6, IPV6_TCLASS, -1, 255, traffic_class_v6),
 	OPTION_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, IPV6_PMTUDISC_PROBE, mtu_discover),
+	OPTION_SET(IPPROTO_IPV6, IPV6_RECVERR, 0, 1, receives_errors),
 	OPTION_READ(IPPROTO_IPV6, IPV6_MTU, get_mtu),
 };
 /* clang-format on */

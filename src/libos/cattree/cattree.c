@@ -3,6 +3,7 @@
 #include "libos/cattree/cattree.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,14 +34,14 @@ void cattree_begin_call(struct cattree *cattree)
 	cattree->context->now_ns = cattree->context->clock();
 }
 
-/* Give the kernel's threads a CPU, until one of them has done something for us. */
+/* Until a thread of the kernel's has done something for us. */
 static void sleep_for_kernel(const struct cattree *cattree)
 {
 	struct blkdev *device = cattree->device;
 	struct pollfd wake = {.fd = -1, .events = POLLIN};
 	bool sleeps = true;
 
-	if (!device->caps.kernel_works || device->under_way == 0 || !device->ops->idle_fd)
+	if (!device->ops->idle_fd)
 		return;
 	wake.fd = device->ops->idle_fd(device, &sleeps);
 	if (sleeps && wake.fd >= 0)
@@ -49,15 +50,26 @@ static void sleep_for_kernel(const struct cattree *cattree)
 
 /*
  * For a call that changes the store, and returns when that is durable: the device alone is polled.
- * No other gets its turn, and no coroutine, since the caller may stand anywhere.
+ * No other gets its turn, and no coroutine, since the caller may stand anywhere. The kernel's threads
+ * get a CPU as in other waits.
  */
 static void cattree_wait(void *context)
 {
 	struct cattree *cattree = context;
+	struct blkdev *device = cattree->device;
+	uint64_t now_ns;
 
 	cattree_begin_call(cattree);
-	if (blkdev_poll(cattree->device, cattree->context->now_ns) == 0)
-		sleep_for_kernel(cattree);
+	now_ns = cattree->context->now_ns;
+	if (blkdev_poll(device, now_ns) > 0) {
+		give_way_end(&cattree->give_way, &cattree->giving, now_ns);
+		cattree->giving = (struct giving){0};
+	} else if (device->caps.kernel_works && device->under_way > 0) {
+		if (give_way_by(&cattree->give_way, &cattree->giving, now_ns) == GIVE_WAY_YIELD)
+			sched_yield();
+		else
+			sleep_for_kernel(cattree);
+	}
 }
 
 /* --- start and stop --- */
@@ -163,6 +175,9 @@ static int cattree_start(struct libos **libos_out, struct queue_context *context
 		return -ENOMEM;
 	cattree->libos.ops = &cattree_ops;
 	cattree->context = context;
+	/* Who is to sleep does so at once. */
+	if (config->runtime.idle == CONFIG_IDLE_SPIN)
+		cattree->give_way.yields_ns_max = config->runtime.give_way_us * NS_PER_US;
 	error = open_device(cattree, config);
 	if (!error)
 		error = open_store(cattree, config);

@@ -14,6 +14,7 @@
 #define DEMI_LIBOS_CATTREE_CATTREE_H
 
 #include "blkdev/blkdev.h"
+#include "libos/give_way.h"
 #include "libos/libos.h"
 #include "log/log.h"
 
@@ -27,6 +28,8 @@ struct cattree {
 	struct log_store *store;
 	struct log_queue *stirred; /* queues that the next turn has something to do for */
 	uint32_t queues;           /* that there are, those that wait for their end too */
+	struct give_way give_way;  /* of calls that change the store */
+	struct giving giving;      /* of the one that waits */
 };
 
 extern const struct libos_ops cattree_ops;

@@ -35,10 +35,11 @@ void conn_rtt_sample(struct tcp_conn *conn, uint64_t rtt_ns)
 		uint64_t off_ns = rtt_ns > conn->srtt_ns ? rtt_ns - conn->srtt_ns
 							 : conn->srtt_ns - rtt_ns;
 
-		conn->rttvar_ns += off_ns / 4;
+		/* The old one's part goes before the sample comes, which has its own weight. */
 		conn->rttvar_ns -= conn->rttvar_ns / 4;
-		conn->srtt_ns += rtt_ns / 8;
+		conn->rttvar_ns += off_ns / 4;
 		conn->srtt_ns -= conn->srtt_ns / 8;
+		conn->srtt_ns += rtt_ns / 8;
 	} else {
 		conn->srtt_ns = rtt_ns;
 		conn->rttvar_ns = rtt_ns / 2;
@@ -255,14 +256,34 @@ static void sample_by_timestamp(struct tcp_conn *conn, const struct tcp_in *in,
 	conn->backoff = 0;
 }
 
+/*
+ * Most segments of a peer that does all the talking: everything of ours is acknowledged, by this
+ * one too, and nothing waits. What else an acknowledgment may bring, losses to be detected, reports
+ * of duplicates, a window to grow or to shrink, timers, needs something that was sent.
+ */
+static inline bool is_nothing_new(const struct tcp_conn *conn, const struct tcp_in *in)
+{
+	return in->ack == conn->snd_una && conn->snd_una == conn->snd_nxt &&
+	       conn->snd_nxt == conn->snd_end && !conn->fin_wanted &&
+	       conn->recovery == RECOVERY_NONE && conn->retransmit_kind == TIMER_NONE &&
+	       !in->options.sack_count && !(in->flags & TCP_ECE) && !conn->probe_under_way &&
+	       !conn->rack_dsack_pending;
+}
+
 bool tcp_ack_rx(struct tcp_conn *conn, const struct tcp_in *in)
 {
-	struct tcp_delivery delivery = {.in = in};
+	struct tcp_delivery delivery;
 	uint32_t flight = flight_of(conn);
 	bool was_closed = conn->snd_wnd == 0;
 
+	if (is_nothing_new(conn, in)) {
+		take_window(conn, in);
+		conn->duplicate_acks = 0;
+		return true;
+	}
 	if (unlikely(!is_plausible(conn, in)))
 		return false;
+	delivery = (struct tcp_delivery){.in = in};
 	if (unlikely(seq_before(in->ack, conn->snd_una)))
 		return true;
 	delivery.is_duplicate = is_duplicate(conn, in);

@@ -4,7 +4,7 @@
  * between the files.
  *
  * In: tcp_rx (rx.c) -> conn_rx -> tcp_ack_rx (ack.c: sack.c, recovery.c), tcp_text_rx (text.c).
- * Out: tcp_push (push.c) -> tcp_output (output.c) -> tcp_tx (tx.c) -> ip_tx.
+ * Out: tcp_push (push.c) -> tcp_output (output.c) -> tcp_tx (tx.c; runs of full segments: bulk.c) -> ip_tx.
  *
  * What must be done later is a bit in conn->work and a place in a list of the table; a coroutine for
  * each of the lists does it (background.c). A connection is freed by the last of these alone, so
@@ -23,6 +23,12 @@
 #define TCP_MSS_MIN 88u /* who offers less would have us send headers only */
 #define TCP_RTO_INITIAL_NS (TCP_RTO_INITIAL_MS * UINT64_C(1000000))
 #define TCP_SACKS 4u
+/*
+ * Segments under way. An acknowledgment may have to look at each of them, so that a peer that offers a
+ * small MSS and a large window must not make many: CVE-2019-11477 and 11478 were that of Linux. Small
+ * pushes make small ones too: so many may be of any length, beyond them all must have some on average.
+ */
+#define TCP_SENT_ANY_LENGTH 4096u
 #define TCP_DUPLICATE_ACKS 3u /* RFC 5681, 3.2 */
 
 /** A run of bytes that a push gave, in the order of the stream. */

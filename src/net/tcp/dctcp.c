@@ -2,7 +2,7 @@
 /*
  * DCTCP (RFC 8257): Reno, but that a window with marks shrinks by how much of it was marked. For
  * networks whose switches all mark, and under one administration; the receiver's half, echoing each
- * mark by itself (3.2), is rx.c's by needs_ecn.
+ * mark by itself (3.2), is text.c's by needs_ecn.
  */
 #include "net/tcp/congestion.h"
 

@@ -130,7 +130,7 @@ _Static_assert(sizeof(((struct tcp_headers *)NULL)->bytes) >=
 	       "the longest headers fit");
 _Static_assert(NETDEV_HEAD_ROOM >= TCP_LOWER_BYTES, "all of them may be copied in front of TCP's");
 
-static void prepare(struct tcp_conn *conn)
+void tcp_headers_prepare(struct tcp_conn *conn)
 {
 	struct tcp_headers *headers = &conn->headers;
 	const struct path *path = &conn->path;
@@ -173,47 +173,40 @@ static void prepare(struct tcp_conn *conn)
 	headers->generation = net->generation;
 }
 
-bool tcp_tx_ready(struct tcp_conn *conn, uint32_t length)
+void tcp_lower_fill(const struct tcp_conn *conn, uint8_t *tcp, uint32_t length)
 {
-	const struct neighbour *neighbour = conn->path.neighbour;
-	const struct net *net = net_of(conn);
+	const struct tcp_headers *headers = &conn->headers;
+	uint8_t *ip;
 
-	if (unlikely(conn->headers.generation != net->generation)) {
-		prepare(conn);
-		return false;
+	memcpy(tcp - TCP_LOWER_BYTES, headers->bytes, TCP_LOWER_BYTES);
+	memcpy(tcp - headers->length, conn->path.neighbour->link.bytes, ETH_ADDRESS_BYTES);
+	if (headers->is_v6) {
+		ip = tcp - IPV6_HEADER_BYTES;
+		store_be16(ip + IPV6_PAYLOAD_LENGTH_OFFSET, (uint16_t)length);
+		return;
 	}
-	return neighbour->state == NEIGHBOUR_REACHABLE &&
-	       net->now_ns < neighbour->confirmed_until_ns && net->tx_count < NETDEV_BURST_MAX &&
-	       conn->headers.length + length >= ETH_FRAME_BYTES_MIN;
+	ip = tcp - IPV4_HEADER_BYTES;
+	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_BYTES + length));
+	store_be16(ip + IPV4_CHECKSUM_OFFSET,
+		   checksum_finish((uint64_t)headers->ip_sum +
+				   htobe16((uint16_t)(IPV4_HEADER_BYTES + length))));
 }
 
 void tcp_tx_fast(struct tcp_conn *conn, struct buf *head, uint32_t length)
 {
 	const struct tcp_headers *headers = &conn->headers;
-	struct neighbour *neighbour = conn->path.neighbour;
 	struct net *net = net_of(conn);
 	uint32_t ip_bytes = headers->is_v6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
-	uint8_t *ip = head->data - ip_bytes;
-	uint32_t frame_bytes = headers->length + length;
 
-	memcpy(head->data - TCP_LOWER_BYTES, headers->bytes, TCP_LOWER_BYTES);
-	if (headers->is_v6) {
-		store_be16(ip + IPV6_PAYLOAD_LENGTH_OFFSET, (uint16_t)length);
-	} else {
-		store_be16(ip + 2, (uint16_t)(ip_bytes + length));
-		store_be16(ip + IPV4_CHECKSUM_OFFSET,
-			   checksum_finish((uint64_t)headers->ip_sum +
-					   htobe16((uint16_t)(ip_bytes + length))));
-	}
+	tcp_lower_fill(conn, head->data, length);
 	if (head->flags & BUF_CHECKSUM) {
 		head->transmit.network_bytes = (uint8_t)ip_bytes;
 		head->transmit.link_bytes = net->link_bytes;
 	}
-	memcpy(head->data - headers->length, neighbour->link.bytes, ETH_ADDRESS_BYTES);
 	head->data -= headers->length;
 	head->length += headers->length;
-	neighbour->used_ns = net->now_ns;
+	conn->path.neighbour->used_ns = net->now_ns;
 	net_count_tx(net, headers->is_v6 ? NET_LAYER_IPV6 : NET_LAYER_IPV4, ip_bytes + length);
-	net_count_tx(net, NET_LAYER_ETH, frame_bytes);
+	net_count_tx(net, NET_LAYER_ETH, headers->length + length);
 	net->tx[net->tx_count++] = head;
 }

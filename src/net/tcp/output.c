@@ -5,18 +5,13 @@
  */
 #include <errno.h>
 
-#include "net/tcp/conn.h"
+#include "net/tcp/bulk.h"
 
 /* Segments of one connection in a row, before others have their turn. */
 #define TURN_SEGMENTS 64u
 #define TURN_LOCAL 16u /* to ourselves: the queue is short */
 
-/*
- * Segments under way. An acknowledgment may have to look at each of them, so that a peer that offers a
- * small MSS and a large window must not make many: CVE-2019-11477 and 11478 were that of Linux. Small
- * pushes make small ones too: so many may be of any length, beyond them all must have some on average.
- */
-#define SENT_ANY_LENGTH 4096u
+/* Of segments under way beyond TCP_SENT_ANY_LENGTH, on average; and the most of any. */
 #define SENT_BYTES_MIN 512u
 #define SENT_MAX 16384u
 
@@ -155,10 +150,10 @@ static bool send_lost(struct tcp_conn *conn, uint32_t *turn)
 
 static inline bool are_many(const struct tcp_conn *conn)
 {
-	if (likely(conn->sent_count < SENT_ANY_LENGTH))
+	if (likely(conn->sent_count < TCP_SENT_ANY_LENGTH))
 		return false;
 	return conn->sent_count >= SENT_MAX ||
-	       conn->sent_count - SENT_ANY_LENGTH >= flight_of(conn) / SENT_BYTES_MIN;
+	       conn->sent_count - TCP_SENT_ANY_LENGTH >= flight_of(conn) / SENT_BYTES_MIN;
 }
 
 /* How many of @unsent bytes make a segment now; 0: none should. */
@@ -228,12 +223,23 @@ static bool may_send(const struct tcp_conn *conn)
 	       !conn->fin_sent;
 }
 
+/* Apart, so that who sends little does not save registers for it. */
+static __attribute__((noinline)) bool send_run(struct tcp_conn *conn, uint32_t *turn)
+{
+	uint32_t run = device_has_room(net_of(conn)) ? tcp_bulk_tx(conn, *turn) : 0;
+
+	*turn -= run;
+	return run != 0;
+}
+
 static void send_all(struct tcp_conn *conn, uint32_t *turn)
 {
 	while (may_send(conn)) {
-		uint32_t unsent = conn->snd_end - conn->snd_nxt;
-		uint32_t length = unsent ? choose_length(conn, unsent) : 0;
+		uint32_t unsent = conn->snd_end - conn->snd_nxt, length;
 
+		if (unlikely(unsent > 2 * conn->mss) && send_run(conn, turn))
+			continue;
+		length = unsent ? choose_length(conn, unsent) : 0;
 		if (!length && (unsent || !conn->fin_wanted))
 			return;
 		if ((*turn)-- == 0 || !device_has_room(net_of(conn)) ||

@@ -230,8 +230,9 @@ static void reno_detect(struct tcp_conn *conn, struct tcp_delivery *delivery)
 	if (conn->duplicate_acks < UINT8_MAX)
 		conn->duplicate_acks++;
 	delivery->delivered_bytes = conn->mss;
+	/* Those of the very end of the last recovery may be of what it sent needlessly (3.2, step 2). */
 	if (conn->duplicate_acks == TCP_DUPLICATE_ACKS && conn->recovery == RECOVERY_NONE &&
-	    is_past(conn, conn->recovery_end))
+	    is_past(conn, conn->recovery_end) && conn->recovery_end != conn->snd_una)
 		sent_lose(conn, conn->sent_head);
 }
 
@@ -258,12 +259,19 @@ static void probe_ack(struct tcp_conn *conn, const struct tcp_in *in,
 
 /* ---- After every acknowledgment ---- */
 
+/* Whether the window was in the way of what @flight bytes under way were part of. */
+static inline bool was_limited(const struct tcp_conn *conn, uint32_t flight)
+{
+	const struct tcp_congestion *congestion = &conn->congestion;
+
+	return conn->cwnd_limited || (tcp_congestion_in_slow_start(congestion) &&
+				      (uint64_t)flight * 2 >= congestion->cwnd);
+}
+
 static void grow(struct tcp_conn *conn, const struct tcp_congestion_ack *ack)
 {
 	struct tcp_congestion *congestion = congestion_of(conn);
-	bool is_limited = conn->cwnd_limited ||
-			  (tcp_congestion_in_slow_start(congestion) &&
-			   (uint64_t)ack->flight_bytes * 2 >= congestion->cwnd);
+	bool is_limited = was_limited(conn, ack->flight_bytes);
 
 	conn->cwnd_limited = false;
 	if (is_limited)
@@ -316,8 +324,19 @@ static void recover(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_d
 		conn_wake(conn, WORK_SEND);
 }
 
-void recovery_ack(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_delivery *delivery,
-		  uint32_t flight_before)
+/* In order, without loss, and without a mark. */
+static inline bool is_smooth(const struct tcp_conn *conn, const struct tcp_in *in,
+			     const struct tcp_delivery *delivery)
+{
+	return conn->recovery == RECOVERY_NONE && !delivery->is_duplicate &&
+	       !((in->flags & TCP_ECE) && conn->has_ecn) && !conn->sacked_bytes &&
+	       !conn->lost_bytes && !conn->probe_under_way && !delivery->has_dsack &&
+	       !conn->rack_dsack_pending;
+}
+
+/* What the algorithm hears of. Apart, so that others do not pay for what it is told. */
+static __attribute__((noinline)) void tell(struct tcp_conn *conn, const struct tcp_in *in,
+					   struct tcp_delivery *delivery, uint32_t flight_before)
 {
 	struct tcp_congestion *congestion = congestion_of(conn);
 	bool is_marked = (in->flags & TCP_ECE) && conn->has_ecn;
@@ -334,15 +353,26 @@ void recovery_ack(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_del
 
 	if (unlikely(congestion->ops->seen != NULL) && delivery->delivered_bytes)
 		congestion->ops->seen(congestion, &ack);
-	if (likely(conn->recovery == RECOVERY_NONE && !delivery->is_duplicate && !is_marked &&
-		   !conn->sacked_bytes && !conn->lost_bytes && !conn->probe_under_way &&
-		   !delivery->has_dsack && !conn->rack_dsack_pending)) {
+	if (likely(is_smooth(conn, in, delivery))) {
 		conn->duplicate_acks = 0;
 		if (delivery->delivered_bytes)
 			grow(conn, &ack);
 		return;
 	}
 	recover(conn, in, delivery, &ack);
+}
+
+void recovery_ack(struct tcp_conn *conn, const struct tcp_in *in, struct tcp_delivery *delivery,
+		  uint32_t flight_before)
+{
+	/* Who sends less than the window lets is not in its way, and does not make it grow. */
+	if (likely(is_smooth(conn, in, delivery) && !conn->congestion.ops->seen &&
+		   delivery->delivered_bytes && !was_limited(conn, flight_before))) {
+		conn->duplicate_acks = 0;
+		conn->cwnd_limited = false;
+		return;
+	}
+	tell(conn, in, delivery, flight_before);
 }
 
 /* ---- Timers ---- */

@@ -462,6 +462,8 @@ static void ecn_rx(struct tcp_conn *conn, const struct tcp_in *in)
 			if (conn->unacked_segments)
 				tcp_ack_tx(conn);
 			conn->echoes_mark = in->is_marked;
+			conn->ack_now = true;
+			conn_wake(conn, WORK_ACK);
 		}
 		return;
 	}

@@ -261,49 +261,6 @@ static uint32_t emit_any(struct tcp_conn *conn, const struct tcp_out *out, uint8
 	return (uint32_t)tcp_emit(to, TCP_HEADER_BYTES_MAX, &header, &options);
 }
 
-/* Nothing but what nearly all segments have: an acknowledgment and, perhaps, timestamps. */
-static inline bool is_plain(const struct tcp_conn *conn, const struct tcp_out *out)
-{
-	return (out->flags & (TCP_ACK | TCP_SYN)) == TCP_ACK && !conn->sacks_count &&
-	       !conn->echoes_mark && conn->duplicate.left == conn->duplicate.right;
-}
-
-/* As emit_any, for such a segment. */
-static inline uint32_t emit_plain(struct tcp_conn *conn, const struct tcp_out *out, uint8_t *to)
-{
-	uint32_t bytes = conn->has_timestamps ? TCP_HEADER_BYTES + TCP_TIMESTAMP_BYTES
-					      : TCP_HEADER_BYTES;
-
-	store_be64(to,
-		   (uint64_t)conn->local_port << 48 | (uint64_t)conn->remote_port << 32 | out->seq);
-	store_be64(to + 8, (uint64_t)conn->rcv_nxt << 32 | (uint64_t)(bytes / 4) << 28 |
-				   (uint64_t)out->flags << 16 | conn_window(conn));
-	store_be32(to + TCP_CHECKSUM_OFFSET, 0);
-	if (likely(conn->has_timestamps)) {
-		store_be32(to + TCP_HEADER_BYTES, 0x0101080a);
-		store_be64(to + TCP_HEADER_BYTES + 4,
-			   (uint64_t)timestamp_of(conn) << 32 | conn->ts_recent);
-	}
-	return bytes;
-}
-
-static void has_sent(struct tcp_conn *conn, const struct tcp_out *out)
-{
-	conn->segments_out++;
-	if (likely(out->flags & TCP_ACK)) {
-		if (out->length && conn->unacked_segments)
-			conn->answers = true;
-		conn->rcv_acked = conn->rcv_nxt;
-		conn->unacked_segments = 0;
-		conn->ack_now = false;
-		conn->delayed_ack_ns = UINT64_MAX;
-	}
-	if (out->length) {
-		conn->data_out++;
-		conn->data_sent_ns = now_of(conn);
-	}
-}
-
 static int no_frame(struct net *net, struct buf *head)
 {
 	net_drop(net, head, NET_LAYER_TCP, NET_DROP_NO_FRAME);
@@ -329,14 +286,14 @@ int tcp_tx(struct tcp_conn *conn, const struct tcp_out *out)
 	head = netdev_alloc(net->device);
 	if (unlikely(!head))
 		return no_frame(net, NULL);
-	if (likely(is_plain(conn, out)))
-		head->length = emit_plain(conn, out, head->data);
+	if (likely(tcp_is_plain(conn, out)))
+		head->length = tcp_emit_plain(conn, out, head->data);
 	else
 		head->length = emit_any(conn, out, head->data);
 	length = head->length + out->length;
 	if (out->length && unlikely(!add_payload(conn, out, head)))
 		return no_frame(net, head);
-	has_sent(conn, out);
+	tcp_has_sent(conn, out, 1);
 	net_count_tx(net, NET_LAYER_TCP, length);
 	if (likely(!out->is_ect) && likely(tcp_tx_ready(conn, length))) {
 		complete_fast(&conn->headers, head, length);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the addresses of the stack and those of the connection manager. */
+#ifndef DEMI_LIBOS_CATMINT_ADDRESS_H
+#define DEMI_LIBOS_CATMINT_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "wire/address.h"
+
+/** to_sockaddr - mapped addresses become IPv4's */
+static inline void to_sockaddr(struct sockaddr_storage *address, const struct ip_address *ip,
+			       uint16_t port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+
+	memset(address, 0, sizeof(*address));
+	if (ip_address_is_v4(ip)) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		v4->sin_addr = ip_address_to_in(ip);
+	} else {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		v6->sin6_addr = ip_address_to_in6(ip);
+	}
+}
+
+/** from_sockaddr - the opposite; false: there is no address in it */
+static inline bool from_sockaddr(const struct sockaddr *address, struct ip_address *ip,
+				 uint16_t *port)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+	if (address->sa_family == AF_INET) {
+		*ip = ip_address_from_in(v4->sin_addr);
+		*port = ntohs(v4->sin_port);
+	} else if (address->sa_family == AF_INET6) {
+		*ip = ip_address_from_in6(&v6->sin6_addr);
+		*port = ntohs(v6->sin6_port);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+#endif /* DEMI_LIBOS_CATMINT_ADDRESS_H */
