@@ -12,6 +12,7 @@ help:
 	@echo '                TEST_FILTER=REGEX  only the tests whose suite or name matches'
 	@echo '                SEEDS=N            how many seeds each randomised test tries'
 	@echo '                FUZZ_SECONDS=N     how long each fuzzer runs; 60'
+	@echo '                FUZZ_SEED=N        what it tries; 0: draw a seed; 1'
 	@echo 'make test-guest  only the tests in a guest with an NVMe drive and network cards'
 	@echo '                KILLS=N            how often it is killed while it writes; 3'
 	@echo 'make redis    Debian'\''s redis on Demi'\''s queues, heap and logs: build/redis/redis-server'

@@ -168,6 +168,8 @@ static int log_extend(struct stream *stream)
 		bool continues = stream->appends->written > 0;
 
 		segment->is_used = true;
+		/* It may have been taken for one with a batch, which then was none. */
+		segment->skip = 0;
 		segment->first_record = stream->next_record + continues;
 		segment->first_sequence = stream->next_sequence;
 		stream->block = segment_block(store, segment->number);

@@ -415,6 +415,49 @@ static void log__with_bad_blocks_leaves_the_others_whole(void **state)
 	}
 }
 
+/*
+ * The first batch of the only segment is lost, and the one behind it is torn: the segment begins anew,
+ * at its start.
+ */
+static void log__begins_its_segment_anew(void **state)
+{
+	struct world *world = begin(512, 4u << 20);
+	struct log_cursor *cursor;
+	struct log_status status;
+	struct log *log;
+	struct buf *buf;
+	uint8_t head[24];
+
+	(void)state;
+	assert_int_equal(log_open(&log, world->store, "a", LOG_CREATE), 0);
+	assert_int_equal(push_record(world, log, 700, 0), 0);
+	assert_int_equal(push_record(world, log, 100, 1), 0);
+	sim_disk_cut(world->disk, &(struct sim_disk_cut){.kept = NULL});
+	log_close(log);
+	log_store_close(world->store);
+	world_replug(world);
+	for (uint64_t at = SEGMENTS; at < 4u << 20; at += 512) {
+		sim_medium_read(world->medium, at, head, sizeof(head));
+		if (memcmp(head, "DBAT", 4) == 0)
+			flip(world, at + (load_le64(head + 16) == 1 ? 16 : 100));
+	}
+	assert_int_equal(world_open(world), 0);
+	assert_int_equal(log_open(&log, world->store, "a", 0), 0);
+	log_status(log, &status);
+	assert_int_equal(status.end, 0);
+	assert_int_equal(log_cursor_create(&cursor, log), 0);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(push_record(world, log, 300, 20 + i), 0);
+		assert_int_equal(pop_wait(world, cursor, &buf), 0);
+		assert_true(buf->length == 300 && record_is(buf->data, buf->length, 20 + i));
+		buf_free(world->heap, buf);
+	}
+	log_cursor_destroy(cursor);
+	log_close(log);
+	log_store_close(world->store);
+	world_free(world);
+}
+
 /* The device goes while appends are under way: the store waits for them, and only then goes. */
 static void store__closes_on_a_device_that_is_gone(void **state)
 {
@@ -447,6 +490,7 @@ int main(void)
 		cmocka_unit_test(recovery__writes_nothing),
 		cmocka_unit_test(store__opens_by_the_copy_of_its_superblock),
 		cmocka_unit_test(log__with_bad_blocks_leaves_the_others_whole),
+		cmocka_unit_test(log__begins_its_segment_anew),
 		cmocka_unit_test(store__closes_on_a_device_that_is_gone),
 	};
 

@@ -2,6 +2,7 @@
 #include "log/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/container.h"
@@ -405,9 +406,13 @@ static void batch_done(struct blk_request *request, int error)
 		 * Nobody knows what of it is on the medium: another batch of this number might be taken
 		 * for it, or it for that. Recovery can tell, so it has to come first.
 		 */
-		log_error("%s: cannot write: %s; nothing is appended to log %u until the program "
-			  "is started again",
-			  stream->store->device->name, strerror(-error), stream->log);
+		char what[32] = "the catalogue of its logs";
+
+		if (stream->log != CATALOGUE_ID)
+			snprintf(what, sizeof(what), "log %u", stream->log);
+		log_error("%s: cannot write: %s; nothing is appended to %s until the program is "
+			  "started again",
+			  stream->store->device->name, strerror(-error), what);
 		stream->is_writing = false;
 		stream_fail(stream, error);
 		return;
