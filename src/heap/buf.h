@@ -30,6 +30,13 @@ struct buf_transmit {
 	bool is_v6;
 } __attribute__((packed, aligned(4))); /* so that it takes no more room than a source */
 
+/* Of a frame that several runtimes share a device for: which of them it has been given to. */
+struct buf_steer {
+	uint64_t tried;       /* bits: those that have had it */
+	unsigned char *start; /* of the frame, as it was received */
+	uint32_t length;
+} __attribute__((packed, aligned(4)));
+
 /* Flags of a buf. Received: */
 #define BUF_CHECKED 1u /* the device has verified the checksum of UDP or TCP */
 /* To be sent: */
@@ -37,6 +44,9 @@ struct buf_transmit {
 #define BUF_DONE 4u     /* transmit.done is to be told */
 /* Of a stream, received: */
 #define BUF_SHARED 8u /* more may be copied behind what it has */
+/* Of a device that several runtimes share (netdev/spread.h), received: */
+#define BUF_STEERED 64u    /* steer is valid: to one of them, as its ports say */
+#define BUF_OVERHEARD 128u /* to all of them; another one answers */
 /* Of what goes from one thread's heap to another thread: */
 #define BUF_LENT 16u     /* the other thread gives it back; it outlives its runtime */
 #define BUF_BORROWED 32u /* object is a lent buf, mostly of another heap */
@@ -60,6 +70,7 @@ struct buf {
 			struct sockaddr_in6 ipv6;
 		} source;
 		struct buf_transmit transmit;
+		struct buf_steer steer;
 		uint32_t sequence; /* of a stream: its first byte's, while it waits for others */
 	};
 	uint32_t flags; /* BUF_ */

@@ -14,9 +14,6 @@
 #ifndef DEMI_NETDEV_LOOP_H
 #define DEMI_NETDEV_LOOP_H
 
-/** Frames under way in one direction, at most; a power of two. */
-#define LOOP_LANE_FRAMES 256u
-
 /** Limits of net.mtu for it; 1500 without. Both stations have the same. */
 #define LOOP_MTU_MIN 68u
 #define LOOP_MTU_MAX 9000u

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "netdev/lane.h"
 #include "netdev/loop.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "netdev/lane.h"
 #include "netdev/netdev.h"
 
 #define FRAMES 600u /* more than a lane has room for */
@@ -194,7 +196,7 @@ static void loop__is_full_after_so_many(void **state)
 	(void)state;
 	open_pair();
 	for (int round = 0; round < 5; round++) {
-		while (sent - received < LOOP_LANE_FRAMES) {
+		while (sent - received < LANE_FRAMES) {
 			assert_int_equal(transmit(station[0], frame_of(station[0], 60, sent)), 1);
 			sent++;
 		}
@@ -270,9 +272,9 @@ static void loop__a_new_station_starts_with_an_empty_link(void **state)
 	station[1] = NULL;
 	assert_int_equal(open_in(heap, &station[1], "loop:pair", 0), 0);
 	assert_null(receive(station[1]));
-	for (uint32_t i = 0; i < LOOP_LANE_FRAMES; i++)
+	for (uint32_t i = 0; i < LANE_FRAMES; i++)
 		assert_int_equal(transmit(station[0], frame_of(station[0], 60, i)), 1);
-	for (uint32_t i = 0; i < LOOP_LANE_FRAMES; i++)
+	for (uint32_t i = 0; i < LANE_FRAMES; i++)
 		assert_receives(station[1], i);
 	transmit(station[1], frame_of(station[1], 60, 77));
 	assert_receives(station[0], 77);
@@ -464,7 +466,7 @@ static void *exchange(void *context)
 	while (!stopped(side) && received < EXCHANGED) {
 		uint32_t before = received;
 
-		if (sent < EXCHANGED && sent < received + LOOP_LANE_FRAMES / 2)
+		if (sent < EXCHANGED && sent < received + LANE_FRAMES / 2)
 			sent = send_some(device, sent);
 		received = take(side, device, received);
 		if (received == before && (sent == EXCHANGED || sent > received))
