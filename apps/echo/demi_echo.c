@@ -28,17 +28,28 @@ static void tell_library(const struct options *options)
 	set_variable("DEMI_BLK_DEV", options->blk);
 }
 
-/* Several runtimes: only the kernel's stack lets them have one address together. */
+/* Several runtimes share the device of Catnip, unless it is said that it serves fewer. */
+static void let_threads_share(const struct options *options)
+{
+	char runtimes[16];
+
+	if (options->threads == 1)
+		return;
+	snprintf(runtimes, sizeof(runtimes), "%u", options->threads);
+	setenv("DEMI_NET_RUNTIMES_MAX", runtimes, 0);
+}
+
+/* Several runtimes: where one address can be theirs together. */
 static bool threads_are_served(const struct options *options)
 {
 	char libos[64];
 
 	if (options->threads == 1 || demi_config("libos", libos, sizeof(libos)) != 0 ||
-	    strcmp(libos, "catnap") == 0)
+	    strcmp(libos, "catnap") == 0 || strcmp(libos, "catnip") == 0)
 		return true;
 	fprintf(stderr,
 		"%s: --threads %u: on %s a device and its addresses have one runtime; leave "
-		"--threads out, or run on --libos catnap\n",
+		"--threads out, or run on --libos catnap or catnip\n",
 		options->program, options->threads, libos);
 	return false;
 }
@@ -53,6 +64,7 @@ int main(int argc, char **argv)
 	tell_library(&options);
 	if (!threads_are_served(&options))
 		return EXIT_USAGE;
+	let_threads_share(&options);
 	process_prepare();
 	process_count_reports();
 	return options.role == ROLE_SERVER ? demi_server_run(&options) : demi_client_run(&options);

@@ -71,6 +71,7 @@ struct config {
 		enum config_switch autoconf; /* net.autoconf: on; IPv6 addresses from routers */
 		uint32_t mtu;                /* net.mtu: 0, the device's */
 		uint32_t frames;             /* net.frames: of the device; 4096 */
+		uint32_t runtimes_max;       /* net.runtimes_max: that may share the device; 1 */
 		uint64_t copy_max; /* net.copy_max: payload that is copied, not referred to; 1K */
 		uint32_t neighbours_max;        /* net.neighbours_max: 1024 */
 		uint32_t neighbour_pending_max; /* net.neighbour_pending_max: packets; 64 */

@@ -73,6 +73,7 @@ const struct config_key config_keys[] = {
 	INTEGER(net.vlan, "0", "0", "4094", "number of the VLAN; 0: none"),
 	CHOICE(net.autoconf, "on", "off, on", "take IPv6 addresses and routes from routers"),
 	OR_ZERO(net.mtu, "0", "576", "65535", "bytes of an IP packet on the link; 0: the device's"),
+	INTEGER(net.runtimes_max, "1", "1", "64", "runtimes of the process that may share the device"),
 	INTEGER(net.frames, "4096", "256", "262144", "frames that the device has to receive and send"),
 	SIZE(net.copy_max, "1K", "0", "16K", "payload that is copied into a frame, not referred to"),
 	INTEGER(net.neighbours_max, "1024", "16", "65536", "neighbours known at a time"),

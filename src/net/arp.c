@@ -59,7 +59,7 @@ static void answer(struct net *net, const struct arp_packet *request)
 {
 	struct arp_packet reply;
 
-	if (!icmp_neighbour_allows(net, NET_LAYER_ARP))
+	if (net->overhears || !icmp_neighbour_allows(net, NET_LAYER_ARP))
 		return;
 	reply = arp_reply(net->mac, request);
 	arp_tx(net, &reply, &request->sender);

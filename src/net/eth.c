@@ -35,7 +35,7 @@ static unsigned int check(const struct net *net, const struct eth_header *header
 	return 0;
 }
 
-void eth_rx(struct net *net, struct buf *buf)
+static void receive(struct net *net, struct buf *buf)
 {
 	struct eth_header header;
 	int header_bytes = eth_parse(&header, buf->data, buf->length);
@@ -60,6 +60,13 @@ void eth_rx(struct net *net, struct buf *buf)
 		arp_rx(net, &header, buf);
 	else
 		net_drop(net, buf, NET_LAYER_ETH, NET_DROP_UNKNOWN_PROTOCOL);
+}
+
+void eth_rx(struct net *net, struct buf *buf)
+{
+	net->overhears = (buf->flags & BUF_OVERHEARD) != 0;
+	receive(net, buf);
+	net->overhears = false;
 }
 
 /*

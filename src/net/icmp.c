@@ -125,7 +125,8 @@ static bool may_answer(const struct net *net, const struct ip_packet *packet, bo
 {
 	const struct ip_address *source = &packet->source;
 
-	if (!packet->header || is_error(packet) || (packet->to_group && !answers_group))
+	if (net->overhears || !packet->header || is_error(packet) ||
+	    (packet->to_group && !answers_group))
 		return false;
 	if (ip_address_is_unspecified(source) || ip_address_is_multicast(source))
 		return false;
@@ -283,6 +284,10 @@ void icmp_echo_answer(struct net *net, const struct ip_packet *packet, struct bu
 		.traffic_class = packet->traffic_class,
 	};
 
+	if (net->overhears) {
+		netdev_release(net->device, buf);
+		return;
+	}
 	if (ip_address_is_unspecified(&packet->source)) {
 		net_drop(net, buf, layer_of(packet), WIRE_BAD_SOURCE);
 		return;

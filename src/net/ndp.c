@@ -136,7 +136,7 @@ static unsigned int claim_rx(struct net *net, const struct ip_packet *packet,
 		autoconf_conflict(net, &message->target, &packet->link_source);
 		return NET_DROP_CONFLICT;
 	}
-	if (icmp_neighbour_allows(net, NET_LAYER_NDP))
+	if (!net->overhears && icmp_neighbour_allows(net, NET_LAYER_NDP))
 		ndp_announce(net, &message->target);
 	return 0;
 }
@@ -167,7 +167,7 @@ static unsigned int solicitation_rx(struct net *net, const struct ip_packet *pac
 	neighbour_learn(net, &news);
 	if (message->has_source_link)
 		back.link = message->source_link;
-	if (icmp_neighbour_allows(net, NET_LAYER_NDP))
+	if (!net->overhears && icmp_neighbour_allows(net, NET_LAYER_NDP))
 		advertise(net, &back, &message->target, true);
 	return 0;
 }

@@ -174,6 +174,9 @@ struct net {
 	struct autoconf *autoconf;
 	struct capture *capture;
 
+	/* The frame at hand has come to all who share the device, and another one answers it. */
+	bool overhears;
+
 	/* Why the frame at hand is dropped, for the capture; reset for each. */
 	uint16_t drop_reason;
 	uint8_t drop_layer;

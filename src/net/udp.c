@@ -361,7 +361,13 @@ static __attribute__((noinline)) void deliver_group(struct net *net, const struc
 static __attribute__((noinline)) void refuse(struct net *net, const struct ip_packet *packet,
 					     struct buf *buf)
 {
-	if (!packet->to_group)
+	enum spread_verdict verdict = SPREAD_ANSWER;
+
+	if (net->device->share && !packet->is_local && !packet->to_group)
+		verdict = spread_miss(net->device, buf);
+	if (verdict == SPREAD_TAKEN)
+		return;
+	if (verdict == SPREAD_ANSWER && !packet->to_group)
 		icmp_tx_error(net, packet, ICMP_PROBLEM_PORT_UNREACHABLE, 0, 0, false);
 	net_drop(net, buf, NET_LAYER_UDP, NET_DROP_NO_PORT);
 }

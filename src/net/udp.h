@@ -12,6 +12,7 @@
 #include <demi/types.h>
 
 #include "net/ip.h"
+#include "netdev/spread.h"
 #include "wire/quoted.h"
 
 #define UDP_PAYLOAD_BYTES_MAX 65507u    /* over IPv4: 65,535 without both headers */

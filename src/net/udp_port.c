@@ -42,13 +42,22 @@ static bool is_taken(const struct udp_socket *socket, uint16_t port, bool may_sh
 	return false;
 }
 
-static void enter(struct udp_socket *socket, uint16_t port)
+/* 0; -EADDRINUSE: another runtime that shares the device has it. */
+static int enter(struct udp_socket *socket, uint16_t port, bool may_share)
 {
 	struct udp_socket **list = &socket->net->udp->ports[port];
+	struct netdev *device = socket->net->device;
 
+	if (device->share) {
+		int error = spread_bind(device, SPREAD_UDP, port, may_share && socket->reuse_port);
+
+		if (error)
+			return error;
+	}
 	socket->local_port = port;
 	socket->next = *list;
 	*list = socket;
+	return 0;
 }
 
 void udp_unbind(struct udp_socket *socket)
@@ -61,6 +70,8 @@ void udp_unbind(struct udp_socket *socket)
 		link = &(*link)->next;
 	*link = socket->next;
 	socket->next = NULL;
+	if (socket->net->device->share)
+		spread_unbind(socket->net->device, SPREAD_UDP, socket->local_port);
 	socket->local_port = 0;
 	socket->port_chosen = false;
 	socket->headers.generation = 0;
@@ -91,9 +102,8 @@ int udp_autobind(struct udp_socket *socket, const struct ip_address *peer, uint1
 		uint32_t place = (offset + table->port_counter++) % EPHEMERAL_COUNT;
 		uint16_t port = (uint16_t)(EPHEMERAL_FIRST + place);
 
-		if (is_taken(socket, port, false))
+		if (is_taken(socket, port, false) || enter(socket, port, false) < 0)
 			continue;
-		enter(socket, port);
 		socket->port_chosen = true;
 		return 0;
 	}
@@ -147,7 +157,7 @@ int udp_bind(struct udp_socket *socket, const struct ip_address *address, uint16
 	else if (is_taken(socket, port, true))
 		error = -EADDRINUSE;
 	else
-		enter(socket, port);
+		error = enter(socket, port, true);
 	if (error)
 		set_local(socket, &any);
 	else

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "netdev/spread.h"
 
 #ifdef DEMI_HAVE_DPDK
 #define DPDK_KIND(X) X(dpdk)
@@ -39,7 +40,8 @@ const char *netdev_kinds(void)
 	return names;
 }
 
-int netdev_open(struct netdev **device_out, const char *name, const struct netdev_options *options)
+static int open_alone(struct netdev **device_out, const char *name,
+		      const struct netdev_options *options)
 {
 	size_t length = strcspn(name, ":");
 	const char *arguments = name[length] == ':' ? name + length + 1 : "";
@@ -52,4 +54,13 @@ int netdev_open(struct netdev **device_out, const char *name, const struct netde
 		  "tap:demi0",
 		  name, netdev_kinds());
 	return -ENOTSUP;
+}
+
+int netdev_open(struct netdev **device_out, const char *name, const struct netdev_options *options)
+{
+	uint32_t runtimes_max = options->config->net.runtimes_max;
+
+	if (runtimes_max > 1)
+		return spread_open(device_out, name, options, runtimes_max, open_alone);
+	return open_alone(device_out, name, options);
 }

@@ -12,7 +12,7 @@ static size_t bytes_of(const struct lane *lane)
 	return (size_t)LANE_FRAMES * lane->slot_bytes;
 }
 
-int lane_init(struct lane *lane, uint32_t mtu, struct bell *bell)
+int lane_init(struct lane *lane, uint32_t mtu)
 {
 	uint32_t bytes = (uint32_t)sizeof(struct lane_slot) + ETH_HEADER_BYTES_MAX + mtu;
 	void *slots;
@@ -24,8 +24,6 @@ int lane_init(struct lane *lane, uint32_t mtu, struct bell *bell)
 	if (slots == MAP_FAILED)
 		return -ENOMEM;
 	lane->slots = slots;
-	lane->bell = bell;
-	bell_hold(bell);
 	return 0;
 }
 
@@ -34,7 +32,6 @@ void lane_fini(struct lane *lane)
 	if (!lane->slots)
 		return;
 	munmap(lane->slots, bytes_of(lane));
-	bell_drop(lane->bell);
 	lane->slots = NULL;
 }
 

@@ -2,7 +2,8 @@
 /*
  * A lane: frames from one thread to one other, by copy, since each heap belongs to one thread. Its
  * memory is a ring of slots, each with room for a frame and what is known about it. Nothing on the
- * path of a frame is a system call, unless the receiver sleeps (base/bell.h).
+ * path of a frame is a system call; whoever has published frames rings the receiver's bell
+ * (base/bell.h), and whoever is about to sleep looks once more at what is available.
  *
  * Each line is written by one side. The sender fills slots and makes them visible together; the
  * receiver takes from them and gives them back together.
@@ -10,7 +11,6 @@
 #ifndef DEMI_NETDEV_LANE_H
 #define DEMI_NETDEV_LANE_H
 
-#include "base/bell.h"
 #include "netdev/netdev.h"
 #include "wire/eth.h"
 
@@ -32,8 +32,7 @@ struct lane {
 	_Alignas(64) uint32_t produced; /* by the sender; modulo 2^32 as all counts here */
 	uint32_t consumed_seen;         /* as it was when it was last looked at */
 	_Alignas(64) uint32_t consumed; /* by the receiver */
-	_Alignas(64) struct bell *bell; /* the receiver's */
-	unsigned char *slots;
+	_Alignas(64) unsigned char *slots;
 	uint32_t slot_bytes;
 	uint32_t mtu;
 	bool is_open; /* the receiver is there; written when it comes and goes */
@@ -41,11 +40,10 @@ struct lane {
 
 /**
  * lane_init - a lane for frames of up to @mtu and an Ethernet header, with nobody at its end yet
- * @bell: who receives sleeps by it; it is held
  *
  * Return: 0 or -ENOMEM. Of a lane that is all zeroes lane_fini gives nothing back.
  */
-int lane_init(struct lane *lane, uint32_t mtu, struct bell *bell);
+int lane_init(struct lane *lane, uint32_t mtu);
 void lane_fini(struct lane *lane);
 
 /** lane_open - a receiver: what was sent before it came is not for it */
@@ -93,12 +91,11 @@ static inline bool lane_fits(const struct lane *lane, uint32_t length)
  */
 uint32_t lane_fill(struct lane_slot *slot, const struct buf *frame);
 
-/** lane_publish - @count slots more that are filled are the receiver's, who is woken */
+/** lane_publish - @count slots more that are filled are the receiver's, whose bell is to be rung */
 static inline void lane_publish(struct lane *lane, uint32_t count)
 {
 	/* With the look of who goes to sleep: one of both sides sees what the other has written. */
 	__atomic_store_n(&lane->produced, lane->produced + count, __ATOMIC_SEQ_CST);
-	bell_ring(lane->bell);
 }
 
 /* ---- The receiver ---- */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bell.h"
 #include "base/log.h"
 #include "netdev/kinds.h"
 #include "netdev/lane.h"
@@ -34,7 +35,7 @@ struct loop {
 	unsigned int side;
 	struct lane *in;
 	struct lane *out;
-	struct bell *bell;
+	struct bell *bell, *peer_bell;
 	bool announced; /* that we sleep */
 };
 
@@ -111,8 +112,10 @@ static unsigned int loop_tx_burst(struct netdev *device, struct buf **frames, un
 		counters->tx_bytes += length;
 	}
 	counters->tx_frames += sent;
-	if (sent > 0)
+	if (sent > 0) {
 		lane_publish(loop->out, sent);
+		bell_ring(loop->peer_bell);
+	}
 	return taken;
 }
 
@@ -157,7 +160,7 @@ static struct pair *pair_create(const char *name, uint32_t mtu)
 	for (int side = 0; side < 2 && !error; side++) {
 		error = bell_create(&pair->bells[side]);
 		if (!error)
-			error = lane_init(&pair->lanes[side], mtu, pair->bells[side]);
+			error = lane_init(&pair->lanes[side], mtu);
 	}
 	if (!error)
 		return pair;
@@ -215,6 +218,7 @@ static int pair_join(struct loop *loop, const char *name)
 		loop->in = &pair->lanes[loop->side];
 		loop->out = &pair->lanes[!loop->side];
 		loop->bell = pair->bells[loop->side];
+		loop->peer_bell = pair->bells[!loop->side];
 		lane_open(loop->in);
 	}
 	pthread_mutex_unlock(&pairs_mutex);

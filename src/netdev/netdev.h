@@ -32,6 +32,7 @@
 #define NETDEV_HEAD_ROOM 128u
 
 struct netdev;
+struct netdev_share;
 
 struct netdev_ops {
 	const char *kind; /* as in the configuration: "dpdk" of "dpdk:net_memif0" */
@@ -78,6 +79,12 @@ struct netdev_ops {
 	 * again after a short sleep. Optional, as -ENOTSUP.
 	 */
 	int (*idle_fd)(struct netdev *device, bool *sleep_out);
+
+	/*
+	 * Another descriptor, as idle_fd's: the device's, where idle_fd gives what other runtimes that
+	 * share it wake us by. -ENOENT: another one waits for the device. Optional, as that.
+	 */
+	int (*device_fd)(struct netdev *device, bool *sleep_out);
 
 	/* When a frame that is under way will be there; UINT64_MAX: there is none. Simulated links;
 	 * optional. */
@@ -133,7 +140,9 @@ struct netdev {
 	/* -errno once it is gone for good, which it has logged: it receives nothing, and what it is
 	 * given to send it takes and drops. 0: it works. The device writes it, when it is called. */
 	int failure;
-	char name[64]; /* for messages: "afxdp:veth0" */
+	struct netdev_share
+		*share; /* of a device that several runtimes share; NULL: it is one's alone */
+	char name[64];  /* for messages: "afxdp:veth0" */
 };
 
 /** What netdev_open needs to know beside the name. */

@@ -228,21 +228,27 @@ static int catnip_idle(struct libos *libos, struct pollfd *wakes, uint64_t *time
 {
 	struct catnip *catnip = catnip_of(libos);
 	struct netdev *device = catnip->device;
+	int fds[LIBOS_WAKES_OF_ONE] = {-ENOENT, -ENOENT};
 	bool sleeps = true;
+	int count = 0;
 
 	/* Timers have sent since the last poll of the device. */
 	net_flush(catnip->net);
 	if (catnip->net->loopback_count || catnip->starved)
 		return -EAGAIN;
-	*wakes = (struct pollfd){.fd = -1, .events = POLLIN};
-	if (device->ops->idle_fd)
-		wakes->fd = device->ops->idle_fd(device, &sleeps);
+	fds[0] = device->ops->idle_fd ? device->ops->idle_fd(device, &sleeps) : -ENOTSUP;
+	if (device->ops->device_fd && sleeps)
+		fds[1] = device->ops->device_fd(device, &sleeps);
 	if (!sleeps)
 		return -EAGAIN;
-	if (wakes->fd < 0 && *timeout_ns > NAP_NS)
-		*timeout_ns = NAP_NS;
+	for (unsigned int i = 0; i < LIBOS_WAKES_OF_ONE; i++) {
+		if (fds[i] >= 0)
+			wakes[count++] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+		else if (fds[i] != -ENOENT && *timeout_ns > NAP_NS)
+			*timeout_ns = NAP_NS;
+	}
 	*timeout_ns = limit_for_link(catnip, limit_for_device(catnip, *timeout_ns));
-	return wakes->fd >= 0;
+	return count;
 }
 
 const struct libos_ops catnip_ops = {

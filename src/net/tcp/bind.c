@@ -129,9 +129,44 @@ void conn_unbind(struct tcp_conn *conn)
 	while (*link != conn)
 		link = &(*link)->bound_next;
 	*link = conn->bound_next;
+	if (conn->is_claimed)
+		spread_unbind(net_of(conn)->device, SPREAD_TCP, conn->local_port);
+	conn->is_claimed = false;
 	conn->bound_next = NULL;
 	conn->is_bound = false;
 	conn->port_chosen = false;
+}
+
+/* ---- Those who share the device ---- */
+
+static bool others_have(const struct tcp_conn *conn, uint16_t port)
+{
+	const struct netdev *device = net_of(conn)->device;
+
+	return device->share && spread_has_others(device, SPREAD_TCP, port);
+}
+
+/* 0 or -EADDRINUSE. */
+static int claim(struct tcp_conn *conn, uint16_t port)
+{
+	struct netdev *device = net_of(conn)->device;
+	int error;
+
+	if (!device->share)
+		return 0;
+	error = spread_bind(device, SPREAD_TCP, port, conn->settings.reuse_port);
+	conn->is_claimed = error == 0;
+	return error;
+}
+
+/* Whether the answers would come to another one. */
+static bool leads_elsewhere(const struct tcp_conn *conn, uint16_t port)
+{
+	const struct netdev *device = net_of(conn)->device;
+	const struct spread_flow flow = {conn->local, conn->remote, port, conn->remote_port,
+					 SPREAD_TCP};
+
+	return device->share && !spread_is_at_home(device, &flow);
 }
 
 /* ---- Bind ---- */
@@ -159,7 +194,8 @@ static uint16_t find_free(const struct tcp_conn *conn)
 	for (uint32_t i = 0; i < EPHEMERAL_COUNT; i++) {
 		uint16_t port = (uint16_t)(EPHEMERAL_FIRST + (offset + i) % EPHEMERAL_COUNT);
 
-		if (!conn->table->port_connections[port] && !is_taken(conn, port))
+		if (!conn->table->port_connections[port] && !is_taken(conn, port) &&
+		    !others_have(conn, port))
 			return port;
 	}
 	return 0;
@@ -181,7 +217,7 @@ int tcp_bind(struct tcp_conn *conn, const struct ip_address *address, uint16_t p
 		port = find_free(conn);
 	else if (is_taken(conn, port) || (!reuses && conn_uses(conn->table, conn, port)))
 		port = 0;
-	if (port == 0) {
+	if (port == 0 || claim(conn, port) < 0) {
 		conn->local = before;
 		return -EADDRINUSE;
 	}
@@ -221,7 +257,8 @@ int conn_autobind(struct tcp_conn *conn)
 		if (table->port_connections[port] &&
 		    conn_find(table, &conn->local, port, &conn->remote, conn->remote_port))
 			continue;
-		if (is_reserved(conn, port))
+		if (is_reserved(conn, port) || others_have(conn, port) ||
+		    leads_elsewhere(conn, port))
 			continue;
 		enter(conn, port);
 		conn->port_chosen = true;

@@ -16,6 +16,7 @@
 #include "net/tcp/congestion.h"
 #include "net/tcp/seq.h"
 #include "net/tcp/tcp.h"
+#include "netdev/spread.h"
 #include "wire/tcp.h"
 
 #define TCP_MSS_DEFAULT_V4 536u /* RFC 9293, 3.7.1 */
@@ -167,6 +168,7 @@ struct tcp_conn {
 	bool tells_closed : 1;
 	bool is_passive : 1;
 	bool is_bound : 1;    /* in the table of bound sockets */
+	bool is_claimed : 1;  /* its port, from those who share the device */
 	bool port_chosen : 1; /* by us: given back when a connect fails */
 	bool address_chosen : 1;
 	bool cwnd_limited : 1; /* the window kept data back since the last acknowledgment */

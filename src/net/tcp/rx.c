@@ -369,11 +369,41 @@ static inline int parse(const struct ip_packet *packet, struct buf *buf, struct 
 	return 0;
 }
 
+/* What opens a connection; or completes a handshake of which nothing was kept. */
+static bool opens(const struct net *net, const struct tcp_in *in)
+{
+	struct tcp_options options;
+
+	switch (in->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) {
+	case TCP_SYN:
+		return true;
+	case TCP_ACK:
+		return cookie_check(net->tcp, in, &options);
+	default:
+		return false;
+	}
+}
+
+/* Of a device that several runtimes share: whether the segment is taken care of. */
+static bool is_of_others(struct net *net, struct tcp_in *in, const struct tcp_conn *listener)
+{
+	enum spread_verdict verdict;
+
+	if (in->packet->is_local || (listener && opens(net, in)))
+		return false;
+	verdict = spread_miss(net->device, in->buf);
+	if (verdict == SPREAD_TAKEN)
+		in->buf = NULL;
+	return verdict != SPREAD_ANSWER;
+}
+
 static __attribute__((noinline)) void no_connection(struct net *net, struct tcp_in *in)
 {
 	struct tcp_conn *listener = listener_find(net->tcp, in->packet, in->destination_port,
 						  in->source_port);
 
+	if (net->device->share && is_of_others(net, in, listener))
+		return;
 	if (listener) {
 		listener_rx(listener, in);
 		/* Where nothing came of the connection that another made way for. */

@@ -171,24 +171,42 @@ struct tcp_conn *conn_find(const struct tcp_table *table, const struct ip_addres
 	return conn;
 }
 
+static struct spread_flow flow_of(const struct tcp_conn *conn)
+{
+	return (struct spread_flow){conn->local, conn->remote, conn->local_port, conn->remote_port,
+				    SPREAD_TCP};
+}
+
 void conn_enter(struct tcp_conn *conn)
 {
+	struct netdev *device = net_of(conn)->device;
 	struct tcp_conn **bucket = bucket_of(conn);
 
 	conn->hash_next = *bucket;
 	*bucket = conn;
+	if (device->share) {
+		const struct spread_flow flow = flow_of(conn);
+
+		spread_enter(device, &flow);
+	}
 	conn->table->port_connections[conn->local_port]++;
 	conn->table->counts.connections++;
 }
 
 void conn_leave(struct tcp_conn *conn)
 {
+	struct netdev *device = net_of(conn)->device;
 	struct tcp_conn **link = bucket_of(conn);
 
 	while (*link != conn)
 		link = &(*link)->hash_next;
 	*link = conn->hash_next;
 	conn->hash_next = NULL;
+	if (device->share) {
+		const struct spread_flow flow = flow_of(conn);
+
+		spread_leave(device, &flow);
+	}
 	conn->table->port_connections[conn->local_port]--;
 	conn->table->counts.connections--;
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the shared device have together: spread.c is who comes and goes and what the stacks
+ * ask, spread_share.c a runtime's device, spread_carrier.c what the carrier does for all.
+ */
+#ifndef DEMI_NETDEV_SPREAD_PRIVATE_H
+#define DEMI_NETDEV_SPREAD_PRIVATE_H
+
+#include "base/bell.h"
+#include "base/container.h"
+#include "netdev/lane.h"
+#include "netdev/spread.h"
+
+#define SPREAD_GROUPS_MAX 32u /* changes of membership that are not made yet */
+#define SPREAD_ADDRESSES_MAX 64u
+#define SPREAD_NAME_BYTES_MAX 256u
+
+/** The share of one runtime; netdev.share of its device points here. */
+struct netdev_share {
+	struct netdev netdev;
+	struct spread *spread;
+	uint32_t slot;
+	struct spread_holdings holdings;
+	bool announced; /* that it sleeps */
+	/* Of the carrier, when it was last looked after. */
+	uint64_t looked_ns;
+	uint64_t turns_seen;
+	uint64_t now_ns; /* of the last poll */
+};
+
+/** What joins a runtime to the others; it stays as long as the device. */
+struct spread_slot {
+	struct lane to_runtime, to_carrier;
+	struct bell *bell; /* the runtime's */
+};
+
+struct group_change {
+	struct eth_address group;
+	bool member;
+};
+
+/** What those who share a device have together. */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): what is written stands apart */
+struct spread {
+	struct spread *next;
+	char name[SPREAD_NAME_BYTES_MAX];
+	uint32_t holders;
+	struct spread_ports ports;
+	struct heap *heap;   /* the device's own */
+	struct netdev *real; /* used by who has the turn */
+	struct spread_slot *slots[SPREAD_SLOTS_MAX];
+
+	/* Read by all for every burst, written when one comes or goes. */
+	_Alignas(64) uint64_t present;
+	uint64_t used; /* those that have ever been there */
+	uint32_t carrier;
+	int failure; /* the device's */
+
+	/* Written by the carrier. */
+	_Alignas(64) uint32_t has_turn; /* somebody is at the device */
+	uint64_t turns;
+	uint64_t lost;        /* frames whose lanes were full */
+	uint32_t stuck_count; /* frames that the device did not take yet */
+	uint64_t to_publish;  /* bits: slots with frames that are not published yet */
+	struct buf *stuck[NETDEV_BURST_MAX];
+	uint32_t filled[SPREAD_SLOTS_MAX]; /* of these lanes to runtimes */
+
+	/* What the device is to be told, written by all under the ports' mutex. */
+	_Alignas(64) bool has_news;
+	bool has_addresses;
+	uint32_t group_count, address_count;
+	struct group_change groups[SPREAD_GROUPS_MAX];
+	struct ip_address addresses[SPREAD_ADDRESSES_MAX];
+};
+
+static inline struct netdev_share *share_of(struct netdev *device)
+{
+	return container_of(device, struct netdev_share, netdev);
+}
+
+static inline const struct netdev_share *share_of_const(const struct netdev *device)
+{
+	return container_of(device, const struct netdev_share, netdev);
+}
+
+static inline uint64_t bit_of(uint32_t slot)
+{
+	return UINT64_C(1) << slot;
+}
+
+static inline uint64_t present_of(const struct spread *spread)
+{
+	return __atomic_load_n(&spread->present, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t used_of(const struct spread *spread)
+{
+	return __atomic_load_n(&spread->used, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t carrier_of(const struct spread *spread)
+{
+	return __atomic_load_n(&spread->carrier, __ATOMIC_SEQ_CST);
+}
+
+static inline struct spread_slot *slot_of(const struct netdev_share *share)
+{
+	return share->spread->slots[share->slot];
+}
+
+/** spread_ring_carrier - there is something for it in a lane, or for it to do */
+static inline void spread_ring_carrier(const struct spread *spread)
+{
+	bell_ring(spread->slots[carrier_of(spread)]->bell);
+}
+
+/** carrier_turn - receive and send for all, if it is still us who does that */
+void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns);
+
+/** carrier_may_sleep - whether nothing waits for the carrier but what the device has */
+bool carrier_may_sleep(const struct spread *spread);
+
+/** carrier_finish - the last one goes: send what has been given to be sent, as far as that goes */
+void carrier_finish(struct spread *spread, uint64_t now_ns);
+
+/** share_init - the device of a slot; 0 or -errno */
+int share_init(struct netdev_share *share, const struct netdev_options *options);
+
+/** spread_drop - the runtime of a slot goes; the last one frees what they had together */
+void spread_drop(struct netdev_share *share);
+
+#endif /* DEMI_NETDEV_SPREAD_PRIVATE_H */
