@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "netdev/lane.h"
 #include "netdev/loop.h"
 
 #include <errno.h>
