@@ -23,12 +23,12 @@ build_asan() {
 
 # What several threads of one process do to each other. Only what is about that is built and run: the rest has
 # one thread, or others that no sanitizer sees into.
-readonly thread_tests='(unit/(base/spsc_ring|heap/remote|heap/heaps|queue/joined_queue)|conformance/((epoll|catnip|catmem)/joined[a-z_]*|epoll/(heap_threads|init)))$'
+readonly thread_tests='(unit/(base/spsc_ring|heap/remote|heap/heaps|queue/joined_queue|netdev/loop|netdev/spread)|conformance/((epoll|catnip|catmem)/joined[a-z_]*|epoll/(heap_threads|init)))$'
 
 build_tsan() {
 	CC=gcc CXX=g++ configure tsan --buildtype=debugoptimized -Db_lto=false -Db_sanitize=thread \
 		-Dtests=enabled -During=enabled -Ddpdk=disabled -Dxdp=disabled -Drdma=disabled -Dapps=enabled -Dman=disabled
-	locked tsan ninja -C build/tsan tests/unit-{base-spsc_ring,heap-remote,heap-heaps,queue-joined_queue} \
+	locked tsan ninja -C build/tsan tests/unit-{base-spsc_ring,heap-remote,heap-heaps,queue-joined_queue,netdev-loop,netdev-spread} \
 		tests/conformance/conformance-{joined,joined_end,joined_threads,heap_threads,init} \
 		apps/echo/demi-echo apps/echo/echo-plain
 }
