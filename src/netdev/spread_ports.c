@@ -7,7 +7,8 @@
 
 #include "wire/eth.h"
 
-#define PORTS 65536u
+#define PORTS ((size_t)65536)
+#define PLACES (SPREAD_PROTOCOLS * PORTS)
 
 static inline uint64_t bit_of(uint32_t slot)
 {
@@ -27,7 +28,7 @@ int spread_ports_init(struct spread_ports *ports, uint32_t slots, uint64_t secre
 		.slots = slots,
 		.secret = secret,
 		/* Pages of it are in use only where ports are. */
-		.claims = calloc(SPREAD_PROTOCOLS * PORTS, sizeof(struct spread_claims)),
+		.claims = calloc(PLACES, sizeof(struct spread_claims)),
 	};
 	pthread_mutex_init(&ports->mutex, NULL);
 	return ports->claims ? 0 : -ENOMEM;
@@ -42,8 +43,8 @@ void spread_ports_fini(struct spread_ports *ports)
 
 int spread_holdings_init(struct spread_holdings *holdings)
 {
-	holdings->bound = calloc(SPREAD_PROTOCOLS * PORTS, sizeof(uint32_t));
-	holdings->flows = calloc(SPREAD_PROTOCOLS * PORTS, sizeof(uint32_t));
+	holdings->bound = calloc(PLACES, sizeof(uint32_t));
+	holdings->flows = calloc(PLACES, sizeof(uint32_t));
 	if (holdings->bound && holdings->flows)
 		return 0;
 	free(holdings->bound);
@@ -75,7 +76,7 @@ void spread_holdings_fini(struct spread_holdings *holdings, struct spread_ports 
 	if (!holdings->bound)
 		return;
 	pthread_mutex_lock(&ports->mutex);
-	for (size_t place = 0; place < SPREAD_PROTOCOLS * PORTS; place++) {
+	for (size_t place = 0; place < PLACES; place++) {
 		if (!holdings->bound[place] && !holdings->flows[place])
 			continue;
 		holdings->bound[place] = 0;
