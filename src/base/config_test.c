@@ -173,6 +173,8 @@ static const struct {
 	VALUE(net.mtu, "0", 0),
 	VALUE(net.mtu, "576", 576),
 	VALUE(net.mtu, "65535", 65535),
+	VALUE(net.runtimes_max, "1", 1),
+	VALUE(net.runtimes_max, "64", 64),
 	VALUE(net.frames, "256", 256),
 	VALUE(net.frames, "262144", 262144),
 	VALUE(net.copy_max, "0", 0),
@@ -276,6 +278,7 @@ static void config_defaults__are_those_of_the_header(void **state)
 	assert_int_equal(config.net.vlan, 0);
 	assert_int_equal(config.net.autoconf, CONFIG_ON);
 	assert_int_equal(config.net.mtu, 0);
+	assert_int_equal(config.net.runtimes_max, 1);
 	assert_int_equal(config.net.frames, 4096);
 	assert_int_equal(config.net.copy_max, 1024);
 	assert_int_equal(config.net.neighbours_max, 1024);
@@ -533,6 +536,8 @@ static void config_load__refuses_values_that_are_not_allowed(void **state)
 		{"net.mtu", "1", "is out of its limits"},
 		{"net.mtu", "575", "is out of its limits"},
 		{"net.mtu", "65536", "is out of its limits"},
+		{"net.runtimes_max", "0", "is out of its limits"},
+		{"net.runtimes_max", "65", "is out of its limits"},
 		{"net.frames", "255", "is out of its limits"},
 		{"net.reassembly_bytes_max", "127K", "is out of its limits"},
 		{"tcp.connections_max", "15", "is out of its limits"},
@@ -1056,7 +1061,7 @@ static void config_describe__tells_what_config_defaults_sets(void **state)
 		assert_int_equal(load(&config, text, NULL, error), 0);
 		assert_memory_equal(&config, &defaults, offsetof(struct config, origin));
 	}
-	assert_int_equal(count, 85);
+	assert_int_equal(count, 86);
 	assert_null(config_describe(UINT_MAX, &type, initial, sizeof(initial), &help));
 }
 

@@ -208,8 +208,12 @@ static uint64_t share_next_ns(const struct netdev *device)
 	const struct netdev_share *share = share_of_const(device);
 	const struct netdev *real = share->spread->real;
 
+	if (lane_available(&slot_of(share)->to_runtime) > 0)
+		return share->now_ns;
 	if (carrier_of(share->spread) != share->slot)
 		return share->now_ns + LOOK_AFTER_NS;
+	if (!carrier_may_sleep(share->spread))
+		return share->now_ns;
 	return real->ops->next_ns ? real->ops->next_ns(real) : UINT64_MAX;
 }
 

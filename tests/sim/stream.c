@@ -104,15 +104,28 @@ static const struct tcp_events events = {
 
 /* ---- Sockets ---- */
 
-void stream_listen(struct stream_listener *listener, struct station *station, uint16_t port,
-		   int backlog)
+static void listen_at(struct stream_listener *listener, struct station *station, uint16_t port,
+		      int backlog, bool shares)
 {
 	const struct ip_address any = ip_address_v6_halves(0, 0);
 
 	*listener = (struct stream_listener){.station = station};
 	assert_int_equal(tcp_open(&listener->conn, station->net, &events, listener, true), 0);
+	tcp_settings(listener->conn)->reuse_port = shares;
 	assert_int_equal(tcp_bind(listener->conn, &any, port), 0);
 	assert_int_equal(tcp_listen(listener->conn, backlog), 0);
+}
+
+void stream_listen(struct stream_listener *listener, struct station *station, uint16_t port,
+		   int backlog)
+{
+	listen_at(listener, station, port, backlog, false);
+}
+
+void stream_listen_shared(struct stream_listener *listener, struct station *station, uint16_t port,
+			  int backlog)
+{
+	listen_at(listener, station, port, backlog, true);
 }
 
 void stream_unlisten(struct stream_listener *listener)

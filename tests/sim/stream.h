@@ -44,6 +44,10 @@ struct stream_listener {
 
 void stream_listen(struct stream_listener *listener, struct station *station, uint16_t port,
 		   int backlog);
+
+/** stream_listen_shared - with SO_REUSEPORT */
+void stream_listen_shared(struct stream_listener *listener, struct station *station, uint16_t port,
+			  int backlog);
 void stream_unlisten(struct stream_listener *listener);
 
 /** stream_open - a socket of both versions */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "net/capture.h"
+#include "netdev/spread.h"
 
 #define BEGIN_NS SECOND
 #define STEP_NS US /* from round to round, at least */
@@ -83,10 +84,43 @@ void world_begin(struct world *world, const struct sim_options *options)
 
 /* ---- Stations ---- */
 
-static struct station *station_make(struct world *world, const struct sim_device_options *options)
+#define SHARED_FRAMES 256u /* of each of those who share a device */
+
+/* For whom the shared device is opened. */
+static struct world *shared_world;
+static const struct sim_device_options *shared_options;
+
+static int open_shared(struct netdev **device_out, const char *name,
+		       const struct netdev_options *options)
+{
+	struct sim_device_options device = *shared_options;
+
+	(void)name;
+	device.frames = STATION_FRAMES;
+	return sim_device_create(device_out, shared_world->link, options->heap, &device);
+}
+
+static int share_device(struct station *station, const struct sim_device_options *options)
+{
+	const struct config config = {
+		.net = {.frames = SHARED_FRAMES},
+		.heap = {.max_bytes = 64u << 20, .huge_pages = CONFIG_HUGE_PAGES_OFF},
+	};
+	const struct netdev_options device = {
+		.heap = station->heap, .config = &config, .seed = station->world->seed};
+
+	shared_world = station->world;
+	shared_options = options;
+	station->frames = SHARED_FRAMES;
+	return spread_open(&station->device, "sim", &device, SPREAD_SLOTS_MAX, open_shared);
+}
+
+static struct station *station_make(struct world *world, const struct sim_device_options *options,
+				    bool shares)
 {
 	struct sim_device_options device = *options;
 	struct station *station = world->stations;
+	int error;
 
 	while (station->device)
 		station++;
@@ -97,14 +131,20 @@ static struct station *station_make(struct world *world, const struct sim_device
 	assert_int_equal(
 		heap_create(&station->heap, &(struct heap_options){.bytes_max = 64u << 20}), 0);
 	assert_int_equal(sched_init(&station->sched, world->now_ns), 0);
-	assert_int_equal(sim_device_create(&station->device, world->link, station->heap, &device),
-			 0);
+	station->frames = STATION_FRAMES;
+	if (shares)
+		error = share_device(station, options);
+	else
+		error = sim_device_create(&station->device, world->link, station->heap, &device);
+	assert_int_equal(error, 0);
+	if (world->count <= (unsigned int)(station - world->stations))
+		world->count = (unsigned int)(station - world->stations) + 1;
 	return station;
 }
 
 struct station *station_add_mute(struct world *world, const struct sim_device_options *options)
 {
-	return station_make(world, options);
+	return station_make(world, options, false);
 }
 
 static void create_net(struct station *station, const struct station_options *options)
@@ -139,6 +179,8 @@ static void create_net(struct station *station, const struct station_options *op
 		.tcp = options->tcp,
 	};
 
+	if (options->shares)
+		net_options.seed[1] += (uint64_t)(station - station->world->stations) << 16;
 	if (station == station->world->stations && getenv("CAPTURE"))
 		assert_int_equal(capture_open(&station->capture, getenv("CAPTURE"), "sim", 0), 0);
 	net_options.capture = station->capture;
@@ -148,7 +190,7 @@ static void create_net(struct station *station, const struct station_options *op
 
 struct station *station_add(struct world *world, const struct station_options *options)
 {
-	struct station *station = station_make(world, &options->device);
+	struct station *station = station_make(world, &options->device, options->shares);
 
 	station->device->caps.late_release = options->late_release;
 	create_net(station, options);
@@ -210,7 +252,7 @@ static uint64_t next_of(const struct station *station)
 
 static void poll_all(struct world *world)
 {
-	for (unsigned int i = 0; i < STATIONS_MAX; i++) {
+	for (unsigned int i = 0; i < world->count; i++) {
 		struct station *station = &world->stations[i];
 
 		if (!station->device)
@@ -236,7 +278,7 @@ void world_run(struct world *world, uint64_t until_ns)
 		poll_all(world);
 		if (world->halts)
 			return;
-		for (unsigned int i = 0; i < STATIONS_MAX; i++) {
+		for (unsigned int i = 0; i < world->count; i++) {
 			if (world->stations[i].device && next_of(&world->stations[i]) < next_ns)
 				next_ns = next_of(&world->stations[i]);
 		}
@@ -260,14 +302,14 @@ void world_settle(struct world *world)
 void world_end(struct world *world)
 {
 	world_run(world, world->now_ns + QUIET_NS);
-	for (unsigned int i = 0; i < STATIONS_MAX; i++) {
+	for (unsigned int i = 0; i < world->count; i++) {
 		struct station *station = &world->stations[i];
 
 		if (!station->device)
 			continue;
 		assert_true(timer_wheel_next_ns(&station->sched.timers) == TIMER_NEVER);
-		assert_int_equal(heap_frames_free(station->device->frames), STATION_FRAMES);
-		assert_int_equal(heap_frames_free(station->device->shells), STATION_FRAMES);
+		assert_int_equal(heap_frames_free(station->device->frames), station->frames);
+		assert_int_equal(heap_frames_free(station->device->shells), station->frames);
 		station_remove(station);
 	}
 	sim_link_destroy(world->link);

@@ -30,7 +30,7 @@
 #define MS UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
-#define STATIONS_MAX 4u
+#define STATIONS_MAX 66u
 #define STATION_FRAMES 2048u
 #define NEIGHBOURS_MAX 64u
 #define PAYLOAD_MAX 65507u
@@ -44,6 +44,7 @@ struct station {
 	struct sched sched;
 	struct netdev *device;
 	struct net *net;
+	uint32_t frames;
 	struct capture *capture; /* of the first, when CAPTURE of the environment names a file */
 	/* Without a stack: told of each frame. */
 	void (*heard)(struct station *station, const uint8_t *data, uint32_t length);
@@ -57,6 +58,8 @@ struct station_options {
 	bool has_gateway; /* 10.0.0.254 and fd00::fe */
 	/* Instead of those: one of each version. */
 	const struct ip_address *gateways;
+	/* It is one of several runtimes of a host, which have a device, and thus the addresses, together. */
+	bool shares;
 	bool is_alone; /* in its prefixes, which are /32 and /128 */
 	uint16_t vlan;
 	uint32_t copy_max;          /* 0: 256 */
@@ -68,7 +71,7 @@ struct station_options {
 struct world {
 	struct sim_link *link;
 	struct station stations[STATIONS_MAX];
-	unsigned int count;
+	unsigned int count; /* places of stations that have been in use */
 	uint64_t now_ns;
 	uint64_t seed;
 	uint64_t random_state;
