@@ -206,7 +206,7 @@ void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns)
 	end_turn(spread);
 }
 
-bool carrier_may_sleep(const struct spread *spread)
+static bool has_nothing_to_do(const struct spread *spread)
 {
 	uint64_t used = used_of(spread);
 
@@ -218,11 +218,23 @@ bool carrier_may_sleep(const struct spread *spread)
 	return true;
 }
 
+bool carrier_may_sleep(struct spread *spread)
+{
+	bool may_sleep;
+
+	/* Somebody else has it, who is the carrier now. */
+	if (!take_turn(spread))
+		return false;
+	may_sleep = has_nothing_to_do(spread);
+	end_turn(spread);
+	return may_sleep;
+}
+
 #define FINISH_TURNS_MAX 64u /* a device that takes nothing any more is not waited for */
 
 void carrier_finish(struct spread *spread, uint64_t now_ns)
 {
-	for (unsigned int i = 0; i < FINISH_TURNS_MAX && !carrier_may_sleep(spread); i++)
+	for (unsigned int i = 0; i < FINISH_TURNS_MAX && !has_nothing_to_do(spread); i++)
 		serve_lanes(spread, 0, now_ns);
 	for (uint32_t i = 0; i < spread->stuck_count; i++)
 		netdev_release(spread->real, spread->stuck[i]);

@@ -118,7 +118,7 @@ static inline void spread_ring_carrier(const struct spread *spread)
 void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns);
 
 /** carrier_may_sleep - whether nothing waits for the carrier but what the device has */
-bool carrier_may_sleep(const struct spread *spread);
+bool carrier_may_sleep(struct spread *spread);
 
 /** carrier_finish - the last one goes: send what has been given to be sent, as far as that goes */
 void carrier_finish(struct spread *spread, uint64_t now_ns);
