@@ -37,11 +37,16 @@ static void watch_forks(void)
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-static void enter(struct bell *bell)
+void bell_watch_forks(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, watch_forks);
+}
+
+static void enter(struct bell *bell)
+{
+	bell_watch_forks();
 	pthread_mutex_lock(&lock);
 	bell->next = bells;
 	if (bells)

@@ -24,6 +24,12 @@ struct bell {
 /** bell_create - a bell with one holder; 0 or -errno (EMFILE, ENFILE, ENOMEM) */
 int bell_create(struct bell **bell_out);
 
+/**
+ * bell_watch_forks - who makes and drops bells under a lock, and holds that over forks, calls it before its
+ * own pthread_atfork: the locks are taken in this order then
+ */
+void bell_watch_forks(void);
+
 /** bell_hold, bell_drop - one holder more, one less; any thread */
 void bell_hold(struct bell *bell);
 void bell_drop(struct bell *bell);

@@ -391,6 +391,21 @@ static bool is_for_group(const struct net *net, const struct ip_packet *packet)
 	return packet->to_group && !net_has_address(net, &packet->destination);
 }
 
+/* Of what came to all who share the device one takes it: who is connected to where it comes from, or the first. */
+static __attribute__((noinline)) bool is_ours_of_all(const struct net *net,
+						     const struct udp_socket *socket,
+						     const struct arrival *arrival)
+{
+	const struct spread_flow flow = {arrival->packet->destination,
+					 arrival->packet->source,
+					 arrival->destination_port,
+					 arrival->source_port,
+					 SPREAD_UDP,
+					 false};
+
+	return socket->peer_port || spread_is_first(net->device, &flow);
+}
+
 void udp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
 {
 	struct arrival arrival = {.packet = packet};
@@ -414,6 +429,11 @@ void udp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
 		return;
 	}
 	socket = find(net, &arrival);
+	if (unlikely(net->device->share) && !(buf->flags & BUF_STEERED) && !packet->is_local &&
+	    socket && !is_ours_of_all(net, socket, &arrival)) {
+		net_drop(net, buf, NET_LAYER_UDP, NET_DROP_NOT_FOR_US);
+		return;
+	}
 	if (likely(socket != NULL))
 		give(socket, &arrival, buf);
 	else

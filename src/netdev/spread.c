@@ -33,6 +33,8 @@ static void after_fork_in_child(void)
 
 static void watch_forks(void)
 {
+	/* In this order: who holds our mutex may make bells. */
+	bell_watch_forks();
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
@@ -105,6 +107,31 @@ static int create_heap(struct heap **heap_out, const struct config *config)
 	return heap_create(heap_out, &options);
 }
 
+static void settings_fill(struct spread_settings *settings, const struct config *config)
+{
+	memset(settings, 0, sizeof(*settings));
+	snprintf(settings->ip, sizeof(settings->ip), "%s", config->net.ip);
+	snprintf(settings->mac, sizeof(settings->mac), "%s", config->net.mac);
+	settings->vlan = config->net.vlan;
+	settings->mtu = config->net.mtu;
+	settings->runtimes_max = config->net.runtimes_max;
+}
+
+/* Packets go by ports alone: whoever gets one must take it. */
+static int check_settings(const struct spread *spread, const struct config *config)
+{
+	struct spread_settings settings;
+
+	settings_fill(&settings, config);
+	if (memcmp(&settings, &spread->settings, sizeof(settings)) == 0)
+		return 0;
+	log_error(
+		"net.dev: %s: those who share it have other settings; give all the same net.ip, net.mac, "
+		"net.vlan, net.mtu and net.runtimes_max",
+		spread->name);
+	return -EINVAL;
+}
+
 static int spread_create(struct spread **spread_out, const char *name,
 			 const struct netdev_options *options, uint32_t slots,
 			 spread_open_fn *open_device)
@@ -117,6 +144,7 @@ static int spread_create(struct spread **spread_out, const char *name,
 		return -ENOMEM;
 	memset(spread, 0, sizeof(*spread));
 	snprintf(spread->name, sizeof(spread->name), "%s", name);
+	settings_fill(&spread->settings, options->config);
 	error = spread_ports_init(&spread->ports, slots, options->seed);
 	if (!error)
 		error = create_heap(&spread->heap, options->config);
@@ -208,6 +236,12 @@ int spread_open(struct netdev **device_out, const char *name, const struct netde
 	is_new = !spread;
 	if (is_new)
 		error = spread_create(&spread, name, options, slots, open_device);
+	else
+		error = check_settings(spread, options->config);
+	if (!error && spread->failure) {
+		log_error("net.dev: %s is gone: %s", name, strerror(-spread->failure));
+		error = spread->failure;
+	}
 	if (!error)
 		error = open_share(device_out, spread, options);
 	if (is_new && !error) {
@@ -227,6 +261,19 @@ static void hand_over(struct spread *spread, uint64_t present)
 	spread_ring_carrier(spread);
 }
 
+/* Its groups and addresses. */
+static void give_back(struct netdev_share *share)
+{
+	struct spread *spread = share->spread;
+
+	pthread_mutex_lock(&spread->ports.mutex);
+	for (uint32_t i = 0; i < spread->group_count; i++)
+		spread->groups[i].members &= ~bit_of(share->slot);
+	slot_of(share)->address_count = 0;
+	spread->has_addresses = spread->real->ops->set_addresses != NULL;
+	spread_tell(spread);
+}
+
 void spread_drop(struct netdev_share *share)
 {
 	struct spread *spread = share->spread;
@@ -235,10 +282,12 @@ void spread_drop(struct netdev_share *share)
 	pthread_mutex_lock(&spreads_mutex);
 	present = __atomic_and_fetch(&spread->present, ~bit_of(share->slot), __ATOMIC_SEQ_CST);
 	spread_holdings_fini(&share->holdings, &spread->ports, share->slot);
+	give_back(share);
 	if (present && carrier_of(spread) == share->slot)
 		hand_over(spread, present);
 	if (--spread->holders == 0) {
 		carrier_finish(spread, share->now_ns);
+		netdev_log(spread->real);
 		forget_name(spread);
 		spread_free(spread);
 	}
@@ -271,22 +320,36 @@ enum spread_verdict spread_miss(struct netdev *device, struct buf *buf)
 	struct netdev_share *share = share_of(device);
 	const struct spread *spread = share->spread;
 	uint64_t present = present_of(spread);
+	struct buf frame = {.flags = buf->flags, .steer = buf->steer};
 	struct spread_flow flow;
 
 	if (present == bit_of(share->slot))
 		return SPREAD_ANSWER;
 	if (!(buf->flags & BUF_STEERED))
 		return SPREAD_SILENT;
-	buf->data = buf->steer.start;
-	buf->length = buf->steer.length;
-	buf->steer.tried |= bit_of(share->slot);
-	if (!spread_parse(&flow, buf->data, buf->length))
+	frame.data = buf->steer.start;
+	frame.length = buf->steer.length;
+	frame.steer.tried |= bit_of(share->slot);
+	if (!spread_parse(&flow, frame.data, frame.length))
 		return SPREAD_SILENT;
-	if (spread_next(&spread->ports, &flow, present, buf->steer.tried) == SPREAD_SLOTS_MAX)
+	if (spread_next(&spread->ports, &flow, present, frame.steer.tried) == SPREAD_SLOTS_MAX)
 		return SPREAD_ANSWER;
-	pass_on(share, buf);
+	pass_on(share, &frame);
 	netdev_release(device, buf);
 	return SPREAD_TAKEN;
+}
+
+bool spread_is_first(const struct netdev *device, const struct spread_flow *flow)
+{
+	const struct netdev_share *share = share_of_const(device);
+	const struct spread *spread = share->spread;
+
+	return spread_next(&spread->ports, flow, present_of(spread), 0) == share->slot;
+}
+
+uint32_t spread_slot(const struct netdev *device)
+{
+	return share_of_const(device)->slot;
 }
 
 int spread_bind(struct netdev *device, enum spread_protocol protocol, uint16_t port, bool shares)

@@ -24,7 +24,8 @@ typedef int spread_open_fn(struct netdev **device_out, const char *name,
  * @slots: runtimes that may share it, 2 to SPREAD_SLOTS_MAX; the first one's number counts
  * @open_device: called by the first one, with a heap that is the device's
  *
- * Return: 0; -EBUSY (all slots are taken), -ENOMEM, what @open_device says; logged.
+ * Return: 0; -EBUSY (all slots are taken), -EINVAL (another configuration than that of those who are
+ * there), -ENOMEM, what @open_device says, the failure of a device that has gone; logged.
  */
 int spread_open(struct netdev **device_out, const char *name, const struct netdev_options *options,
 		uint32_t slots, spread_open_fn *open_device);
@@ -38,7 +39,11 @@ enum spread_verdict {
 
 /* What follows is for stacks whose device has a share: device->share is not NULL. */
 
-/** spread_miss - nothing of a packet is ours; @buf: the frame, as far as it has come */
+/**
+ * spread_miss - nothing of a packet is ours; @buf: the frame, as far as it has come
+ *
+ * It stays as it is, unless it is taken.
+ */
 enum spread_verdict spread_miss(struct netdev *device, struct buf *buf);
 
 /** spread_bind, spread_unbind - as spread_ports_bind and _unbind, for this runtime */
@@ -51,6 +56,15 @@ bool spread_is_at_home(const struct netdev *device, const struct spread_flow *fl
 /** spread_enter, spread_leave - a flow begins or ends here; claims its port if it is not at home */
 void spread_enter(struct netdev *device, const struct spread_flow *flow);
 void spread_leave(struct netdev *device, const struct spread_flow *flow);
+
+/**
+ * spread_is_first - whether a packet of a flow that has come to all is this runtime's, if no flow of anybody
+ * is it: who listens, or receives from everybody, asks
+ */
+bool spread_is_first(const struct netdev *device, const struct spread_flow *flow);
+
+/** spread_slot - the number of this runtime among those who may share the device */
+uint32_t spread_slot(const struct netdev *device);
 
 /** spread_has_others - whether another runtime has a socket that is bound to the port */
 bool spread_has_others(const struct netdev *device, enum spread_protocol protocol, uint16_t port);

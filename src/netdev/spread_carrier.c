@@ -2,6 +2,7 @@
 /* What the carrier does for all when it polls. */
 #include "netdev/spread_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- From the device to the runtimes ---- */
@@ -15,7 +16,8 @@ static void give(struct spread *spread, uint32_t slot, const struct buf *frame, 
 	struct lane_slot *to;
 
 	if (lane_room(lane, filled + 1) <= filled || !lane_fits(lane, buf_chain_length(frame))) {
-		spread->lost++;
+		__atomic_store_n(&spread->slots[slot]->lost, spread->slots[slot]->lost + 1,
+				 __ATOMIC_RELAXED);
 		return;
 	}
 	to = lane_slot_at(lane, lane->produced + filled);
@@ -38,14 +40,17 @@ static void publish(struct spread *spread)
 	}
 }
 
-/* One of them answers, always the same one while nobody comes or goes. */
+/* The carrier answers, who polls; if it has just gone, another one. */
 static void give_all(struct spread *spread, const struct buf *frame, uint64_t present)
 {
-	uint32_t flags = 0;
+	uint64_t answering = bit_of(carrier_of(spread)) & present;
 
+	if (!answering)
+		answering = present & -present;
 	for (; present; present &= present - 1) {
-		give(spread, (uint32_t)__builtin_ctzll(present), frame, flags, 0);
-		flags = BUF_OVERHEARD;
+		uint32_t slot = (uint32_t)__builtin_ctzll(present);
+
+		give(spread, slot, frame, bit_of(slot) == answering ? 0 : BUF_OVERHEARD, 0);
 	}
 }
 
@@ -65,6 +70,14 @@ static void steer(struct spread *spread, const struct buf *frame, uint64_t prese
 		give(spread, slot, frame, BUF_STEERED, tried);
 }
 
+/* It is gone for good, which all find when they poll. */
+static __attribute__((noinline)) void fail(struct spread *spread, uint64_t present)
+{
+	__atomic_store_n(&spread->failure, spread->real->failure, __ATOMIC_SEQ_CST);
+	for (; present; present &= present - 1)
+		bell_ring(spread->slots[__builtin_ctzll(present)]->bell);
+}
+
 static void receive(struct spread *spread, uint64_t present, uint64_t now_ns)
 {
 	struct netdev *real = spread->real;
@@ -78,10 +91,22 @@ static void receive(struct spread *spread, uint64_t present, uint64_t now_ns)
 		netdev_release_chain(real, frames[i]);
 	}
 	if (unlikely(real->failure != spread->failure))
-		__atomic_store_n(&spread->failure, real->failure, __ATOMIC_RELEASE);
+		fail(spread, present);
 }
 
 /* ---- From the runtimes to the device ---- */
+
+/* As a stack does that is alone: a device that takes nothing for so long has lost it. */
+#define STUCK_NS UINT64_C(10000000)
+
+static void drop_stuck(struct spread *spread)
+{
+	for (uint32_t i = 0; i < spread->stuck_count; i++)
+		netdev_release(spread->real, spread->stuck[i]);
+	spread->real->counters.tx_errors += spread->stuck_count;
+	spread->stuck_count = 0;
+	spread->stuck_ns = 0;
+}
 
 /* Whether the device has taken all. */
 static bool send_stuck(struct spread *spread, uint64_t now_ns)
@@ -95,6 +120,12 @@ static bool send_stuck(struct spread *spread, uint64_t now_ns)
 	spread->stuck_count -= taken;
 	memmove(spread->stuck, spread->stuck + taken,
 		spread->stuck_count * sizeof(spread->stuck[0]));
+	if (spread->stuck_count == 0)
+		spread->stuck_ns = 0;
+	else if (taken || spread->stuck_ns == 0)
+		spread->stuck_ns = now_ns;
+	else if (now_ns - spread->stuck_ns > STUCK_NS)
+		drop_stuck(spread);
 	return spread->stuck_count == 0;
 }
 
@@ -143,13 +174,24 @@ static void serve_lane(struct spread *spread, struct lane *lane, uint64_t presen
 	send_stuck(spread, now_ns);
 }
 
+/* In the order in which they are looked at: each is the first one now and then. */
+static uint64_t from(uint64_t slots, uint32_t first)
+{
+	return first ? slots >> first | slots << (SPREAD_SLOTS_MAX - first) : slots;
+}
+
 static void serve_lanes(struct spread *spread, uint64_t present, uint64_t now_ns)
 {
+	uint32_t first = spread->first_slot;
 	/* Also of those that have gone: what they sent last goes out. */
-	for (uint64_t used = used_of(spread); used && send_stuck(spread, now_ns);
-	     used &= used - 1) {
-		struct lane *lane = &spread->slots[__builtin_ctzll(used)]->to_carrier;
+	uint64_t used = from(used_of(spread), first);
 
+	for (; used && send_stuck(spread, now_ns); used &= used - 1) {
+		uint32_t slot = ((uint32_t)__builtin_ctzll(used) + first) % SPREAD_SLOTS_MAX;
+		struct lane *lane = &spread->slots[slot]->to_carrier;
+
+		/* Where it stops for want of room it goes on. */
+		spread->first_slot = (slot + 1) % SPREAD_SLOTS_MAX;
 		if (lane_available(lane) > 0)
 			serve_lane(spread, lane, present, now_ns);
 	}
@@ -157,20 +199,68 @@ static void serve_lanes(struct spread *spread, uint64_t present, uint64_t now_ns
 		spread->real->ops->tx_reclaim(spread->real);
 }
 
-/* Addresses of ours, and groups that runtimes have joined and left. */
-static __attribute__((noinline)) void tell_device(struct spread *spread)
+static bool knows(const struct ip_address *addresses, uint32_t count, const struct ip_address *ip)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (ip_address_equal(&addresses[i], ip))
+			return true;
+	return false;
+}
+
+/* Those of all: one that has just come has only some of them yet. */
+static void tell_addresses(struct spread *spread)
+{
+	struct ip_address addresses[SPREAD_ADDRESSES_MAX];
+	uint64_t present = present_of(spread);
+	uint32_t count = 0;
+
+	for (; present; present &= present - 1) {
+		const struct spread_slot *slot = spread->slots[__builtin_ctzll(present)];
+
+		for (uint32_t i = 0; i < slot->address_count; i++) {
+			if (count < SPREAD_ADDRESSES_MAX &&
+			    !knows(addresses, count, &slot->addresses[i]))
+				addresses[count++] = slot->addresses[i];
+		}
+	}
+	spread->real->ops->set_addresses(spread->real, addresses, count);
+}
+
+/* The first member has joined, or the last one has left. */
+static void tell_groups(struct spread *spread)
 {
 	struct netdev *real = spread->real;
 
+	for (uint32_t i = 0; i < spread->group_count;) {
+		struct spread_group *group = &spread->groups[i];
+		bool has_members = group->members != 0;
+
+		if (has_members != group->is_told)
+			real->ops->set_group(real, group->link, has_members);
+		group->is_told = has_members;
+		if (has_members)
+			i++;
+		else
+			*group = spread->groups[--spread->group_count];
+	}
+}
+
+static __attribute__((noinline)) void tell_device(struct spread *spread)
+{
 	pthread_mutex_lock(&spread->ports.mutex);
 	if (spread->has_addresses)
-		real->ops->set_addresses(real, spread->addresses, spread->address_count);
-	for (uint32_t i = 0; i < spread->group_count; i++)
-		real->ops->set_group(real, spread->groups[i].group, spread->groups[i].member);
+		tell_addresses(spread);
+	tell_groups(spread);
 	spread->has_addresses = false;
-	spread->group_count = 0;
 	__atomic_store_n(&spread->has_news, false, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&spread->ports.mutex);
+}
+
+void spread_tell(struct spread *spread)
+{
+	__atomic_store_n(&spread->has_news, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&spread->ports.mutex);
+	spread_ring_carrier(spread);
 }
 
 /* ---- Turns ---- */
@@ -204,39 +294,79 @@ void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns)
 		publish(spread);
 	}
 	end_turn(spread);
+	/* Who took our place may have found us here, and gone to sleep since. */
+	if (unlikely(carrier_of(spread) != slot))
+		spread_ring_carrier(spread);
 }
 
-static bool has_nothing_to_do(const struct spread *spread)
+static bool has_frames(const struct spread *spread)
 {
-	uint64_t used = used_of(spread);
-
-	if (spread->stuck_count > 0 || __atomic_load_n(&spread->has_news, __ATOMIC_SEQ_CST))
-		return false;
-	for (; used; used &= used - 1)
+	for (uint64_t used = used_of(spread); used; used &= used - 1)
 		if (lane_available(&spread->slots[__builtin_ctzll(used)]->to_carrier) > 0)
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
-bool carrier_may_sleep(struct spread *spread)
+int carrier_idle(struct spread *spread, uint32_t slot, bool *sleep_out)
 {
-	bool may_sleep;
+	const struct netdev_ops *ops = spread->real->ops;
+	int fd = -ENOENT;
 
-	/* Somebody else has it, who is the carrier now. */
-	if (!take_turn(spread))
-		return false;
-	may_sleep = has_nothing_to_do(spread);
+	if (!take_turn(spread)) {
+		*sleep_out = false;
+		return fd;
+	}
+	if (carrier_of(spread) == slot) {
+		fd = ops->idle_fd ? ops->idle_fd(spread->real, sleep_out) : -ENOTSUP;
+		/* What cannot be sent waits for the device: see carrier_next_ns. */
+		if (__atomic_load_n(&spread->has_news, __ATOMIC_SEQ_CST) ||
+		    (spread->stuck_count == 0 && has_frames(spread)))
+			*sleep_out = false;
+	}
 	end_turn(spread);
-	return may_sleep;
+	return fd;
+}
+
+#define STUCK_NAP_NS UINT64_C(50000)
+
+uint64_t carrier_next_ns(struct spread *spread, uint64_t now_ns)
+{
+	const struct netdev_ops *ops = spread->real->ops;
+	uint64_t next_ns;
+
+	if (!take_turn(spread))
+		return now_ns;
+	next_ns = ops->next_ns ? ops->next_ns(spread->real) : UINT64_MAX;
+	if (spread->stuck_count > 0 && now_ns + STUCK_NAP_NS < next_ns)
+		next_ns = now_ns + STUCK_NAP_NS;
+	else if (spread->stuck_count == 0 && has_frames(spread))
+		next_ns = now_ns;
+	end_turn(spread);
+	return next_ns;
+}
+
+struct netdev_counters carrier_counters(struct spread *spread)
+{
+	struct netdev_counters counters = {0};
+	struct netdev *real = spread->real;
+
+	if (!take_turn(spread))
+		return counters;
+	if (real->ops->update_counters)
+		real->ops->update_counters(real);
+	counters = real->counters;
+	end_turn(spread);
+	return counters;
 }
 
 #define FINISH_TURNS_MAX 64u /* a device that takes nothing any more is not waited for */
 
 void carrier_finish(struct spread *spread, uint64_t now_ns)
 {
-	for (unsigned int i = 0; i < FINISH_TURNS_MAX && !has_nothing_to_do(spread); i++)
+	for (unsigned int i = 0; i < FINISH_TURNS_MAX; i++) {
+		if (spread->stuck_count == 0 && !has_frames(spread))
+			break;
 		serve_lanes(spread, 0, now_ns);
-	for (uint32_t i = 0; i < spread->stuck_count; i++)
-		netdev_release(spread->real, spread->stuck[i]);
-	spread->stuck_count = 0;
+	}
+	drop_stuck(spread);
 }

@@ -53,6 +53,11 @@ int spread_holdings_init(struct spread_holdings *holdings)
 	return -ENOMEM;
 }
 
+static void set_bit(uint64_t *word, uint64_t bit, bool is_set)
+{
+	__atomic_store_n(word, is_set ? *word | bit : *word & ~bit, __ATOMIC_RELEASE);
+}
+
 /* Under the mutex: what all see of what a slot holds of one port. */
 static void tell(struct spread_ports *ports, const struct spread_holdings *holdings, uint32_t slot,
 		 size_t place, bool shares)
@@ -60,14 +65,10 @@ static void tell(struct spread_ports *ports, const struct spread_holdings *holdi
 	struct spread_claims *claims = &ports->claims[place];
 	uint64_t bit = bit_of(slot);
 	bool is_bound = holdings->bound[place] > 0;
-	bool uses = is_bound || holdings->flows[place] > 0;
-	uint64_t bound = claims->bound & ~bit, shared = claims->shares & ~bit;
-	uint64_t users = claims->users & ~bit;
 
-	__atomic_store_n(&claims->bound, bound | (is_bound ? bit : 0), __ATOMIC_RELAXED);
-	__atomic_store_n(&claims->shares, shared | (is_bound && shares ? bit : 0),
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&claims->users, users | (uses ? bit : 0), __ATOMIC_RELEASE);
+	set_bit(&claims->shares, bit, is_bound && shares);
+	set_bit(&claims->flows, bit, holdings->flows[place] > 0);
+	set_bit(&claims->bound, bit, is_bound);
 }
 
 void spread_holdings_fini(struct spread_holdings *holdings, struct spread_ports *ports,
@@ -198,19 +199,28 @@ uint32_t spread_next(const struct spread_ports *ports, const struct spread_flow 
 {
 	const struct spread_claims *claims =
 		&ports->claims[place_of(flow->protocol, flow->local_port)];
-	uint64_t users = __atomic_load_n(&claims->users, __ATOMIC_ACQUIRE) & present & ~tried;
+	uint64_t bound = __atomic_load_n(&claims->bound, __ATOMIC_ACQUIRE) & present;
+	uint64_t flows = __atomic_load_n(&claims->flows, __ATOMIC_ACQUIRE) & present;
+	uint64_t left = present & ~tried;
 	uint32_t home = spread_home(ports, flow);
 
-	if (users)
-		return first_from(users, home);
-	if (present & ~tried & bit_of(home))
+	/* That is all, mostly. */
+	if (!tried && bound)
+		return first_from(bound, home);
+	if (flows & left)
+		return first_from(flows & left, home);
+	if (left & bit_of(home))
 		return home;
+	/* A segment of a connection is of one of those above, and they are not many. */
+	if ((flow->protocol != SPREAD_TCP || flow->opens) && (bound & left))
+		return first_from(bound & left, home);
 	return tried ? SPREAD_SLOTS_MAX : first_from(present, home);
 }
 
 /* ---- What a frame says ---- */
 
 #define IPV6_FIXED_BYTES 40u
+#define TCP_FLAGS_AT 13u
 
 /* Where the transport's header is in an IP packet; 0: it is for everybody. */
 static size_t parse_v4(struct spread_flow *flow, const uint8_t *ip, size_t length,
@@ -265,5 +275,8 @@ bool spread_parse(struct spread_flow *flow, const void *frame, size_t length)
 	flow->protocol = protocol == IPPROTO_TCP ? SPREAD_TCP : SPREAD_UDP;
 	flow->remote_port = load_be16(bytes + at);
 	flow->local_port = load_be16(bytes + at + 2);
+	/* A SYN without ACK. */
+	flow->opens = protocol == IPPROTO_TCP && length > at + TCP_FLAGS_AT &&
+		      (bytes[at + TCP_FLAGS_AT] & 0x12) == 2;
 	return true;
 }

@@ -4,10 +4,11 @@
  *
  * Every flow has a home: one of the slots of runtimes, by a hash under a secret. A connection that a
  * runtime opens gets a local port with which it is at home there, so that nothing needs to be known of
- * it. What a runtime binds, and what it has of others' flows, it claims: packets to a port go to one
- * of those who claim it, from the home on around, and to the home when nobody does. Who finds nothing of
- * his in a packet passes it on to the next of them; so it reaches the right one whatever was claimed and
- * given back since the flow began, and nobody answers for another.
+ * it. What a runtime binds, and what it has of flows that are at home elsewhere, it claims: packets to a port
+ * go to the first one from the home on around that has bound it, and to the home when nobody has. Who finds
+ * nothing of his in a packet passes it on: to those with such flows, to the home, and, where a connection
+ * might begin or there are none, to all who have bound the port. So it reaches the right one whatever was
+ * bound and given back since the flow began, and nobody answers for another.
  *
  * Claims are read on the path of a packet and written when ports are bound and given back.
  */
@@ -31,13 +32,14 @@ struct spread_flow {
 	struct ip_address local, remote;
 	uint16_t local_port, remote_port;
 	uint8_t protocol; /* enum spread_protocol */
+	bool opens;       /* of a frame: it may begin a connection */
 };
 
 /** Of one port of one protocol: bits are slots. */
 struct spread_claims {
-	uint64_t users;  /* bound, or with flows that are not at home: where packets go */
 	uint64_t bound;  /* have sockets that are bound to it */
 	uint64_t shares; /* of these, those that let others bind it too (SO_REUSEPORT) */
+	uint64_t flows;  /* have flows that are not at home there */
 };
 
 /** Of a device; shared by its runtimes. */

@@ -45,8 +45,12 @@ static void unbind_port(uint32_t slot, uint16_t port)
 
 static struct spread_flow flow_to(uint16_t local_port, uint16_t remote_port)
 {
-	return (struct spread_flow){ip_address_v4(0x0a000001), ip_address_v4(0x0a000002),
-				    local_port, remote_port, SPREAD_TCP};
+	return (struct spread_flow){ip_address_v4(0x0a000001),
+				    ip_address_v4(0x0a000002),
+				    local_port,
+				    remote_port,
+				    SPREAD_TCP,
+				    false};
 }
 
 /* A flow whose home is @slot. */
@@ -92,25 +96,38 @@ static void next__is_home_where_nobody_claims(void **state)
 	}
 }
 
-static void next__asks_all_who_claim_and_then_the_home(void **state)
+/* The order in which all are asked: of five at most. */
+static void assert_order(const struct spread_flow *flow, const uint32_t order[5])
+{
+	uint64_t tried = 0;
+
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(spread_next(&ports, flow, ALL, tried), order[i]);
+		if (order[i] == SPREAD_SLOTS_MAX)
+			break;
+		tried |= UINT64_C(1) << order[i];
+	}
+}
+
+static void next__asks_all_who_may_have_it(void **state)
 {
 	struct spread_flow flow = flow_home_at(80, 5);
-	uint64_t tried = 0;
-	static const uint32_t order[] = {6, 1, 3, 5, SPREAD_SLOTS_MAX};
 
 	(void)state;
 	assert_int_equal(bind_port(1, 80, true), 0);
 	assert_int_equal(bind_port(3, 80, true), 0);
 	assert_int_equal(bind_port(6, 80, true), 0);
-	for (unsigned int i = 0; i < 5; i++) {
-		assert_int_equal(spread_next(&ports, &flow, ALL, tried), order[i]);
-		tried |= i < 4 ? UINT64_C(1) << order[i] : 0;
-	}
+	spread_ports_enter(&ports, &holdings[7], 7, SPREAD_TCP, 80);
+	/* Not all who listen, for a segment of a connection. */
+	assert_order(&flow, (uint32_t[5]){6, 7, 5, SPREAD_SLOTS_MAX});
+	flow.opens = true;
+	assert_order(&flow, (uint32_t[5]){6, 7, 5, 1, 3});
 	unbind_port(6, 80);
 	assert_int_equal(spread_next(&ports, &flow, ALL, 0), 1);
 	/* The same port of the other protocol is another one. */
 	flow.protocol = SPREAD_UDP;
 	assert_int_equal(spread_next(&ports, &flow, ALL, 0), spread_home(&ports, &flow));
+	spread_ports_leave(&ports, &holdings[7], 7, SPREAD_TCP, 80);
 }
 
 static void bind__is_shared_by_those_who_say_so(void **state)
@@ -135,23 +152,25 @@ static void bind__is_shared_by_those_who_say_so(void **state)
 	assert_int_equal(bind_port(2, 80, false), 0);
 }
 
-static void flows__keep_the_port_that_was_bound(void **state)
+static void flows__are_found_without_a_listener(void **state)
 {
 	struct spread_flow flow = flow_home_at(80, 2);
+	static const uint32_t with_flows[5] = {4, 2, SPREAD_SLOTS_MAX};
+	static const uint32_t without[5] = {2, SPREAD_SLOTS_MAX};
 
 	(void)state;
 	assert_int_equal(bind_port(4, 80, true), 0);
 	spread_ports_enter(&ports, &holdings[4], 4, SPREAD_TCP, 80);
 	spread_ports_enter(&ports, &holdings[4], 4, SPREAD_TCP, 80);
 	unbind_port(4, 80);
-	assert_int_equal(spread_next(&ports, &flow, ALL, 0), 4);
+	assert_order(&flow, with_flows);
 	/* That is no reason not to bind it. */
 	assert_int_equal(bind_port(1, 80, false), 0);
 	unbind_port(1, 80);
 	spread_ports_leave(&ports, &holdings[4], 4, SPREAD_TCP, 80);
-	assert_int_equal(spread_next(&ports, &flow, ALL, 0), 4);
+	assert_order(&flow, with_flows);
 	spread_ports_leave(&ports, &holdings[4], 4, SPREAD_TCP, 80);
-	assert_int_equal(spread_next(&ports, &flow, ALL, 0), 2);
+	assert_order(&flow, without);
 }
 
 static void holdings__go_with_their_runtime(void **state)
@@ -243,9 +262,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(home__is_spread_evenly),
 		CASE(next__is_home_where_nobody_claims),
-		CASE(next__asks_all_who_claim_and_then_the_home),
+		CASE(next__asks_all_who_may_have_it),
 		CASE(bind__is_shared_by_those_who_say_so),
-		CASE(flows__keep_the_port_that_was_bound),
+		CASE(flows__are_found_without_a_listener),
 		CASE(holdings__go_with_their_runtime),
 		CASE(parse__finds_addresses_and_ports),
 		CASE(parse__leaves_the_rest_to_all),

@@ -11,7 +11,7 @@
 #include "netdev/lane.h"
 #include "netdev/spread.h"
 
-#define SPREAD_GROUPS_MAX 32u /* changes of membership that are not made yet */
+#define SPREAD_GROUPS_MAX 256u /* that all of them are in, together */
 #define SPREAD_ADDRESSES_MAX 64u
 #define SPREAD_NAME_BYTES_MAX 256u
 
@@ -22,9 +22,10 @@ struct netdev_share {
 	uint32_t slot;
 	struct spread_holdings holdings;
 	bool announced; /* that it sleeps */
-	/* Of the carrier, when it was last looked after. */
+	/* Of the carrier: when it was looked after, what it had done then, and since when. */
 	uint64_t looked_ns;
 	uint64_t turns_seen;
+	uint64_t turned_ns;
 	uint64_t now_ns; /* of the last poll */
 };
 
@@ -32,11 +33,24 @@ struct netdev_share {
 struct spread_slot {
 	struct lane to_runtime, to_carrier;
 	struct bell *bell; /* the runtime's */
+	uint64_t lost;     /* frames that its lane had no room for; by who has the turn */
+	/* Its addresses, under the ports' mutex. */
+	uint32_t address_count;
+	struct ip_address addresses[SPREAD_ADDRESSES_MAX];
 };
 
-struct group_change {
-	struct eth_address group;
-	bool member;
+/** A group that runtimes have joined, by its Ethernet address. */
+struct spread_group {
+	struct eth_address link;
+	uint64_t members; /* bits: slots; none: to be left */
+	bool is_told;     /* the device knows of it */
+};
+
+/** What must be the same for all. */
+struct spread_settings {
+	char ip[sizeof(((struct config *)NULL)->net.ip)];
+	char mac[sizeof(((struct config *)NULL)->net.mac)];
+	uint32_t vlan, mtu, runtimes_max;
 };
 
 /** What those who share a device have together. */
@@ -46,6 +60,7 @@ struct spread {
 	char name[SPREAD_NAME_BYTES_MAX];
 	uint32_t holders;
 	struct spread_ports ports;
+	struct spread_settings settings;
 	struct heap *heap;   /* the device's own */
 	struct netdev *real; /* used by who has the turn */
 	struct spread_slot *slots[SPREAD_SLOTS_MAX];
@@ -59,8 +74,9 @@ struct spread {
 	/* Written by the carrier. */
 	_Alignas(64) uint32_t has_turn; /* somebody is at the device */
 	uint64_t turns;
-	uint64_t lost;        /* frames whose lanes were full */
+	uint32_t first_slot;  /* whose lane is looked at first */
 	uint32_t stuck_count; /* frames that the device did not take yet */
+	uint64_t stuck_ns;    /* since when it has taken none; 0: it has */
 	uint64_t to_publish;  /* bits: slots with frames that are not published yet */
 	struct buf *stuck[NETDEV_BURST_MAX];
 	uint32_t filled[SPREAD_SLOTS_MAX]; /* of these lanes to runtimes */
@@ -68,9 +84,8 @@ struct spread {
 	/* What the device is to be told, written by all under the ports' mutex. */
 	_Alignas(64) bool has_news;
 	bool has_addresses;
-	uint32_t group_count, address_count;
-	struct group_change groups[SPREAD_GROUPS_MAX];
-	struct ip_address addresses[SPREAD_ADDRESSES_MAX];
+	uint32_t group_count;
+	struct spread_group groups[SPREAD_GROUPS_MAX];
 };
 
 static inline struct netdev_share *share_of(struct netdev *device)
@@ -117,11 +132,24 @@ static inline void spread_ring_carrier(const struct spread *spread)
 /** carrier_turn - receive and send for all, if it is still us who does that */
 void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns);
 
-/** carrier_may_sleep - whether nothing waits for the carrier but what the device has */
-bool carrier_may_sleep(struct spread *spread);
+/**
+ * carrier_idle - what the carrier sleeps by, as netdev_ops.device_fd; *@sleep_out false: not now
+ *
+ * -ENOENT: it is not the carrier any more.
+ */
+int carrier_idle(struct spread *spread, uint32_t slot, bool *sleep_out);
+
+/** carrier_next_ns - when there is something to do for it, as netdev_ops.next_ns */
+uint64_t carrier_next_ns(struct spread *spread, uint64_t now_ns);
+
+/** carrier_counters - those of the device: what it has lost. All zeroes: somebody else is at it */
+struct netdev_counters carrier_counters(struct spread *spread);
 
 /** carrier_finish - the last one goes: send what has been given to be sent, as far as that goes */
 void carrier_finish(struct spread *spread, uint64_t now_ns);
+
+/** spread_tell - under the ports' mutex, which is dropped: there is news for the device */
+void spread_tell(struct spread *spread);
 
 /** share_init - the device of a slot; 0 or -errno */
 int share_init(struct netdev_share *share, const struct netdev_options *options);

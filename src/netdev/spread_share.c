@@ -25,7 +25,11 @@ static bool carrier_sleeps(const struct spread *spread)
 	return __atomic_load_n(&bell->is_awaited, __ATOMIC_SEQ_CST);
 }
 
-/* Take the place of a carrier that does something else. */
+/*
+ * A carrier that has not polled since we looked the last time: take its place, if it does not sleep. One
+ * that says so and has not polled for long is woken: if it comes it has slept, and if not, we see the
+ * next time that it does something else.
+ */
 static __attribute__((noinline)) void look_after_carrier(struct netdev_share *share,
 							 uint64_t now_ns)
 {
@@ -33,11 +37,23 @@ static __attribute__((noinline)) void look_after_carrier(struct netdev_share *sh
 	uint64_t turns = __atomic_load_n(&spread->turns, __ATOMIC_RELAXED);
 	uint32_t carrier = carrier_of(spread);
 
-	if (turns == share->turns_seen && !carrier_sleeps(spread))
-		__atomic_compare_exchange_n(&spread->carrier, &carrier, share->slot, false,
-					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-	share->turns_seen = turns;
 	share->looked_ns = now_ns;
+	if (turns != share->turns_seen || carrier == share->slot) {
+		share->turns_seen = turns;
+		share->turned_ns = now_ns;
+		return;
+	}
+	if (carrier_sleeps(spread)) {
+		if (now_ns - share->turned_ns < LOOK_AFTER_NS)
+			return;
+		share->turned_ns = now_ns;
+		bell_ring(spread->slots[carrier]->bell);
+		return;
+	}
+	/* It may be about to sleep as the carrier does, which it is not any more. */
+	if (__atomic_compare_exchange_n(&spread->carrier, &carrier, share->slot, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		bell_ring(spread->slots[carrier]->bell);
 }
 
 /* ---- In ---- */
@@ -134,45 +150,54 @@ static unsigned int share_tx_burst(struct netdev *device, struct buf **frames, u
 
 /* ---- What the carrier tells the device ---- */
 
-static void end_news(struct spread *spread)
+static struct spread_group *find_group(struct spread *spread, const struct eth_address *link)
 {
-	__atomic_store_n(&spread->has_news, true, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&spread->ports.mutex);
-	spread_ring_carrier(spread);
+	for (uint32_t i = 0; i < spread->group_count; i++)
+		if (eth_address_equal(&spread->groups[i].link, link))
+			return &spread->groups[i];
+	return NULL;
 }
 
-static int share_set_group(struct netdev *device, struct eth_address group, bool member)
+static int share_set_group(struct netdev *device, struct eth_address link, bool member)
 {
-	struct spread *spread = share_of(device)->spread;
+	struct netdev_share *share = share_of(device);
+	struct spread *spread = share->spread;
+	struct spread_group *group;
 	int error = 0;
 
 	if (!spread->real->ops->set_group)
 		return 0;
 	pthread_mutex_lock(&spread->ports.mutex);
-	if (spread->group_count < SPREAD_GROUPS_MAX)
-		spread->groups[spread->group_count++] = (struct group_change){group, member};
-	else
+	group = find_group(spread, &link);
+	if (!group && member && spread->group_count < SPREAD_GROUPS_MAX) {
+		group = &spread->groups[spread->group_count++];
+		*group = (struct spread_group){.link = link};
+	}
+	if (group && member)
+		group->members |= bit_of(share->slot);
+	else if (group)
+		group->members &= ~bit_of(share->slot);
+	else if (member)
 		error = -ENOBUFS;
-	end_news(spread);
+	spread_tell(spread);
 	return error;
 }
 
-/* All have the same addresses: one of them tells of them, and not each that has only some yet. */
 static int share_set_addresses(struct netdev *device, const struct ip_address *addresses,
 			       unsigned int count)
 {
 	struct netdev_share *share = share_of(device);
 	struct spread *spread = share->spread;
 
-	if (!spread->real->ops->set_addresses || (present_of(spread) & (bit_of(share->slot) - 1)))
+	if (!spread->real->ops->set_addresses)
 		return 0;
 	if (count > SPREAD_ADDRESSES_MAX)
 		return -ENOSPC;
 	pthread_mutex_lock(&spread->ports.mutex);
-	memcpy(spread->addresses, addresses, count * sizeof(addresses[0]));
-	spread->address_count = count;
+	memcpy(slot_of(share)->addresses, addresses, count * sizeof(addresses[0]));
+	slot_of(share)->address_count = count;
 	spread->has_addresses = true;
-	end_news(spread);
+	spread_tell(spread);
 	return 0;
 }
 
@@ -185,7 +210,7 @@ static int share_idle_fd(struct netdev *device, bool *sleep_out)
 
 	bell_await(slot->bell);
 	*sleep_out = lane_available(&slot->to_runtime) == 0 &&
-		     (carrier_of(share->spread) != share->slot || carrier_may_sleep(share->spread));
+		     __atomic_load_n(&share->spread->failure, __ATOMIC_SEQ_CST) == device->failure;
 	share->announced = *sleep_out;
 	if (!*sleep_out)
 		bell_wake(slot->bell);
@@ -195,26 +220,35 @@ static int share_idle_fd(struct netdev *device, bool *sleep_out)
 /* What the carrier alone waits for. */
 static int share_device_fd(struct netdev *device, bool *sleep_out)
 {
-	struct netdev_share *share = share_of(device);
-	struct netdev *real = share->spread->real;
+	const struct netdev_share *share = share_of(device);
 
 	if (carrier_of(share->spread) != share->slot)
 		return -ENOENT;
-	return real->ops->idle_fd ? real->ops->idle_fd(real, sleep_out) : -ENOTSUP;
+	return carrier_idle(share->spread, share->slot, sleep_out);
 }
 
 static uint64_t share_next_ns(const struct netdev *device)
 {
 	const struct netdev_share *share = share_of_const(device);
-	const struct netdev *real = share->spread->real;
 
 	if (lane_available(&slot_of(share)->to_runtime) > 0)
 		return share->now_ns;
 	if (carrier_of(share->spread) != share->slot)
 		return share->now_ns + LOOK_AFTER_NS;
-	if (!carrier_may_sleep(share->spread))
-		return share->now_ns;
-	return real->ops->next_ns ? real->ops->next_ns(real) : UINT64_MAX;
+	return carrier_next_ns(share->spread, share->now_ns);
+}
+
+/* What was lost on the way here; and in the device, as far as it tells, which the carrier counts. */
+static void share_update_counters(struct netdev *device)
+{
+	const struct netdev_share *share = share_of(device);
+	struct netdev_counters lost = {0};
+
+	if (carrier_of(share->spread) == share->slot)
+		lost = carrier_counters(share->spread);
+	device->counters.rx_no_frame = lost.rx_no_frame +
+				       __atomic_load_n(&slot_of(share)->lost, __ATOMIC_RELAXED);
+	device->counters.rx_errors = lost.rx_errors;
 }
 
 /* ---- Birth and death ---- */
@@ -246,6 +280,7 @@ static const struct netdev_ops share_ops = {
 	.idle_fd = share_idle_fd,
 	.device_fd = share_device_fd,
 	.next_ns = share_next_ns,
+	.update_counters = share_update_counters,
 	.forget = share_forget,
 	.close = share_close,
 };
@@ -254,7 +289,6 @@ static void caps_init(struct netdev *device, const struct netdev_caps *real)
 {
 	device->caps = *real;
 	device->caps.segments_max = SEGMENTS_MAX;
-	device->caps.polls_memory = true;
 	device->caps.late_release = false;
 }
 

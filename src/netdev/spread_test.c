@@ -25,6 +25,7 @@ static struct runtime {
 } runtimes[SHARES + 1], peer;
 
 static uint64_t now_ns;
+static uint32_t vlan;
 
 static int open_with(struct runtime *runtime, uint32_t slots, spread_open_fn *open_device)
 {
@@ -33,6 +34,7 @@ static int open_with(struct runtime *runtime, uint32_t slots, spread_open_fn *op
 	struct heap_options heap_options = {.bytes_max = UINT64_C(32) << 20};
 
 	config.heap.max_bytes = UINT64_C(32) << 20;
+	config.net.vlan = vlan;
 	config.heap.huge_pages = CONFIG_HUGE_PAGES_OFF;
 	if (!runtime->heap)
 		assert_int_equal(heap_create(&runtime->heap, &heap_options), 0);
@@ -147,8 +149,12 @@ static int bind_udp(unsigned int runtime, uint16_t port)
 /* The peer's port with which a flow to @local_port is at home at a runtime. */
 static uint16_t port_at_home(unsigned int runtime, uint16_t local_port)
 {
-	struct spread_flow flow = {ip_address_v4(0x0a000001), ip_address_v4(0x0a000002), local_port,
-				   1024, SPREAD_UDP};
+	struct spread_flow flow = {ip_address_v4(0x0a000001),
+				   ip_address_v4(0x0a000002),
+				   local_port,
+				   1024,
+				   SPREAD_UDP,
+				   false};
 
 	while (!spread_is_at_home(runtimes[runtime].device, &flow))
 		flow.remote_port++;
@@ -205,27 +211,27 @@ static void packets__that_are_no_flow_come_to_all(void **state)
 static void miss__passes_a_packet_on_to_all_who_may_have_it(void **state)
 {
 	struct buf *buf;
-	unsigned int first, second;
 
 	(void)state;
 	assert_int_equal(bind_udp(1, 80), 0);
 	assert_int_equal(bind_udp(2, 80), 0);
 	transmit(peer.device, frame_of(peer.device, port_at_home(0, 80), 80, 9));
-	first = who_receives(&buf);
-	assert_true(first == 1);
+	assert_int_equal(who_receives(&buf), 1);
 	/* As far as a stack has come before it finds that out. */
 	buf_pull(buf, 42);
 	buf->length -= 4;
-	assert_int_equal(spread_miss(runtimes[first].device, buf), SPREAD_TAKEN);
-	second = who_receives(&buf);
-	assert_true(second == 2);
+	assert_int_equal(spread_miss(runtimes[1].device, buf), SPREAD_TAKEN);
+	/* The home, and then the others who have bound it. */
+	assert_int_equal(who_receives(&buf), 0);
 	assert_int_equal(buf->length, sizeof(udp_frame));
 	assert_int_equal(buf->data[MARK_AT], 9);
-	assert_int_equal(spread_miss(runtimes[second].device, buf), SPREAD_TAKEN);
-	/* At last to the home, which tells the peer that there is nobody. */
-	assert_int_equal(who_receives(&buf), 0);
-	assert_int_equal(spread_miss(runtimes[0].device, buf), SPREAD_ANSWER);
-	release(runtimes[0].device, buf);
+	assert_int_equal(spread_miss(runtimes[0].device, buf), SPREAD_TAKEN);
+	assert_int_equal(who_receives(&buf), 2);
+	/* The last one tells the peer that there is nobody, and has the packet as it was. */
+	buf_pull(buf, 42);
+	assert_int_equal(spread_miss(runtimes[2].device, buf), SPREAD_ANSWER);
+	assert_int_equal(buf->length, sizeof(udp_frame) - 42);
+	release(runtimes[2].device, buf);
 	assert_int_equal(who_receives(&buf), SHARES);
 }
 
@@ -351,6 +357,31 @@ static void carrier__that_does_not_poll_is_replaced(void **state)
 	assert_receives(2, 2);
 }
 
+/* It has asked what to sleep by, and computes instead. */
+static void carrier__that_says_it_sleeps_is_woken_and_then_replaced(void **state)
+{
+	struct netdev *carrier = runtimes[0].device, *other = runtimes[1].device;
+	bool sleeps = true;
+
+	(void)state;
+	assert_int_equal(bind_udp(1, 80), 0);
+	now_ns += 2 * MS;
+	assert_null(poll_device(carrier));
+	assert_null(poll_device(other));
+	carrier->ops->idle_fd(carrier, &sleeps);
+	assert_true(sleeps);
+	transmit(peer.device, frame_of(peer.device, 1, 80, 1));
+	for (unsigned int i = 0; i < 110; i++) {
+		now_ns += 2 * MS;
+		if (i < 45)
+			assert_null(poll_device(other));
+	}
+	assert_null(poll_device(other));
+	now_ns += 2 * MS;
+	assert_null(poll_device(other));
+	assert_receives(1, 1);
+}
+
 /* ---- Sleep ---- */
 
 static bool is_readable(int file)
@@ -402,15 +433,19 @@ static struct {
 	struct netdev_ops ops;
 	unsigned int address_count;
 	struct eth_address joined, left;
+	unsigned int joins, leaves;
 } told;
 
 static int told_group(struct netdev *device, struct eth_address group, bool member)
 {
 	(void)device;
-	if (member)
+	if (member) {
 		told.joined = group;
-	else
+		told.joins++;
+	} else {
 		told.left = group;
+		told.leaves++;
+	}
 	return 0;
 }
 
@@ -454,12 +489,32 @@ static void device__is_told_by_the_carrier(void **state)
 	/* One that has only some of them yet does not take them away. */
 	assert_int_equal(other->ops->set_addresses(other, addresses, 1), 0);
 	assert_int_equal(other->ops->set_group(other, first, true), 0);
+	assert_int_equal(carrier->ops->set_group(carrier, first, true), 0);
 	assert_int_equal(other->ops->set_group(other, second, false), 0);
 	assert_int_equal(told.address_count, 0);
 	assert_null(poll_device(carrier));
 	assert_int_equal(told.address_count, 2);
 	assert_true(eth_address_equal(&told.joined, &first));
-	assert_true(eth_address_equal(&told.left, &second));
+	assert_int_equal(told.joins, 1);
+	assert_int_equal(told.leaves, 0);
+	/* The last one who leaves takes the group along, and one that ends has left. */
+	assert_int_equal(carrier->ops->set_group(carrier, first, false), 0);
+	assert_null(poll_device(carrier));
+	assert_int_equal(told.leaves, 0);
+	close_runtime(&runtimes[1]);
+	assert_null(poll_device(carrier));
+	assert_int_equal(told.leaves, 1);
+	assert_true(eth_address_equal(&told.left, &first));
+}
+
+static void settings__are_the_same_for_all(void **state)
+{
+	(void)state;
+	close_runtime(&runtimes[1]);
+	vlan = 5;
+	assert_int_equal(open_share(&runtimes[1]), -EINVAL);
+	vlan = 0;
+	assert_int_equal(open_share(&runtimes[1]), 0);
 }
 
 /* ---- Threads ---- */
@@ -557,8 +612,10 @@ int main(void)
 		CASE(runtimes__come_and_go),
 		CASE(carrier__ends_and_another_goes_on),
 		CASE(carrier__that_does_not_poll_is_replaced),
+		CASE(carrier__that_says_it_sleeps_is_woken_and_then_replaced),
 		CASE(sleep__ends_for_what_is_ones_own),
 		CASE(device__is_told_by_the_carrier),
+		CASE(settings__are_the_same_for_all),
 		CASE(threads__exchange_all_that_is_theirs),
 	};
 

@@ -3,6 +3,7 @@
 #include "libos/catnip/catnip.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,6 +16,7 @@
 #include "libos/catnip/ping.h"
 #include "libos/catnip/push.h"
 #include "libos/catnip/stream.h"
+#include "netdev/spread.h"
 
 /* Where nothing wakes us: sleep so long, and look again. */
 #define NAP_NS (50 * NS_PER_US)
@@ -86,9 +88,16 @@ static int open_device(struct catnip *catnip, const struct config *config,
 
 static int open_capture(struct catnip *catnip, const struct config *config)
 {
+	char path[sizeof(config->net.pcap) + 16];
+
 	if (!config->net.pcap[0])
 		return 0;
-	return capture_open(&catnip->capture, config->net.pcap, catnip->device->name,
+	snprintf(path, sizeof(path), "%s", config->net.pcap);
+	/* Of those who share a device each has a file of its own. */
+	if (catnip->device->share)
+		snprintf(path, sizeof(path), "%s.%u", config->net.pcap,
+			 spread_slot(catnip->device));
+	return capture_open(&catnip->capture, path, catnip->device->name,
 			    unix_ns_at_zero(catnip->context->now_ns));
 }
 

@@ -163,8 +163,8 @@ static int claim(struct tcp_conn *conn, uint16_t port)
 static bool leads_elsewhere(const struct tcp_conn *conn, uint16_t port)
 {
 	const struct netdev *device = net_of(conn)->device;
-	const struct spread_flow flow = {conn->local, conn->remote, port, conn->remote_port,
-					 SPREAD_TCP};
+	const struct spread_flow flow = {conn->local,       conn->remote, port,
+					 conn->remote_port, SPREAD_TCP,   false};
 
 	return device->share && !spread_is_at_home(device, &flow);
 }

@@ -225,6 +225,46 @@ static void rst_rx(struct tcp_conn *conn, const struct tcp_in *in)
 	conn_challenge(conn);
 }
 
+/* ---- Those who share the device ---- */
+
+/* What opens a connection; or completes a handshake of which nothing was kept, as listener_rx has it. */
+static bool opens(const struct net *net, const struct tcp_in *in)
+{
+	struct tcp_options options;
+
+	switch (in->flags & (TCP_SYN | TCP_ACK | TCP_RST)) {
+	case TCP_SYN:
+		return true;
+	case TCP_ACK:
+		return cookie_check(net->tcp, in, &options);
+	default:
+		return false;
+	}
+}
+
+/* Of what came to all who share the device one listener takes it. */
+static bool is_first(const struct net *net, const struct tcp_in *in)
+{
+	const struct spread_flow flow = {
+		in->packet->destination, in->packet->source, in->destination_port,
+		in->source_port,         SPREAD_TCP,         false};
+
+	return (in->buf->flags & BUF_STEERED) || spread_is_first(net->device, &flow);
+}
+
+/* Of a device that several runtimes share: whether the segment is taken care of. */
+static bool is_of_others(struct net *net, struct tcp_in *in, const struct tcp_conn *listener)
+{
+	enum spread_verdict verdict;
+
+	if (in->packet->is_local || (listener && opens(net, in) && is_first(net, in)))
+		return false;
+	verdict = spread_miss(net->device, in->buf);
+	if (verdict == SPREAD_TAKEN)
+		in->buf = NULL;
+	return verdict != SPREAD_ANSWER;
+}
+
 /* ---- SYN-RECEIVED ---- */
 
 /* Whether the connection is established by this acknowledgment. */
@@ -232,7 +272,9 @@ static bool syn_received_rx(struct tcp_conn *conn, struct tcp_in *in)
 {
 	if (seq_at_most(in->ack, conn->snd_una) || seq_after(in->ack, conn->snd_nxt)) {
 		drop(conn, NET_DROP_BAD_ACK);
-		tcp_reset_answer(net_of(conn), in);
+		/* A late SYN may have opened this one beside another runtime's, of which it is. */
+		if (!net_of(conn)->device->share || !is_of_others(net_of(conn), in, NULL))
+			tcp_reset_answer(net_of(conn), in);
 		return false;
 	}
 	/* Without room the peer believes that it is established, and will say so again. */
@@ -294,6 +336,14 @@ static bool is_welcome(const struct net *net, const struct tcp_in *in)
 							in->source_port);
 
 	return listener && listener_has_room(listener);
+}
+
+/* No listener is here any more, and another runtime that shares the device has one. */
+static bool is_welcome_elsewhere(const struct net *net, const struct tcp_in *in)
+{
+	return net->device->share && !in->packet->is_local &&
+	       !listener_find(net->tcp, in->packet, in->destination_port, in->source_port) &&
+	       spread_has_others(net->device, SPREAD_TCP, in->destination_port);
 }
 
 /* ---- All states ---- */
@@ -369,34 +419,6 @@ static inline int parse(const struct ip_packet *packet, struct buf *buf, struct 
 	return 0;
 }
 
-/* What opens a connection; or completes a handshake of which nothing was kept. */
-static bool opens(const struct net *net, const struct tcp_in *in)
-{
-	struct tcp_options options;
-
-	switch (in->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) {
-	case TCP_SYN:
-		return true;
-	case TCP_ACK:
-		return cookie_check(net->tcp, in, &options);
-	default:
-		return false;
-	}
-}
-
-/* Of a device that several runtimes share: whether the segment is taken care of. */
-static bool is_of_others(struct net *net, struct tcp_in *in, const struct tcp_conn *listener)
-{
-	enum spread_verdict verdict;
-
-	if (in->packet->is_local || (listener && opens(net, in)))
-		return false;
-	verdict = spread_miss(net->device, in->buf);
-	if (verdict == SPREAD_TAKEN)
-		in->buf = NULL;
-	return verdict != SPREAD_ANSWER;
-}
-
 static __attribute__((noinline)) void no_connection(struct net *net, struct tcp_in *in)
 {
 	struct tcp_conn *listener = listener_find(net->tcp, in->packet, in->destination_port,
@@ -433,7 +455,8 @@ void tcp_rx(struct net *net, const struct ip_packet *packet, struct buf *buf)
 	}
 	conn = conn_find(net->tcp, &packet->destination, in.destination_port, &packet->source,
 			 in.source_port);
-	if (unlikely(conn && begins_anew(conn, &in) && is_welcome(net, &in))) {
+	if (unlikely(conn && begins_anew(conn, &in)) &&
+	    (is_welcome(net, &in) || is_welcome_elsewhere(net, &in))) {
 		conn_make_way(conn);
 		conn = NULL;
 	}

@@ -173,8 +173,8 @@ struct tcp_conn *conn_find(const struct tcp_table *table, const struct ip_addres
 
 static struct spread_flow flow_of(const struct tcp_conn *conn)
 {
-	return (struct spread_flow){conn->local, conn->remote, conn->local_port, conn->remote_port,
-				    SPREAD_TCP};
+	return (struct spread_flow){conn->local,       conn->remote, conn->local_port,
+				    conn->remote_port, SPREAD_TCP,   false};
 }
 
 void conn_enter(struct tcp_conn *conn)
