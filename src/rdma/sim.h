@@ -20,6 +20,8 @@
  * completions alone; what was asked for is what is granted, and not more; the state in struct ibv_qp
  * is what the program has set, not what the queue pair has come to (query_qp tells that).
  *
+ * A count of seven retries is one without end, as Soft-RoCE has it; of adapters it may be a count.
+ *
  * A local error leaves the peer without an answer. Not simulated: atomics, memory windows, multicast,
  * paths and their migration, the limit of a shared receive queue.
  *

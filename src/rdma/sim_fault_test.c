@@ -166,6 +166,21 @@ static void retries__are_as_many_as_was_agreed(void **state)
 	end();
 }
 
+/* As Soft-RoCE counts: seven stands for no end. */
+static void retries__of_seven_have_no_end(void **state)
+{
+	const struct rdma_conn_param endless = {.retry_count = 7, .rnr_retry_count = 2};
+	struct dropper dropper;
+
+	(void)state;
+	start_with("retransmit_ns=1000000", endless);
+	drop_some(&dropper, RDMA_SIM_REQUEST, 1000);
+	assert_int_equal(post_remote(&a, 0, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	expect_wc(&a, 0, IBV_WC_SUCCESS);
+	assert_int_equal(dropper.seen, 1001);
+	end();
+}
+
 static void ack_timeout__goes_before_the_networks(void **state)
 {
 	struct dropper dropper;
@@ -426,6 +441,7 @@ int main(void)
 		cmocka_unit_test(request__that_is_on_its_way_again_may_end_meanwhile),
 		cmocka_unit_test(response__that_arrives_does_not_end_the_wait_for_what_was_lost),
 		cmocka_unit_test(retries__are_as_many_as_was_agreed),
+		cmocka_unit_test(retries__of_seven_have_no_end),
 		cmocka_unit_test(ack_timeout__goes_before_the_networks),
 		cmocka_unit_test(loss__is_by_packets_and_follows_from_the_seed),
 		cmocka_unit_test(link__that_is_down_ends_connections_by_their_retries),

@@ -6,8 +6,11 @@
 #include "rdma/sim_queue.h"
 
 #define RETRANSMIT_NS_DEFAULT (UINT64_C(4096) << 17)
-#define FOR_EVER \
-	7u /* IBTA volume 1, 9.7.5.2.8: as a count of tries when the receiver is not ready */
+/*
+ * As a count of tries: when the receiver is not ready by IBTA volume 1, 9.7.5.2.8; when there is no
+ * answer as Linux's rxe has it (drivers/infiniband/sw/rxe/rxe_comp.c), where that is a count.
+ */
+#define FOR_EVER 7u
 
 /* IBTA volume 1, table 45: of the receiver's min_rnr_timer, in 10 us. */
 static const uint32_t rnr_times[32] = {
@@ -59,11 +62,13 @@ static void retry(struct sim_clock *clock, struct sim_due *due)
 	struct sim_qp *qp = container_of(due, struct sim_qp, retry);
 
 	(void)clock;
-	if (qp->tries >= qp->attributes.retry_cnt) {
-		fail_first(qp, IBV_WC_RETRY_EXC_ERR);
-		return;
+	if (qp->attributes.retry_cnt != FOR_EVER) {
+		if (qp->tries >= qp->attributes.retry_cnt) {
+			fail_first(qp, IBV_WC_RETRY_EXC_ERR);
+			return;
+		}
+		qp->tries++;
 	}
-	qp->tries++;
 	sim_device_of_qp(qp)->counters.retransmissions++;
 	go_back(qp);
 }

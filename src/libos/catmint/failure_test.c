@@ -523,23 +523,44 @@ static void connect__to_who_stays_busy_is_etimedout(void **state)
 	expect_connect(op, ETIMEDOUT);
 }
 
-static void connect__to_who_was_busy_comes_about(void **state)
+static void take_connect(struct op *op)
 {
 	struct message_hello hello = raw_hello(&peer);
 	unsigned char bytes[MESSAGE_HELLO_BYTES];
 	struct rdma_conn_param parameters = raw_parameters(bytes, sizeof(bytes));
-	struct op *op;
 
-	(void)state;
 	message_hello_store(bytes, &hello);
-	raw_listen(&peer, 2);
-	op = connect_from(queue, 2);
-	refuse(1, 1);
-	refuse(1, 1);
 	assert_int_equal(raw_wait_event(&peer), RDMA_CM_EVENT_CONNECT_REQUEST);
 	raw_make_qp(&peer);
 	assert_int_equal(peer.calls->accept(peer.id, &parameters), 0);
 	expect(op, 0);
+}
+
+static void connect__to_who_was_busy_comes_about(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	raw_listen(&peer, 2);
+	op = connect_from(queue, 2);
+	refuse(1, 1);
+	refuse(1, 1);
+	take_connect(op);
+}
+
+/* How often is tried says who connects, and here it is the victim. */
+static void connect__to_who_falls_silent_then_is_etimedout(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	raw_listen(&peer, 2);
+	op = connect_from(queue, 2);
+	take_connect(op);
+	rdma_sim_silence(peer.rdma);
+	op = pop();
+	expect(push(10000), ETIMEDOUT);
+	expect(op, ETIMEDOUT);
 }
 
 /* ---- Limits ---- */
@@ -615,6 +636,7 @@ int main(void)
 		TEST(connect__ends_as_the_connection_manager_says, begin_alone),
 		TEST(connect__to_who_stays_busy_is_etimedout, begin_alone),
 		TEST(connect__to_who_was_busy_comes_about, begin_alone),
+		TEST(connect__to_who_falls_silent_then_is_etimedout, begin_alone),
 		TEST(connections__beyond_the_limit_are_refused, begin_with_few_connections),
 	};
 

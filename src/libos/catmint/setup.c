@@ -14,7 +14,8 @@
 #include "libos/catmint/setup.h"
 
 #define PRIVATE_BYTES_MAX 56u /* of a request for a reliable connection, by IP address */
-#define RETRIES 7u            /* of the device's, for packets that are not acknowledged */
+/* Of the device's, of packets that are not acknowledged. Not 7, by which Soft-RoCE never gives up. */
+#define RETRIES 6u
 #define RETRIES_FOREVER 7u /* while the peer has no buffer, which credits make sure that it has */
 
 _Static_assert(MESSAGE_HELLO_BYTES <= PRIVATE_BYTES_MAX, "a hello fits into a request");
