@@ -136,6 +136,13 @@ void rdma_sim_silence(struct rdma *rdma);
 /** rdma_sim_remove - the device is gone; calls fail with EIO, but for those that give back */
 void rdma_sim_remove(struct rdma *rdma);
 
+/**
+ * rdma_sim_withdraw - the device is to go, of a driver that waits until nobody has it open any more
+ *
+ * As of Soft-RoCE: the ids that have the device are told, and nothing else tells of it or fails.
+ */
+void rdma_sim_withdraw(struct rdma *rdma);
+
 /** rdma_sim_fail_qp - a queue pair gets a fatal error, with the event */
 void rdma_sim_fail_qp(struct ibv_qp *qp);
 

@@ -4,7 +4,7 @@
 RDMA in a guest, over Soft-RoCE: that the device is in order, what `demi doctor` says of it, and the
 conformance programs on it.
 
-    rdma_test.py DEMI_ECHO DEMI [CONFORMANCE_PROGRAM...] [-- TEST...]
+    rdma_test.py DEMI_ECHO DEMI RDMA_END [CONFORMANCE_PROGRAM...] [-- TEST...]
 
 PROGRAMS says what each of the programs runs with.
 """
@@ -252,6 +252,30 @@ class Catmint(unittest.TestCase):
         self.assertIn("ulimit -l", completed.stderr)
 
 
+class DeviceThatGoes(unittest.TestCase):
+    """Whose driver waits until nobody has it open any more."""
+
+    def test_ends_everything(self):
+        if doctor()[0]["state"] == "not in this build":
+            self.skipTest("no Catmint in this build")
+        roce.set_up()
+        at = roce.address(4)
+        server = roce.Server([DEMI_ECHO, "server", "--addr", f"{at}:{ECHO_PORT}"], "listening on ",
+                             ENVIRONMENT)
+        ours = roce.Server([RDMA_END, at, roce.address(4, 1)], "under way", ENVIRONMENT)
+        # It ends when both have.
+        removal = subprocess.Popen(["rdma", "link", "delete", roce.DEVICE])
+        status, output = ours.end()
+        self.assertEqual(status, 0, output)
+        for what in ("accept", "datagram pop", "idle pop", "busy pop", "busy push", "socket"):
+            self.assertIn(f"{what}: No such device\n", output)
+        roce.await_condition(lambda: "is gone: No such device" in server.output(),
+                             "a server that sees it", server.process)
+        server.end(terminate=True)
+        self.assertEqual(removal.wait(timeout=guest.DEADLINE_S), 0)
+        lab.run("ip", "link", "delete", roce.INTERFACE)
+
+
 def cpu_s(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
@@ -269,7 +293,7 @@ def prepare():
 def programs():
     """The cases of all conformance programs."""
     suite = unittest.TestSuite()
-    for path in ARGUMENTS[2:]:
+    for path in ARGUMENTS[3:]:
         area = os.path.basename(path).removeprefix("conformance-")
         for libos, (areas, environment) in PROGRAMS.items():
             if area in areas:
@@ -281,11 +305,13 @@ def programs():
 
 def load_tests(loader, _tests, _pattern):
     """In this order: the first wants a guest that has no device yet."""
-    return unittest.TestSuite([*map(loader.loadTestsFromTestCase, (Doctor, Device, Traffic, Catmint)),
+    return unittest.TestSuite([*map(loader.loadTestsFromTestCase,
+                                    (Doctor, Device, Traffic, Catmint, DeviceThatGoes)),
                                programs()])
 
 
 DEMI_ECHO = sys.argv[1] if len(sys.argv) > 1 else ""
+RDMA_END = sys.argv[3] if len(sys.argv) > 3 else ""
 ARGUMENTS = sys.argv[1:sys.argv.index("--") if "--" in sys.argv else len(sys.argv)]
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ void accept_requested(struct connection *listener, const struct rdma_cm_event *e
 		       result == HELLO_OTHER_VERSION ? REFUSED_VERSION : REFUSED_STRANGE);
 		return;
 	}
-	if (listener->backlog_count >= listener->backlog_max || event->id->verbs != mint->verbs ||
+	if (mint->failure || listener->backlog_count >= listener->backlog_max ||
+	    event->id->verbs != mint->verbs ||
 	    mint->connection_count >= mint->limits.connections_max) {
 		refuse(listener, event->id, REFUSED_BUSY);
 		return;

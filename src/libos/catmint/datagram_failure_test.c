@@ -66,6 +66,26 @@ static void device__that_is_gone_ends_everything(void **state)
 	end();
 }
 
+/* Which the connection manager alone tells. */
+static void device__that_is_withdrawn_ends_everything(void **state)
+{
+	struct sockaddr_in there = address_of(2, PORT);
+	struct queue *queue, *none;
+	struct op *popping;
+
+	(void)state;
+	start(",delay_ns=2000");
+	queue = socket_bound(&a, 1, PORT);
+	popping = pop(&a, queue);
+	step();
+	rdma_sim_withdraw(a.mint->rdma);
+	assert_int_equal(wait_for(&a, popping), ENODEV);
+	assert_int_equal(wait_for(&a, pop(&a, queue)), ENODEV);
+	assert_int_equal(wait_for(&a, push(&a, queue, &there, 10, 1)), ENODEV);
+	assert_int_equal(catmint_ops.socket(a.libos, &none, AF_INET, SOCK_DGRAM, 0), -ENODEV);
+	end();
+}
+
 /* To an address of a kind that the device has none of. */
 static void destination__without_a_way_is_enetunreach(void **state)
 {
@@ -219,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pair__that_fails_is_replaced),
 		cmocka_unit_test(device__that_is_gone_ends_everything),
+		cmocka_unit_test(device__that_is_withdrawn_ends_everything),
 		cmocka_unit_test(destination__without_a_way_is_enetunreach),
 		cmocka_unit_test(socket__is_closed_with_pushes_under_way),
 		cmocka_unit_test(packet__that_is_strange_is_dropped),

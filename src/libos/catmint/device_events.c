@@ -8,28 +8,6 @@
 #include "libos/catmint/device.h"
 #include "libos/catmint/setup.h"
 
-/* The event's memory goes with its acknowledgment, and destroying an id waits for that. */
-static bool take_event(struct catmint *mint)
-{
-	unsigned char data[UINT8_MAX];
-	struct rdma_cm_event *event, copy;
-	struct cm_target *target;
-
-	if (mint->calls->get_cm_event(mint->events, &event) < 0)
-		return false;
-	copy = *event;
-	if (copy.param.conn.private_data) {
-		memcpy(data, copy.param.conn.private_data, copy.param.conn.private_data_len);
-		copy.param.conn.private_data = data;
-	}
-	target = copy.event == RDMA_CM_EVENT_CONNECT_REQUEST ? copy.listen_id->context
-							     : copy.id->context;
-	mint->calls->ack_cm_event(event);
-	if (target)
-		target->handle(target, &copy);
-	return true;
-}
-
 /* --- what the device says by itself --- */
 
 /*
@@ -106,8 +84,12 @@ int device_look(struct catmint *mint)
 	return mint->doom;
 }
 
-static void fail(struct catmint *mint, int error)
+static void fail_if_doomed(struct catmint *mint)
 {
+	int error = mint->doom;
+
+	if (!error || mint->failure)
+		return;
 	log_error("catmint: the device %s is gone: %s", mint->verbs->device->name,
 		  strerror(-error));
 	mint->failure = error;
@@ -132,11 +114,48 @@ static void fail_doomed(struct catmint *mint)
 	}
 }
 
+/* --- what the connection manager tells --- */
+
+/*
+ * That a device is to go only the connection manager tells, where the driver cannot cut programs off: it
+ * waits until they have closed it. One event of a single id is enough for all there is, and what comes
+ * behind it is only what follows from that.
+ */
+static bool is_removal(const struct catmint *mint, const struct rdma_cm_event *event)
+{
+	return event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id->verbs == mint->verbs;
+}
+
+/* The event's memory goes with its acknowledgment, and destroying an id waits for that. */
+static bool take_event(struct catmint *mint)
+{
+	unsigned char data[UINT8_MAX];
+	struct rdma_cm_event *event, copy;
+	struct cm_target *target;
+
+	if (mint->calls->get_cm_event(mint->events, &event) < 0)
+		return false;
+	copy = *event;
+	if (copy.param.conn.private_data) {
+		memcpy(data, copy.param.conn.private_data, copy.param.conn.private_data_len);
+		copy.param.conn.private_data = data;
+	}
+	target = copy.event == RDMA_CM_EVENT_CONNECT_REQUEST ? copy.listen_id->context
+							     : copy.id->context;
+	mint->calls->ack_cm_event(event);
+	if (is_removal(mint, &copy)) {
+		note_failure(mint, -ENODEV);
+		fail_if_doomed(mint);
+	} else if (target) {
+		target->handle(target, &copy);
+	}
+	return true;
+}
+
 void device_events(struct catmint *mint)
 {
 	device_look(mint);
-	if (mint->doom && !mint->failure)
-		fail(mint, mint->doom);
+	fail_if_doomed(mint);
 	if (mint->lists[LIST_DOOMED])
 		fail_doomed(mint);
 	while (take_event(mint))

@@ -331,19 +331,15 @@ static void aclose__of_a_silent_peer_is_etimedout(void **state)
 
 /* ---- The device ---- */
 
-static void fail_device(int error)
+static void break_completions(struct rdma *rdma)
 {
-	if (error == ENODEV) {
-		rdma_sim_remove(victim.mint->rdma);
-	} else {
-		struct sim_network *network = rdma_sim_enter(sim_device_of(victim.mint->rdma));
+	struct sim_network *network = rdma_sim_enter(sim_device_of(rdma));
 
-		rdma_sim_tell_cq(victim.mint->cq, IBV_EVENT_CQ_ERR);
-		rdma_sim_leave(network);
-	}
+	rdma_sim_tell_cq(victim.mint->cq, IBV_EVENT_CQ_ERR);
+	rdma_sim_leave(network);
 }
 
-static void device_ends(int error)
+static void device_ends(void (*end_device)(struct rdma *rdma), int error)
 {
 	struct sockaddr_in address = rig_address(1, 0);
 	struct queue *connecting = victim_socket(), *open = victim_socket();
@@ -353,7 +349,7 @@ static void device_ends(int error)
 
 	assert_int_equal(open->ops->bind(open, (struct sockaddr *)&address, sizeof(address)), 0);
 	rig_hear();
-	fail_device(error);
+	end_device(victim.mint->rdma);
 	expect_ended(error);
 	said = rig_heard();
 	assert_non_null(strstr(said, "the device sim_hostile is gone"));
@@ -376,13 +372,45 @@ static void device_ends(int error)
 static void device__that_is_removed_is_enodev(void **state)
 {
 	(void)state;
-	device_ends(ENODEV);
+	device_ends(rdma_sim_remove, ENODEV);
+}
+
+/* Which the connection manager alone tells. */
+static void device__that_is_withdrawn_is_enodev(void **state)
+{
+	(void)state;
+	device_ends(rdma_sim_withdraw, ENODEV);
+}
+
+/* The peer is told as well, and it may end the connection before we see that the device goes. */
+static void device__that_is_withdrawn_from_both_is_enodev(void **state)
+{
+	(void)state;
+	rdma_sim_withdraw(victim.mint->rdma);
+	peer.calls->disconnect(peer.id);
+	expect_ended(ENODEV);
+	expect(pending.accept, ENODEV);
+}
+
+/* A listener has nothing else that tells of it. */
+static void listener__whose_device_is_withdrawn_is_enodev(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	victim_close(queue);
+	queue = NULL;
+	op = accept_one();
+	rig_step();
+	rdma_sim_withdraw(victim.mint->rdma);
+	expect(op, ENODEV);
+	expect(accept_one(), ENODEV);
 }
 
 static void device__whose_completions_fail_is_eio(void **state)
 {
 	(void)state;
-	device_ends(EIO);
+	device_ends(break_completions, EIO);
 }
 
 /* ---- Connects ---- */
@@ -626,6 +654,11 @@ int main(void)
 		TEST(device__that_is_removed_is_enodev, begin),
 		TEST(device__that_is_removed_is_enodev, begin_far_away),
 		TEST(device__that_is_removed_is_enodev, begin_without_shared_queue),
+		TEST(device__that_is_withdrawn_is_enodev, begin),
+		TEST(device__that_is_withdrawn_is_enodev, begin_far_away),
+		TEST(device__that_is_withdrawn_from_both_is_enodev, begin),
+		TEST(device__that_is_withdrawn_from_both_is_enodev, begin_far_away),
+		TEST(listener__whose_device_is_withdrawn_is_enodev, begin_alone),
 		TEST(device__whose_completions_fail_is_eio, begin),
 		TEST(device__whose_completions_fail_is_eio, begin_far_away),
 		TEST(connect__where_nobody_listens_is_econnrefused, begin_alone),
