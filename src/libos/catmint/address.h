@@ -47,4 +47,15 @@ static inline bool from_sockaddr(const struct sockaddr *address, struct ip_addre
 	return true;
 }
 
+/**
+ * address_errno - the errno of a call about an address or a route, or the status of an event of one
+ *
+ * Of either sign. What says that no way leads there becomes ENETUNREACH or EHOSTUNREACH, and all else
+ * stays. Return: a positive errno.
+ */
+int address_errno(int error);
+
+/** address_is_unreachable - whether a positive errno says so for good: another try is of no use */
+bool address_is_unreachable(int error);
+
 #endif /* DEMI_LIBOS_CATMINT_ADDRESS_H */

@@ -516,7 +516,10 @@ static void connect__ends_as_the_connection_manager_says(void **state)
 		{RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, ENETUNREACH},
 		{RDMA_CM_EVENT_ADDR_ERROR, -EADDRNOTAVAIL, ENETUNREACH},
 		{RDMA_CM_EVENT_ADDR_ERROR, -ETIMEDOUT, ETIMEDOUT},
-		{RDMA_CM_EVENT_ROUTE_ERROR, -EINVAL, EHOSTUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EACCES, ENETUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EINVAL, ENETUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -EINVAL, ENETUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -ENODEV, ENETUNREACH},
 		{RDMA_CM_EVENT_ROUTE_ERROR, ENOENT, EHOSTUNREACH},
 		{RDMA_CM_EVENT_ROUTE_ERROR, -ETIMEDOUT, ETIMEDOUT},
 		{RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT, ETIMEDOUT},
@@ -535,6 +538,52 @@ static void connect__ends_as_the_connection_manager_says(void **state)
 		target->handle(target, &event);
 		assert_true(op_is_complete(op));
 		expect_connect(op, ends[i].error);
+	}
+}
+
+/* What the system says of ways, of which the simulated one knows few. */
+static int way_errno;
+
+static int resolve_no_address(struct rdma_cm_id *id, struct sockaddr *source,
+			      struct sockaddr *destination, int timeout_ms)
+{
+	(void)id;
+	(void)source;
+	(void)destination;
+	(void)timeout_ms;
+	errno = way_errno;
+	return -1;
+}
+
+static int resolve_no_route(struct rdma_cm_id *id, int timeout_ms)
+{
+	(void)id;
+	(void)timeout_ms;
+	errno = way_errno;
+	return -1;
+}
+
+static void connect__without_a_way_is_unreachable(void **state)
+{
+	static const struct {
+		int says, error;
+	} ends[] = {
+		{ENODEV, ENETUNREACH},      {EINVAL, ENETUNREACH},        {EACCES, ENETUNREACH},
+		{ENETUNREACH, ENETUNREACH}, {EHOSTUNREACH, EHOSTUNREACH}, {ENOMEM, ENOMEM},
+	};
+	const struct rdma_ops *calls = victim.mint->calls;
+	struct rdma_ops no_address = *calls, no_route = *calls;
+
+	(void)state;
+	no_address.resolve_addr = resolve_no_address;
+	no_route.resolve_route = resolve_no_route;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		way_errno = ends[i].says;
+		victim.mint->calls = &no_address;
+		expect_connect(connect_from(queue, 2), ends[i].error);
+		victim.mint->calls = &no_route;
+		expect_connect(connect_from(queue, 2), ends[i].error);
+		victim.mint->calls = calls;
 	}
 }
 
@@ -667,6 +716,7 @@ int main(void)
 		TEST(connect__without_an_answer_is_etimedout, begin_alone),
 		TEST(connect__that_is_refused_tells_why, begin_alone),
 		TEST(connect__ends_as_the_connection_manager_says, begin_alone),
+		TEST(connect__without_a_way_is_unreachable, begin_alone),
 		TEST(connect__to_who_stays_busy_is_etimedout, begin_alone),
 		TEST(connect__to_who_was_busy_comes_about, begin_alone),
 		TEST(connect__to_who_falls_silent_then_is_etimedout, begin_alone),
