@@ -13,8 +13,9 @@ int setup_listen(struct connection *connection, int backlog)
 	struct catmint *mint = connection->mint;
 	int error = connection->id ? 0 : setup_bind_id(connection, &connection->local);
 
+	/* Beside one that shares the port and has every address: it is there, since it was bound to. */
 	if (!error && mint->calls->listen(connection->id, backlog) < 0)
-		error = -errno;
+		error = errno == EADDRNOTAVAIL ? -EADDRINUSE : -errno;
 	return error;
 }
 
