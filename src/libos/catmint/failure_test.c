@@ -311,6 +311,56 @@ static void aclose__ends_as_the_connection_does(void **state)
 	expect(pending.accept, ECANCELED);
 }
 
+static bool lose_responses_of(void *rdma, const struct rdma_sim_message *message)
+{
+	return message->kind != RDMA_SIM_RESPONSE || message->from != rdma;
+}
+
+static void await_messages(uint32_t count)
+{
+	for (unsigned int steps = 0; peer.received < count; steps++) {
+		assert_true(steps < RIG_STEPS_MAX);
+		rig_step();
+		raw_poll(&peer);
+	}
+}
+
+static void end_with_farewell(uint32_t received)
+{
+	struct message_header finish = {MESSAGE_END, 0, {1000, 0}};
+	uint64_t word = message_counters_pack(
+		(struct message_counters){.granted = received + MESSAGE_FAREWELL});
+
+	raw_message(&peer, &finish, NULL, 0);
+	raw_post(&peer, &word, sizeof(word), peer.peer.counters, peer.peer.counters_rkey);
+	rig_run(50 * RIG_US);
+	raw_leave(&peer);
+}
+
+/* The peer has everything and has said so, but its device's last answers are lost with it. */
+static void aclose__after_the_farewell_of_a_peer_ends_well(void **state)
+{
+	struct message_hello hello = raw_hello(&peer);
+	struct op *pushed, *op;
+
+	(void)state;
+	victim_close(queue);
+	assert_true(raw_connect_with(&peer, &hello));
+	queue = victim_accept();
+	rdma_sim_options(peer.rdma)->filter = lose_responses_of;
+	rdma_sim_options(peer.rdma)->filter_context = peer.rdma;
+	pushed = push(500);
+	op = victim_issue(queue, DEMI_OPC_CLOSE);
+	queue_table_remove(&victim.context.queues, queue);
+	queue->ops->aclose(queue, op);
+	queue = NULL;
+	await_messages(2);
+	assert_false(op_is_complete(pushed));
+	end_with_farewell(2);
+	expect(op, 0);
+	expect(pushed, 0);
+}
+
 static void aclose__of_a_silent_peer_is_etimedout(void **state)
 {
 	struct op *op = victim_issue(queue, DEMI_OPC_CLOSE);
@@ -699,6 +749,7 @@ int main(void)
 		TEST(pair__of_a_peer_that_wants_what_it_may_not_have_is_eproto, begin_far_away),
 		TEST(aclose__ends_as_the_connection_does, begin),
 		TEST(aclose__ends_as_the_connection_does, begin_far_away),
+		TEST(aclose__after_the_farewell_of_a_peer_ends_well, begin_alone),
 		TEST(aclose__of_a_silent_peer_is_etimedout, begin_with_probes),
 		TEST(device__that_is_removed_is_enodev, begin),
 		TEST(device__that_is_removed_is_enodev, begin_far_away),
