@@ -99,8 +99,10 @@ struct rdma_sim_limits {
 	uint32_t max_srq_wr;
 	uint32_t max_inline;
 	uint32_t max_rd_atom;
-	uint32_t down;    /* 1: its link is, at first */
-	uint64_t memlock; /* bytes that can be registered */
+	uint32_t down; /* 1: its link is, at first */
+	uint32_t
+		down_fails; /* 1: a request while it is ends at once, as Soft-RoCE's; 0: by retries */
+	uint64_t memlock;   /* bytes that can be registered */
 };
 
 /** Of one device; what is lost is the sender's. */

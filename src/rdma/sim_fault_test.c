@@ -280,6 +280,20 @@ static void link__that_comes_back_in_time_is_not_noticed(void **state)
 	end();
 }
 
+/* As Soft-RoCE's own link does. */
+static void link__that_is_down_may_fail_what_is_sent(void **state)
+{
+	(void)state;
+	start_with("retransmit_ns=1000000,down_fails=1", few_retries);
+	rdma_sim_link(a.rdma, false);
+	assert_int_equal(post_remote(&a, 1, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	assert_int_equal(post_remote(&a, 2, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	expect_wc(&a, 1, IBV_WC_LOC_QP_OP_ERR);
+	expect_wc(&a, 2, IBV_WC_WR_FLUSH_ERR);
+	assert_int_equal(passed_ns(), 0);
+	end();
+}
+
 static void device__that_is_silent_tells_nobody(void **state)
 {
 	(void)state;
@@ -446,6 +460,7 @@ int main(void)
 		cmocka_unit_test(loss__is_by_packets_and_follows_from_the_seed),
 		cmocka_unit_test(link__that_is_down_ends_connections_by_their_retries),
 		cmocka_unit_test(link__that_comes_back_in_time_is_not_noticed),
+		cmocka_unit_test(link__that_is_down_may_fail_what_is_sent),
 		cmocka_unit_test(device__that_is_silent_tells_nobody),
 		cmocka_unit_test(device__that_is_gone_fails_all_calls),
 		cmocka_unit_test(queue_pair__that_fails_by_itself_tells),

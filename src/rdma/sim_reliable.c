@@ -201,6 +201,21 @@ static void refuse(struct sim_qp *qp, struct sim_send *send, enum ibv_wc_status 
 	respond(qp, send);
 }
 
+/* By the sender's own device. */
+static void fail_locally(struct sim_qp *qp, struct sim_send *send, enum ibv_wc_status status)
+{
+	send->status = status;
+	qp->failing = true;
+	respond_at(qp, send, failure_shows);
+}
+
+static bool fails_with_link(const struct sim_qp *qp)
+{
+	const struct sim_device *device = sim_device_of_qp(qp);
+
+	return device->link_down && device->limits.down_fails;
+}
+
 static void execute(struct sim_qp *qp, struct sim_qp *peer, struct sim_send *send)
 {
 	struct sim_outcome outcome = rdma_sim_execute(qp, peer, send);
@@ -217,9 +232,7 @@ static void execute(struct sim_qp *qp, struct sim_qp *peer, struct sim_send *sen
 		refuse(qp, send, outcome.status);
 		break;
 	case SIM_FAILED:
-		send->status = outcome.status;
-		qp->failing = true;
-		respond_at(qp, send, failure_shows);
+		fail_locally(qp, send, outcome.status);
 		break;
 	case SIM_RNR:
 		if (!wait_for_receiver(qp, peer))
@@ -242,6 +255,10 @@ static void request_arrives(struct sim_clock *clock, struct sim_due *due)
 	/* What comes behind something that was lost is not looked at. */
 	if (send->number > qp->executed || qp->failing)
 		return;
+	if (fails_with_link(qp)) {
+		fail_locally(qp, send, IBV_WC_LOC_QP_OP_ERR);
+		return;
+	}
 	if (rdma_sim_loses(sim_device_of_qp(qp), peer ? sim_device_of_qp(peer) : NULL,
 			   RDMA_SIM_REQUEST, bytes) ||
 	    !peer) {

@@ -253,17 +253,37 @@ class Catmint(unittest.TestCase):
 
 
 class DeviceThatGoes(unittest.TestCase):
-    """Whose driver waits until nobody has it open any more."""
+    """And the link below it: each test makes it anew."""
 
-    def test_ends_everything(self):
+    def setUp(self):
         if doctor()[0]["state"] == "not in this build":
             self.skipTest("no Catmint in this build")
         roce.set_up()
+        self.addCleanup(lab.run, "ip", "link", "delete", roce.INTERFACE)
+        # With the interface alone it would go some time later.
+        self.addCleanup(lab.run, "rdma", "link", "delete", roce.DEVICE, check=False)
+
+    def begin(self, *others, **environment):
+        """The echo server, and who has operations there."""
         at = roce.address(4)
         server = roce.Server([DEMI_ECHO, "server", "--addr", f"{at}:{ECHO_PORT}"], "listening on ",
                              ENVIRONMENT)
-        ours = roce.Server([RDMA_END, at, roce.address(4, 1)], "under way", ENVIRONMENT)
-        # It ends when both have.
+        return server, roce.Server([RDMA_END, at, *others], "under way", ENVIRONMENT | environment)
+
+    def test_link_that_goes_down(self):
+        server, ours = self.begin(DEMI_CATMINT_KEEPALIVE_MS="1000")
+        lab.run("ip", "link", "set", roce.INTERFACE, "down")
+        status, output = ours.end()
+        self.assertEqual(status, 0, output)
+        for what in ("idle pop", "busy pop", "busy push"):
+            # A request may fail before the device tells of its link.
+            self.assertRegex(output, f"(?m)^{what}: (Connection timed out|Input/output error)$")
+        self.assertIn(f"port 1 of {roce.DEVICE} is down", output)
+        server.end(terminate=True)
+
+    def test_removal_ends_everything(self):
+        server, ours = self.begin(roce.address(4, 1))
+        # Which takes until both have closed it.
         removal = subprocess.Popen(["rdma", "link", "delete", roce.DEVICE])
         status, output = ours.end()
         self.assertEqual(status, 0, output)
@@ -273,7 +293,6 @@ class DeviceThatGoes(unittest.TestCase):
                              "a server that sees it", server.process)
         server.end(terminate=True)
         self.assertEqual(removal.wait(timeout=guest.DEADLINE_S), 0)
-        lab.run("ip", "link", "delete", roce.INTERFACE)
 
 
 def cpu_s(pid):

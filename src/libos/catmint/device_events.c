@@ -37,9 +37,21 @@ static void note_pair(struct catmint *mint, const struct ibv_qp *qp, int error)
 	connection_list_add(connection, LIST_DOOMED);
 }
 
-static void say_port(const struct catmint *mint, int port, const char *how)
+static void note_port(struct catmint *mint, int port, bool is_up)
 {
-	log_warning("catmint: port %d of %s is %s", port, mint->verbs->device->name, how);
+	log_warning("catmint: port %d of %s is %s", port, mint->verbs->device->name,
+		    is_up ? "up again" : "down");
+	if (port != mint->port)
+		return;
+	mint->is_port_back = is_up;
+	mint->is_port_down |= !is_up;
+}
+
+/* Completions of the time when it was down have been looked at since the event that it is up. */
+static void forget_port(struct catmint *mint)
+{
+	if (mint->is_port_back)
+		mint->is_port_down = mint->is_port_back = false;
 }
 
 static bool note_event(struct catmint *mint)
@@ -65,10 +77,10 @@ static bool note_event(struct catmint *mint)
 		note_pair(mint, event.element.qp, EPROTO);
 		break;
 	case IBV_EVENT_PORT_ERR:
-		say_port(mint, event.element.port_num, "down");
+		note_port(mint, event.element.port_num, false);
 		break;
 	case IBV_EVENT_PORT_ACTIVE:
-		say_port(mint, event.element.port_num, "up again");
+		note_port(mint, event.element.port_num, true);
 		break;
 	default:
 		break;
@@ -154,6 +166,7 @@ static bool take_event(struct catmint *mint)
 
 void device_events(struct catmint *mint)
 {
+	forget_port(mint);
 	device_look(mint);
 	fail_if_doomed(mint);
 	if (mint->lists[LIST_DOOMED])

@@ -125,6 +125,15 @@ static int begin_with_probes(void **state)
 	return 0;
 }
 
+static int begin_with_failing_link(void **state)
+{
+	(void)state;
+	rig_keepalive_ms = 20;
+	begin_with(",down_fails=1");
+	rig_keepalive_ms = 10000;
+	return 0;
+}
+
 static void close_ended(void)
 {
 	if (queue)
@@ -233,6 +242,39 @@ static void link__that_is_down_is_etimedout(void **state)
 	rdma_sim_link(victim.mint->rdma, false);
 	expect_ended(ETIMEDOUT);
 	rdma_sim_link(victim.mint->rdma, true);
+	expect_served();
+}
+
+/* As Soft-RoCE has it, of this machine's own link: what is sent meanwhile fails at once. */
+static void link__that_is_down_and_fails_requests_is_etimedout(void **state)
+{
+	(void)state;
+	rdma_sim_link(victim.mint->rdma, false);
+	expect_ended(ETIMEDOUT);
+	rdma_sim_link(victim.mint->rdma, true);
+	expect_served();
+}
+
+/* It may be up again before anybody has seen what failed; and then a failure is one of another kind. */
+static void link__that_was_down_for_a_moment_is_etimedout(void **state)
+{
+	struct message_header header = {MESSAGE_DATA, 4, {1000, 0}};
+	struct op *op;
+
+	(void)state;
+	raw_message(&peer, &header, "more", 4);
+	assert_int_equal(victim_wait(pending.pop), 0);
+	assert_int_equal(buf_free(victim.context.heap, pending.pop->result.buf), 0);
+	victim_done(pending.pop);
+	expect(pending.waiting, 0);
+	rdma_sim_link(victim.mint->rdma, false);
+	op = push(10000);
+	rdma_sim_link(victim.mint->rdma, true);
+	expect(op, ETIMEDOUT);
+	expect(pending.read, ETIMEDOUT);
+	expect(pop(), ETIMEDOUT);
+	rig_run(RIG_MS);
+	assert_false(victim.mint->is_port_down);
 	expect_served();
 }
 
@@ -741,6 +783,8 @@ int main(void)
 		TEST(peer__that_ends_has_sent_what_it_has_sent, begin),
 		TEST(link__that_is_down_is_etimedout, begin_with_probes),
 		TEST(link__that_is_down_is_etimedout, begin_far_away),
+		TEST(link__that_is_down_and_fails_requests_is_etimedout, begin_with_failing_link),
+		TEST(link__that_was_down_for_a_moment_is_etimedout, begin_with_failing_link),
 		TEST(link__that_comes_back_is_not_noticed, begin),
 		TEST(pair__that_fails_is_eio, begin),
 		TEST(pair__that_fails_is_eio, begin_without_shared_queue),
