@@ -137,23 +137,41 @@ static int find_device(struct catmint *mint, const struct config *config)
 	return mint->verbs ? 0 : complain_none(config, found);
 }
 
+static int find_gid(const struct catmint *mint, uint32_t index, union ibv_gid *gid)
+{
+	const struct in6_addr *address = (const struct in6_addr *)gid->raw;
+	const char *name = mint->verbs->device->name;
+
+	/* An index that is not in use has zeroes. */
+	if (mint->calls->query_gid(mint->verbs, mint->port, (int)index, gid) ||
+	    IN6_IS_ADDR_UNSPECIFIED(address)) {
+		log_error(
+			"catmint.gid_index: port %u of %s has no GID %u; ibv_devinfo -v lists them",
+			mint->port, name, index);
+		return -EINVAL;
+	}
+	if (IN6_IS_ADDR_LINKLOCAL(address)) {
+		log_error("catmint.gid_index: GID %u of port %u of %s is link-local, which no "
+			  "socket can have; take that of another address (demi doctor lists them)",
+			  index, mint->port, name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The address that a GID of RoCE stands for. */
 static int find_source(struct catmint *mint, const struct config *config)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&mint->source;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&mint->source;
 	union ibv_gid gid;
+	int error;
 
 	if (config->catmint.gid_index == 255)
 		return 0;
-	/* An index that is not in use has zeroes. */
-	if (mint->calls->query_gid(mint->verbs, mint->port, (int)config->catmint.gid_index, &gid) ||
-	    IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)gid.raw)) {
-		log_error(
-			"catmint.gid_index: port %u of %s has no GID %u; ibv_devinfo -v lists them",
-			mint->port, mint->verbs->device->name, config->catmint.gid_index);
-		return -EINVAL;
-	}
+	error = find_gid(mint, config->catmint.gid_index, &gid);
+	if (error)
+		return error;
 	if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)gid.raw)) {
 		v4->sin_family = AF_INET;
 		memcpy(&v4->sin_addr, gid.raw + 12, sizeof(v4->sin_addr));

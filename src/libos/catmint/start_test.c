@@ -121,6 +121,15 @@ static void gid__that_is_not_there_is_refused(void **state)
 	expect_start();
 }
 
+/* Its address says nothing without an interface, which sockets of Catmint's do not have. */
+static void gid__that_is_link_local_is_refused(void **state)
+{
+	(void)state;
+	victim_prepare(",ip=fe80::1");
+	victim.config.catmint.gid_index = 1;
+	expect_refusal(-EINVAL, "catmint.gid_index: GID 1 of port 1 of sim_hostile is link-local");
+}
+
 static void words__that_are_wrong_are_refused(void **state)
 {
 	(void)state;
@@ -311,6 +320,7 @@ int main(void)
 		cmocka_unit_test(port__that_is_down_is_refused),
 		cmocka_unit_test(port__that_is_not_there_is_refused),
 		cmocka_unit_test(gid__that_is_not_there_is_refused),
+		cmocka_unit_test(gid__that_is_link_local_is_refused),
 		cmocka_unit_test(words__that_are_wrong_are_refused),
 		cmocka_unit_test(memory__that_may_not_be_locked_is_enomem),
 		cmocka_unit_test(heap__that_is_too_small_is_enomem),
