@@ -243,6 +243,23 @@ class Catmint(unittest.TestCase):
         self.assertIn('no RDMA device "nosuch0"', said.stderr)
         self.assertIn("ibv_devices", said.stderr)
 
+    def test_files_that_are_closed(self):
+        """One line says what to do."""
+        for file, says in (("uverbs0", "this user may not open it"),
+                           ("rdma_cm", "may /dev/infiniband/rdma_cm be opened?")):
+            with self.subTest(file=file):
+                os.chmod(f"/dev/infiniband/{file}", 0o600)
+                try:
+                    said = subprocess.run(
+                        [DEMI_ECHO, "client", "--addr", f"{roce.address(4)}:1", "--count", "1"],
+                        text=True, capture_output=True, timeout=guest.DEADLINE_S, user=NOBODY,
+                        env=os.environ | ENVIRONMENT)
+                finally:
+                    os.chmod(f"/dev/infiniband/{file}", 0o666)
+                self.assertNotEqual(said.returncode, 0)
+                self.assertIn(says, said.stderr)
+                self.assertEqual(said.stderr.count("demi: error:"), 1, said.stderr)
+
     def test_memory_that_may_not_be_locked(self):
         completed = subprocess.run(
             ["prlimit", "--memlock=65536:65536", "setpriv", f"--reuid={NOBODY}", "--clear-groups",

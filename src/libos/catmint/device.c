@@ -100,13 +100,14 @@ static int complain_none(const struct config *config, const char *found)
 
 	if (!found && name[0])
 		log_error(
-			"catmint.device: there is no RDMA device \"%s\"; ibv_devices lists those that "
-			"there are",
+			"catmint.device: there is no RDMA device \"%s\", or this user may not open it; "
+			"ibv_devices lists those that there are, and demi doctor says which may be opened",
 			name);
 	else if (!found)
 		log_error(
-			"catmint: there is no RDMA device; demi doctor says what is missing (over any "
-			"Ethernet interface: modprobe rdma_rxe; rdma link add rxe0 type rxe netdev eth0)");
+			"catmint: there is no RDMA device, or this user may not open it; demi doctor "
+			"says what is missing (over any Ethernet interface: modprobe rdma_rxe; rdma link "
+			"add rxe0 type rxe netdev eth0)");
 	else if (config->catmint.port)
 		log_error("catmint.port: %s has no port %u; demi doctor lists those that there are",
 			  found, config->catmint.port);
@@ -329,17 +330,22 @@ static int watch(const struct catmint *mint, int fd)
 	return error;
 }
 
+/* The library's errno is that of the first place where it has looked for the file. */
+static int open_manager(struct catmint *mint)
+{
+	mint->events = mint->calls->create_event_channel(mint->rdma);
+	if (mint->events)
+		return 0;
+	log_error("catmint: connections cannot be made: %s; is the module rdma_ucm there "
+		  "(modprobe rdma_ucm), and may /dev/infiniband/rdma_cm be opened?",
+		  strerror(errno));
+	return -ENODEV;
+}
+
 static int create_events(struct catmint *mint)
 {
 	int error;
 
-	mint->events = mint->calls->create_event_channel(mint->rdma);
-	if (!mint->events) {
-		log_error("catmint: connections cannot be made: %s; is the module rdma_ucm there "
-			  "(modprobe rdma_ucm), and may /dev/infiniband/rdma_cm be opened?",
-			  strerror(errno));
-		return -errno;
-	}
 	mint->wake_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (mint->wake_fd < 0)
 		return -errno;
@@ -414,6 +420,8 @@ int device_open(struct catmint *mint, const struct config *config)
 		error = -mint->calls->query_device(mint->verbs, &device);
 	if (!error)
 		error = find_source(mint, config);
+	if (!error)
+		error = open_manager(mint);
 	if (error)
 		return error;
 	set_limits(mint, config, &device);
