@@ -34,6 +34,13 @@ add_lwip() {
 	compile release
 }
 
+# unless_skipped COMMAND...: 77 says that something is missing here, which the command has said.
+unless_skipped() {
+	local status=0
+	"$@" || status=$?
+	[[ $status == 0 || $status == 77 ]] || exit "$status"
+}
+
 # programs OPTION...: in a laboratory of its own; it says why when it cannot.
 programs() {
 	local status=0
@@ -49,26 +56,22 @@ programs() {
 
 # relay OPTION...: likewise; the laboratory is made by the program.
 relay() {
-	local status=0
 	if [[ ${1:-} == --help ]]; then
 		exec python3 bench/relay/relay_bench.py --help
 	elif [[ $(id -u) != 0 ]]; then
 		printf 'the relay is left out: only root can make its laboratory\n' >&2
 		return
 	fi
-	python3 bench/relay/relay_bench.py build/release "$@" || status=$?
-	[[ $status == 0 || $status == 77 ]] || exit "$status"
+	unless_skipped python3 bench/relay/relay_bench.py build/release "$@"
 }
 
 # txnstore OPTION...: likewise.
 txnstore() {
-	local status=0
 	if [[ $(id -u) != 0 ]]; then
 		printf 'TxnStore is left out: only root can make its laboratory\n' >&2
 		return
 	fi
-	python3 bench/txnstore/txnstore_bench.py build/release "$@" || status=$?
-	[[ $status == 0 || $status == 77 ]] || exit "$status"
+	unless_skipped python3 bench/txnstore/txnstore_bench.py build/release "$@"
 }
 
 # have_redis: whether there is a source to build the server on PDPIX from.
@@ -96,7 +99,29 @@ redis() {
 redis_nvme() {
 	quietly 'build redis on PDPIX' scripts/redis.sh
 	scripts/deps.sh vm
-	python3 bench/redis/redis_nvme_bench.py build/release build/redis/redis-server "$@"
+	unless_skipped python3 bench/redis/redis_nvme_bench.py build/release build/redis/redis-server "$@"
+}
+
+# log OPTION...: what goes over a network needs a laboratory.
+log() {
+	local laboratory=()
+	if [[ $(id -u) == 0 ]]; then
+		laboratory=(scripts/lab.sh run --)
+	else
+		printf 'echo over Catnip into a log is left out: only root can make its laboratory\n' >&2
+	fi
+	unless_skipped "${laboratory[@]}" python3 bench/block/log_bench.py build/release "$@"
+}
+
+# nvme OPTION..., rdma OPTION...: in a guest.
+nvme() {
+	scripts/deps.sh vm
+	unless_skipped python3 bench/block/nvme_bench.py build/release "$@"
+}
+
+rdma() {
+	scripts/deps.sh vm
+	unless_skipped python3 bench/rdma/rdma_bench.py build/release "$@"
 }
 
 scripts/deps.sh bench
@@ -130,17 +155,18 @@ if [[ ${1:-} == --redis-nvme ]]; then
 fi
 if [[ ${1:-} == --log ]]; then
 	shift
-	exec python3 bench/block/log_bench.py build/release "$@"
+	log "$@"
+	exit
 fi
 if [[ ${1:-} == --nvme ]]; then
 	shift
-	scripts/deps.sh vm
-	exec python3 bench/block/nvme_bench.py build/release "$@"
+	nvme "$@"
+	exit
 fi
 if [[ ${1:-} == --rdma ]]; then
 	shift
-	scripts/deps.sh vm
-	exec python3 bench/rdma/rdma_bench.py build/release "$@"
+	rdma "$@"
+	exit
 fi
 if scripts/debian_source.sh lwip build/lwip; then
 	quietly 'build with lwIP' add_lwip
@@ -156,7 +182,6 @@ if have_redis; then
 	redis
 	redis_nvme
 fi
-python3 bench/block/log_bench.py build/release
-scripts/deps.sh vm
-python3 bench/block/nvme_bench.py build/release
-python3 bench/rdma/rdma_bench.py build/release
+log
+nvme
+rdma

@@ -3,9 +3,9 @@
 """
 Logs: what a synchronous append takes beside a durable write of io_uring; what is written for one byte
 with many appends under way; and echo into a log beside the same program on the kernel's sockets and
-files.
+files, over loopback on Catnap and, in a laboratory (scripts/lab.sh run), over a veth on Catnip.
 
-    log_bench.py BUILD [--rounds N] [--count N] [--folder FOLDER] [--json FILE]
+    log_bench.py BUILD [--rounds N] [--count N] [--only TITLE] [--folder FOLDER] [--json FILE]
 
 The files are made in FOLDER, the working one unless it is given: its file system and its disk are
 what is measured. Ours and the others alternate, append by append and round by round. There are two
@@ -14,13 +14,18 @@ what else the machine does, and the ratio is to that one.
 """
 
 import argparse
+import itertools
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../programs"))
+import programs  # pylint: disable=wrong-import-position
 
 SIZES = (64, 512, 4096, 16384, 65536)
 FILE_BYTES = 64 << 20
@@ -28,6 +33,8 @@ BLOCK = 512
 ECHO_SIZES = (64, 1024, 16384)
 # As a store of 1 GiB has them: in small ones more than every fourth append of 64 KiB is cut in two.
 SEGMENTS = "4M"
+# Another one each time: the one before is in TIME_WAIT.
+PORTS = itertools.count(7001)
 
 
 def run(*command, **environment):
@@ -67,33 +74,65 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def echo(arguments, size, log, **where):
+class Loopback:
+    """Where the two ends are, and what the server of ours runs on."""
+    title, libos = "echo, into a log", "catnap"
+
+    def server(self, _is_ours):
+        """Words before the program, its address, variables."""
+        return [], f"127.0.0.1:{free_port()}", {}
+
+    def client(self):
+        return []
+
+
+class Network:
+    """A veth, with Demi's end of it and the kernel's in one namespace, as in bench/programs."""
+    title, libos = "echo on Catnip, into a log", "catnip"
+
+    def __init__(self):
+        programs.enter()
+
+    @staticmethod
+    def inside(namespace, cpu):
+        return ["taskset", "-c", str(programs.cpus()[cpu]), "nsenter",
+                f"--net=/run/netns/{os.environ[namespace]}", "--"]
+
+    def server(self, is_ours):
+        ip = programs.CATNIP_IP if is_ours else programs.KERNEL_IP
+        device = {"DEMI_NET_DEV": f"afxdp:{os.environ['LAB_DEV']}", "DEMI_NET_IP": f"{ip}/24"}
+        return self.inside("LAB_DEMI", 1), f"{ip}:{next(PORTS)}", device if is_ours else {}
+
+    def client(self):
+        return self.inside("LAB_LINUX", 0)
+
+
+def echo(arguments, place, size, log, is_ours, **where):
     """Microseconds of a round trip: the median that demi-echo's client tells."""
-    program = os.path.join(arguments.build, "apps/echo/demi-echo")
-    address = f"127.0.0.1:{free_port()}"
-    server = subprocess.Popen([program, "server", "--proto", "tcp", "--addr", address, "--log", log],
-                              stdout=subprocess.PIPE, text=True, env=os.environ | where)
+    program = os.path.join(os.path.abspath(arguments.build), "apps/echo/demi-echo")
+    before, address, device = place.server(is_ours)
+    server = subprocess.Popen([*before, program, "server", "--proto", "tcp", "--addr", address, "--log", log],
+                              stdout=subprocess.PIPE, text=True, env=os.environ | device | where)
     server.stdout.readline()
     try:
         with tempfile.NamedTemporaryFile(suffix=".json") as said:
-            run(program, "client", "--proto", "tcp", "--addr", address, "--size", str(size), "--count",
-                str(arguments.count), "--json", said.name, LIBOS="catnap")
+            run(*place.client(), program, "client", "--proto", "tcp", "--addr", address, "--size", str(size),
+                "--count", str(arguments.count), "--json", said.name, LIBOS="catnap")
             return json.load(said)["latency_us"]["p50"]
     finally:
         server.terminate()
         server.communicate()
 
 
-def echoes(arguments, folder):
-    image = os.path.join(folder, "echo.img")
+def echoes(arguments, place, folder):
+    image, file = os.path.join(folder, f"{place.libos}.img"), os.path.join(folder, "echo.log")
     preallocated(image)
     figures = {size: [] for size in ECHO_SIZES}
     for turn in range(arguments.rounds):
         for size in ECHO_SIZES:
-            ours = echo(arguments, size, f"echo{turn}-{size}", LIBOS="catnap+cattree",
+            ours = echo(arguments, place, size, f"echo{turn}-{size}", True, LIBOS=f"{place.libos}+cattree",
                         DEMI_BLK_DEV=f"uring:{image}", DEMI_STORE_FORMAT="overwrite")
-            file = os.path.join(folder, "echo.log")
-            other = echo(arguments, size, file, LIBOS="catnap")
+            other = echo(arguments, place, size, file, False, LIBOS="catnap")
             os.unlink(file)
             figures[size].append((ours, other))
     return figures
@@ -116,16 +155,21 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--only", default="", help="a regular expression of the titles")
     parser.add_argument("--folder", default=os.getcwd())
     parser.add_argument("--json")
     arguments = parser.parse_args()
     results = []
+    wanted = re.compile(arguments.only)
+    places = [Loopback] + ([Network] if "LAB_DEMI" in os.environ else [])
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        figures, amplification = appends(arguments, folder)
-        report("append", "ns", ("looks", "sleeps"), figures, results)
-        print(f"  4096 bytes, 32 at once: the device is given {amplification:.3f} bytes for one")
-        results.append({"name": "amplification/4096/32", "log": amplification})
-        report("echo, into a log", "us", ("files",), echoes(arguments, folder), results)
+        if wanted.search("append"):
+            figures, amplification = appends(arguments, folder)
+            report("append", "ns", ("looks", "sleeps"), figures, results)
+            print(f"  4096 bytes, 32 at once: the device is given {amplification:.3f} bytes for one")
+            results.append({"name": "amplification/4096/32", "log": amplification})
+        for place in filter(lambda place: wanted.search(place.title), places):
+            report(place.title, "us", ("files",), echoes(arguments, place(), folder), results)
     if arguments.json:
         with open(arguments.json, "w", encoding="ascii") as file:
             json.dump(results, file, indent=1)

@@ -186,6 +186,8 @@ static void create_queue(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	struct fake_queue *queue = &fake->queues[1];
 	uint32_t entries = (sqe->dword10 >> 16) + 1;
 
+	if (!fake->knows_queue_count)
+		nvme_fake_violation(fake, "a queue before their number is agreed on");
 	if ((sqe->dword10 & 0xffff) != 1 ||
 	    entries > NVME_CAP_MQES(get64(fake, NVME_REG_CAP)) + 1 ||
 	    sqe->data[0] % PAGE_BYTES != 0 || !(sqe->dword11 & NVME_QUEUE_CONTIGUOUS))
@@ -227,8 +229,10 @@ static void admin_command(struct nvme_fake *fake, const struct nvme_sqe *sqe)
 	case NVME_ADMIN_DELETE_CQ:
 		if (fake->queues[1].sq)
 			nvme_fake_violation(fake, "a completion queue is deleted first");
+		fake->queues[1].cq = 0;
 		break;
 	case NVME_ADMIN_SET_FEATURES:
+		fake->knows_queue_count |= sqe->dword10 == NVME_FEATURE_QUEUES;
 		break;
 	case NVME_ADMIN_ASYNC_EVENT:
 		if (fake->event_count == FAKE_EVENTS_MAX / 2)
@@ -262,6 +266,7 @@ static void enable(struct nvme_fake *fake)
 					      .cq_entries = (sizes >> 16 & 0xfff) + 1,
 					      .phase = CQE_PHASE};
 	fake->queues[1] = (struct fake_queue){0};
+	fake->knows_queue_count = false;
 	set32(fake, NVME_REG_CSTS, NVME_CSTS_RDY);
 }
 
@@ -301,6 +306,15 @@ static void serve_queue(struct nvme_fake *fake, unsigned int number)
 	}
 }
 
+/* NVM Express 1.4, 7.6.2: I/O queues go before; who does not hear that they should cannot know. */
+static void shut_down(struct nvme_fake *fake)
+{
+	if (!fake->shut_down && !fake->ignores_admin && (fake->queues[1].sq || fake->queues[1].cq))
+		nvme_fake_violation(fake, "a shutdown before the queues are deleted");
+	fake->shut_down = true;
+	set32(fake, NVME_REG_CSTS, NVME_CSTS_RDY | NVME_CSTS_SHST_DONE);
+}
+
 void nvme_fake_step(struct nvme_fake *fake)
 {
 	uint32_t configuration = get32(fake, NVME_REG_CC);
@@ -315,10 +329,8 @@ void nvme_fake_step(struct nvme_fake *fake)
 		disable(fake);
 	if (!fake->is_enabled || fake->cut_off)
 		return;
-	if ((configuration & NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL && !fake->never_shuts_down) {
-		fake->shut_down = true;
-		set32(fake, NVME_REG_CSTS, NVME_CSTS_RDY | NVME_CSTS_SHST_DONE);
-	}
+	if ((configuration & NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL && !fake->never_shuts_down)
+		shut_down(fake);
 	if (fake->fatal)
 		set32(fake, NVME_REG_CSTS, NVME_CSTS_RDY | NVME_CSTS_CFS);
 	serve_queue(fake, 0);

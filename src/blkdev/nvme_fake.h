@@ -60,6 +60,7 @@ struct nvme_fake {
 
 	/* Its own. */
 	bool is_enabled;
+	bool knows_queue_count; /* since it was enabled */
 	struct fake_queue queues[2];
 	struct {
 		uint64_t iova;

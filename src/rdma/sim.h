@@ -20,6 +20,8 @@
  * completions alone; what was asked for is what is granted, and not more; the state in struct ibv_qp
  * is what the program has set, not what the queue pair has come to (query_qp tells that).
  *
+ * A count of seven retries is one without end, as Soft-RoCE has it; of adapters it may be a count.
+ *
  * A local error leaves the peer without an answer. Not simulated: atomics, memory windows, multicast,
  * paths and their migration, the limit of a shared receive queue.
  *
@@ -97,8 +99,10 @@ struct rdma_sim_limits {
 	uint32_t max_srq_wr;
 	uint32_t max_inline;
 	uint32_t max_rd_atom;
-	uint32_t down;    /* 1: its link is, at first */
-	uint64_t memlock; /* bytes that can be registered */
+	uint32_t down; /* 1: its link is, at first */
+	uint32_t
+		down_fails; /* 1: a request while it is ends at once, as Soft-RoCE's; 0: by retries */
+	uint64_t memlock;   /* bytes that can be registered */
 };
 
 /** Of one device; what is lost is the sender's. */
@@ -133,6 +137,13 @@ void rdma_sim_silence(struct rdma *rdma);
 
 /** rdma_sim_remove - the device is gone; calls fail with EIO, but for those that give back */
 void rdma_sim_remove(struct rdma *rdma);
+
+/**
+ * rdma_sim_withdraw - the device is to go, of a driver that waits until nobody has it open any more
+ *
+ * As of Soft-RoCE: the ids that have the device are told, and nothing else tells of it or fails.
+ */
+void rdma_sim_withdraw(struct rdma *rdma);
 
 /** rdma_sim_fail_qp - a queue pair gets a fatal error, with the event */
 void rdma_sim_fail_qp(struct ibv_qp *qp);

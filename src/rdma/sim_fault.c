@@ -32,6 +32,23 @@ void rdma_sim_silence(struct rdma *rdma)
 	rdma_sim_leave(network);
 }
 
+/* As Linux does it: an id that is bound to no device, since it has no address yet or any, is not told. */
+static void tell_ids(struct sim_device *device)
+{
+	for (struct sim_id *id = device->ids; id; id = id->next)
+		if (id->id.verbs)
+			rdma_sim_event_add(id, RDMA_CM_EVENT_DEVICE_REMOVAL, 0);
+}
+
+void rdma_sim_withdraw(struct rdma *rdma)
+{
+	struct sim_device *device = sim_device_of(rdma);
+	struct sim_network *network = rdma_sim_enter(device);
+
+	tell_ids(device);
+	rdma_sim_leave(network);
+}
+
 void rdma_sim_remove(struct rdma *rdma)
 {
 	struct sim_device *device = sim_device_of(rdma);
@@ -44,8 +61,7 @@ void rdma_sim_remove(struct rdma *rdma)
 			if (device->qps.entries[i])
 				rdma_sim_qp_fail(device->qps.entries[i]);
 		}
-		for (struct sim_id *id = device->ids; id; id = id->next)
-			rdma_sim_event_add(id, RDMA_CM_EVENT_DEVICE_REMOVAL, 0);
+		tell_ids(device);
 	}
 	rdma_sim_leave(network);
 }

@@ -166,6 +166,21 @@ static void retries__are_as_many_as_was_agreed(void **state)
 	end();
 }
 
+/* As Soft-RoCE counts: seven stands for no end. */
+static void retries__of_seven_have_no_end(void **state)
+{
+	const struct rdma_conn_param endless = {.retry_count = 7, .rnr_retry_count = 2};
+	struct dropper dropper;
+
+	(void)state;
+	start_with("retransmit_ns=1000000", endless);
+	drop_some(&dropper, RDMA_SIM_REQUEST, 1000);
+	assert_int_equal(post_remote(&a, 0, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	expect_wc(&a, 0, IBV_WC_SUCCESS);
+	assert_int_equal(dropper.seen, 1001);
+	end();
+}
+
 static void ack_timeout__goes_before_the_networks(void **state)
 {
 	struct dropper dropper;
@@ -262,6 +277,20 @@ static void link__that_comes_back_in_time_is_not_noticed(void **state)
 	expect_async(&a, IBV_EVENT_PORT_ERR);
 	expect_async(&a, IBV_EVENT_PORT_ACTIVE);
 	assert_false(is_readable(a.context->async_fd));
+	end();
+}
+
+/* As Soft-RoCE's own link does. */
+static void link__that_is_down_may_fail_what_is_sent(void **state)
+{
+	(void)state;
+	start_with("retransmit_ns=1000000,down_fails=1", few_retries);
+	rdma_sim_link(a.rdma, false);
+	assert_int_equal(post_remote(&a, 1, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	assert_int_equal(post_remote(&a, 2, IBV_WR_RDMA_WRITE, 0, 5, &b, 0), 0);
+	expect_wc(&a, 1, IBV_WC_LOC_QP_OP_ERR);
+	expect_wc(&a, 2, IBV_WC_WR_FLUSH_ERR);
+	assert_int_equal(passed_ns(), 0);
 	end();
 }
 
@@ -426,10 +455,12 @@ int main(void)
 		cmocka_unit_test(request__that_is_on_its_way_again_may_end_meanwhile),
 		cmocka_unit_test(response__that_arrives_does_not_end_the_wait_for_what_was_lost),
 		cmocka_unit_test(retries__are_as_many_as_was_agreed),
+		cmocka_unit_test(retries__of_seven_have_no_end),
 		cmocka_unit_test(ack_timeout__goes_before_the_networks),
 		cmocka_unit_test(loss__is_by_packets_and_follows_from_the_seed),
 		cmocka_unit_test(link__that_is_down_ends_connections_by_their_retries),
 		cmocka_unit_test(link__that_comes_back_in_time_is_not_noticed),
+		cmocka_unit_test(link__that_is_down_may_fail_what_is_sent),
 		cmocka_unit_test(device__that_is_silent_tells_nobody),
 		cmocka_unit_test(device__that_is_gone_fails_all_calls),
 		cmocka_unit_test(queue_pair__that_fails_by_itself_tells),

@@ -61,6 +61,7 @@ static const struct key keys[] = {
 	DEVICE_KEY(max_inline, 4096),
 	DEVICE_KEY(max_rd_atom, 128),
 	DEVICE_KEY(down, 1),
+	DEVICE_KEY(down_fails, 1),
 	DEVICE_KEY(memlock, UINT64_MAX),
 };
 

@@ -6,8 +6,11 @@
 #include "rdma/sim_queue.h"
 
 #define RETRANSMIT_NS_DEFAULT (UINT64_C(4096) << 17)
-#define FOR_EVER \
-	7u /* IBTA volume 1, 9.7.5.2.8: as a count of tries when the receiver is not ready */
+/*
+ * As a count of tries: when the receiver is not ready by IBTA volume 1, 9.7.5.2.8; when there is no
+ * answer as Linux's rxe has it (drivers/infiniband/sw/rxe/rxe_comp.c), where that is a count.
+ */
+#define FOR_EVER 7u
 
 /* IBTA volume 1, table 45: of the receiver's min_rnr_timer, in 10 us. */
 static const uint32_t rnr_times[32] = {
@@ -59,11 +62,13 @@ static void retry(struct sim_clock *clock, struct sim_due *due)
 	struct sim_qp *qp = container_of(due, struct sim_qp, retry);
 
 	(void)clock;
-	if (qp->tries >= qp->attributes.retry_cnt) {
-		fail_first(qp, IBV_WC_RETRY_EXC_ERR);
-		return;
+	if (qp->attributes.retry_cnt != FOR_EVER) {
+		if (qp->tries >= qp->attributes.retry_cnt) {
+			fail_first(qp, IBV_WC_RETRY_EXC_ERR);
+			return;
+		}
+		qp->tries++;
 	}
-	qp->tries++;
 	sim_device_of_qp(qp)->counters.retransmissions++;
 	go_back(qp);
 }
@@ -196,6 +201,21 @@ static void refuse(struct sim_qp *qp, struct sim_send *send, enum ibv_wc_status 
 	respond(qp, send);
 }
 
+/* By the sender's own device. */
+static void fail_locally(struct sim_qp *qp, struct sim_send *send, enum ibv_wc_status status)
+{
+	send->status = status;
+	qp->failing = true;
+	respond_at(qp, send, failure_shows);
+}
+
+static bool fails_with_link(const struct sim_qp *qp)
+{
+	const struct sim_device *device = sim_device_of_qp(qp);
+
+	return device->link_down && device->limits.down_fails;
+}
+
 static void execute(struct sim_qp *qp, struct sim_qp *peer, struct sim_send *send)
 {
 	struct sim_outcome outcome = rdma_sim_execute(qp, peer, send);
@@ -212,9 +232,7 @@ static void execute(struct sim_qp *qp, struct sim_qp *peer, struct sim_send *sen
 		refuse(qp, send, outcome.status);
 		break;
 	case SIM_FAILED:
-		send->status = outcome.status;
-		qp->failing = true;
-		respond_at(qp, send, failure_shows);
+		fail_locally(qp, send, outcome.status);
 		break;
 	case SIM_RNR:
 		if (!wait_for_receiver(qp, peer))
@@ -237,6 +255,10 @@ static void request_arrives(struct sim_clock *clock, struct sim_due *due)
 	/* What comes behind something that was lost is not looked at. */
 	if (send->number > qp->executed || qp->failing)
 		return;
+	if (fails_with_link(qp)) {
+		fail_locally(qp, send, IBV_WC_LOC_QP_OP_ERR);
+		return;
+	}
 	if (rdma_sim_loses(sim_device_of_qp(qp), peer ? sim_device_of_qp(peer) : NULL,
 			   RDMA_SIM_REQUEST, bytes) ||
 	    !peer) {

@@ -241,7 +241,8 @@ static void states__say_what_may_be_posted(void **state)
 /* Makes @node's queue pair one that sends to that of @peer. */
 static void aim(struct node *node, const struct node *peer)
 {
-	struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_RTR, .dest_qp_num = peer->qp->qp_num};
+	struct ibv_qp_attr attributes = {
+		.qp_state = IBV_QPS_RTR, .dest_qp_num = peer->qp->qp_num, .retry_cnt = 6};
 
 	assert_int_equal(peer->ops->query_gid(peer->context, 1, 0, &attributes.ah_attr.grh.dgid),
 			 0);
@@ -249,7 +250,8 @@ static void aim(struct node *node, const struct node *peer)
 					      IBV_QP_STATE | IBV_QP_AV | IBV_QP_DEST_QPN),
 			 0);
 	attributes.qp_state = IBV_QPS_RTS;
-	assert_int_equal(node->ops->modify_qp(node->qp, &attributes, IBV_QP_STATE), 0);
+	assert_int_equal(
+		node->ops->modify_qp(node->qp, &attributes, IBV_QP_STATE | IBV_QP_RETRY_CNT), 0);
 }
 
 static void queue_pairs__may_be_connected_by_hand(void **state)

@@ -252,6 +252,10 @@ static void bind_errors(const struct transport *transport, int type)
 		check_call(demi_listen(qd, 8), 0);
 		check_call(demi_bind(second, &taken.any, taken.size), EADDRINUSE);
 	}
+	/* As it would be at every address. */
+	address_wildcard(transport, &other);
+	address_set_port(&other, address_port(&taken));
+	check_call(demi_bind(second, &other.any, other.size), EADDRINUSE);
 	/* A socket that was refused can still be bound. */
 	check_call(demi_bind(second, &address.any, address.size), 0);
 }

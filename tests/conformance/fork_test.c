@@ -52,9 +52,19 @@ static void parent_open(struct parent *parent)
 	parent->popping = pop(parent->idle.server);
 	parent->array = sga_pattern(3000, 7, 0);
 	check_call(demi_queue(&parent->queue), 0);
+	if (!profile_get()->files)
+		return;
 	snprintf(path, sizeof(path), "%s/fork.%d", directory(), (int)getpid());
 	check_call(demi_open(&parent->file, path, O_RDWR | O_CREAT | O_TRUNC, 0600), 0);
 	await_opcode(push_pattern(parent->file, 5000, 3, 0), DEMI_OPC_PUSH);
+}
+
+static void file_goes_on(int file)
+{
+	if (!profile_get()->files)
+		return;
+	await_opcode(push_pattern(file, 3000, 3, 5000), DEMI_OPC_PUSH);
+	stream_expect(file, 8000, 3, 0);
 }
 
 /* Every byte comes, and every operation of before the fork completes. */
@@ -76,8 +86,7 @@ static void parent_goes_on(struct parent *parent)
 		stream_expect(parent->idle.client, 50000, 4, 0);
 		await_opcode(qt, DEMI_OPC_PUSH);
 	}
-	await_opcode(push_pattern(parent->file, 3000, 3, 5000), DEMI_OPC_PUSH);
-	stream_expect(parent->file, 8000, 3, 0);
+	file_goes_on(parent->file);
 	pair_connect_at(parent->idle.listener, &parent->idle.address, &parent->pair.client,
 			&parent->pair.server, __FILE__, __LINE__);
 	qt = push_pattern(parent->pair.client, 10, 5, 0);
@@ -356,6 +365,7 @@ static void fork__file_pushes_under_way(void **state)
 	int qd;
 
 	(void)state;
+	skip_unless(profile_get()->files, "no files");
 	check_call(demi_init(NULL), 0);
 	snprintf(path, sizeof(path), "%s/under-way", directory());
 	check_call(demi_open(&qd, path, O_RDWR | O_CREAT | O_TRUNC, 0600), 0);
@@ -370,6 +380,9 @@ static void fork__file_pushes_under_way(void **state)
 	stream_expect(qd, 50000 * COUNT_OF(qts), 3, 0);
 	companion_end(&companion);
 }
+
+#define NEEDS_KERNEL_PEER() \
+	skip_unless(profile_get()->kernel_peer, "plain sockets are no peers of this libOS")
 
 /* ---- The end of a connection reaches the peer while a child lives ---- */
 
@@ -398,6 +411,7 @@ static void fork__close_reaches_the_peer_while_the_child_lives(void **state)
 	struct companion companion;
 	int listener, server, fd;
 	TRANSPORT(transport, state);
+	NEEDS_KERNEL_PEER();
 
 	check_call(demi_init(NULL), 0);
 	fd = peer_pair(transport, &listener, &server);
@@ -434,6 +448,7 @@ static void fork__pending_aclose_reaches_the_peer_while_the_child_lives(void **s
 	int listener, server, fd;
 	demi_qtoken_t closing;
 	TRANSPORT(transport, state);
+	NEEDS_KERNEL_PEER();
 
 	check_call(demi_init(NULL), 0);
 	fd = peer_pair(transport, &listener, &server);
@@ -487,6 +502,7 @@ static void close_after_fork_by(void *(*run)(void *), const struct transport *tr
 static void fork__by_another_thread_leaves_the_connections_to_the_parent(void **state)
 {
 	TRANSPORT(transport, state);
+	NEEDS_KERNEL_PEER();
 
 	close_after_fork_by(fork_elsewhere, transport);
 	close_after_fork_by(fork_elsewhere_with_runtime, transport);
@@ -621,6 +637,6 @@ int main(void)
 	};
 
 	return suite_main("fork",
-			  !profile_get() || (profile_get()->tcp && profile_get()->kernel_peer),
-			  "TCP with plain sockets as peers", tests, COUNT_OF(tests));
+			  !profile_get() || (profile_get()->tcp && !profile_get()->keeps_forks_out),
+			  "TCP, and runtimes of forks", tests, COUNT_OF(tests));
 }

@@ -93,7 +93,7 @@ def main_of_pair(model, address, *vm_options):
     if "DEMI_GUEST" in os.environ:
         main()
     arguments = sys.argv[1:]
-    lab.make_executable_paths(arguments[:1])
+    lab.make_executable_paths(arguments[:arguments.index("--") if "--" in arguments else None])
     require_guest()
     inside = [command(name)[2:] for name in ("first", "second")]
     with pair((vm_options, inside[0]), (vm_options, inside[1]), model, address) as (first, _):

@@ -4,7 +4,7 @@
 RDMA between two guests, whose network cards are on one wire: Soft-RoCE over each. The tests run in
 one of them, the servers that they want in the other.
 
-    rdma_pair_test.py DEMI_ECHO [-- TEST...]
+    rdma_pair_test.py DEMI_ECHO RDMA_END [-- TEST...]
 """
 
 import json
@@ -23,6 +23,9 @@ ROUND_TRIPS = 100
 ECHO_PORT = 7
 ENVIRONMENT = {"LIBOS": "catmint", "DEMI_CATMINT_DEVICE": roce.DEVICE, "DEMI_HEAP_MAX_BYTES": "128M"}
 DEMI_ECHO = sys.argv[1] if len(sys.argv) > 1 else ""
+RDMA_END = sys.argv[2] if len(sys.argv) > 2 else ""
+# Serves until it is terminated, and then its machine loses its power.
+SERVE_AND_DIE = "trap 'echo o > /proc/sysrq-trigger' TERM; \"$@\" & wait; wait"
 
 
 def set_up(host):
@@ -102,6 +105,29 @@ class Catmint(unittest.TestCase):
 
     def test_datagrams(self):
         self.echo(ROUND_TRIPS, "--size", "1000", proto="udp")
+
+
+class MachineThatDies(unittest.TestCase):
+    """The other guest; hence the last test of all."""
+
+    def test_is_noticed(self):
+        host = roce.address(4, host=2)
+        server = roce.RemoteServer(
+            ["sh", "-c", SERVE_AND_DIE, "sh", DEMI_ECHO, "server", "--addr", f"{host}:{ECHO_PORT}"],
+            "listening on ", ENVIRONMENT)
+        ours = roce.Server([RDMA_END, host], "under way",
+                           ENVIRONMENT | {"DEMI_CATMINT_KEEPALIVE_MS": "1000"})
+        server.leave()
+        status, output = ours.end()
+        self.assertEqual(status, 0, output)
+        for what in ("idle pop", "busy pop", "busy push"):
+            self.assertIn(f"{what}: Connection timed out\n", output)
+        # The device is there all the same.
+        self.assertIn("socket: Success\n", output)
+
+
+def load_tests(loader, _tests, _pattern):
+    return unittest.TestSuite(map(loader.loadTestsFromTestCase, (Traffic, Catmint, MachineThatDies)))
 
 
 if __name__ == "__main__":

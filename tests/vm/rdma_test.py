@@ -4,7 +4,7 @@
 RDMA in a guest, over Soft-RoCE: that the device is in order, what `demi doctor` says of it, and the
 conformance programs on it.
 
-    rdma_test.py DEMI_ECHO DEMI [CONFORMANCE_PROGRAM...] [-- TEST...]
+    rdma_test.py DEMI_ECHO DEMI RDMA_END [CONFORMANCE_PROGRAM...] [-- TEST...]
 
 PROGRAMS says what each of the programs runs with.
 """
@@ -243,6 +243,23 @@ class Catmint(unittest.TestCase):
         self.assertIn('no RDMA device "nosuch0"', said.stderr)
         self.assertIn("ibv_devices", said.stderr)
 
+    def test_files_that_are_closed(self):
+        """One line says what to do."""
+        for file, says in (("uverbs0", "this user may not open it"),
+                           ("rdma_cm", "may /dev/infiniband/rdma_cm be opened?")):
+            with self.subTest(file=file):
+                os.chmod(f"/dev/infiniband/{file}", 0o600)
+                try:
+                    said = subprocess.run(
+                        [DEMI_ECHO, "client", "--addr", f"{roce.address(4)}:1", "--count", "1"],
+                        text=True, capture_output=True, timeout=guest.DEADLINE_S, user=NOBODY,
+                        env=os.environ | ENVIRONMENT)
+                finally:
+                    os.chmod(f"/dev/infiniband/{file}", 0o666)
+                self.assertNotEqual(said.returncode, 0)
+                self.assertIn(says, said.stderr)
+                self.assertEqual(said.stderr.count("demi: error:"), 1, said.stderr)
+
     def test_memory_that_may_not_be_locked(self):
         completed = subprocess.run(
             ["prlimit", "--memlock=65536:65536", "setpriv", f"--reuid={NOBODY}", "--clear-groups",
@@ -250,6 +267,49 @@ class Catmint(unittest.TestCase):
             capture_output=True, timeout=guest.DEADLINE_S, env=os.environ | ENVIRONMENT)
         self.assertNotEqual(completed.returncode, 0)
         self.assertIn("ulimit -l", completed.stderr)
+
+
+class DeviceThatGoes(unittest.TestCase):
+    """And the link below it: each test makes it anew."""
+
+    def setUp(self):
+        if doctor()[0]["state"] == "not in this build":
+            self.skipTest("no Catmint in this build")
+        roce.set_up()
+        self.addCleanup(lab.run, "ip", "link", "delete", roce.INTERFACE)
+        # With the interface alone it would go some time later.
+        self.addCleanup(lab.run, "rdma", "link", "delete", roce.DEVICE, check=False)
+
+    def begin(self, *others, **environment):
+        """The echo server, and who has operations there."""
+        at = roce.address(4)
+        server = roce.Server([DEMI_ECHO, "server", "--addr", f"{at}:{ECHO_PORT}"], "listening on ",
+                             ENVIRONMENT)
+        return server, roce.Server([RDMA_END, at, *others], "under way", ENVIRONMENT | environment)
+
+    def test_link_that_goes_down(self):
+        server, ours = self.begin(DEMI_CATMINT_KEEPALIVE_MS="1000")
+        lab.run("ip", "link", "set", roce.INTERFACE, "down")
+        status, output = ours.end()
+        self.assertEqual(status, 0, output)
+        for what in ("idle pop", "busy pop", "busy push"):
+            # A request may fail before the device tells of its link.
+            self.assertRegex(output, f"(?m)^{what}: (Connection timed out|Input/output error)$")
+        self.assertIn(f"port 1 of {roce.DEVICE} is down", output)
+        server.end(terminate=True)
+
+    def test_removal_ends_everything(self):
+        server, ours = self.begin(roce.address(4, 1))
+        # Which takes until both have closed it.
+        removal = subprocess.Popen(["rdma", "link", "delete", roce.DEVICE])
+        status, output = ours.end()
+        self.assertEqual(status, 0, output)
+        for what in ("accept", "datagram pop", "idle pop", "busy pop", "busy push", "socket"):
+            self.assertIn(f"{what}: No such device\n", output)
+        roce.await_condition(lambda: "is gone: No such device" in server.output(),
+                             "a server that sees it", server.process)
+        server.end(terminate=True)
+        self.assertEqual(removal.wait(timeout=guest.DEADLINE_S), 0)
 
 
 def cpu_s(pid):
@@ -269,7 +329,7 @@ def prepare():
 def programs():
     """The cases of all conformance programs."""
     suite = unittest.TestSuite()
-    for path in ARGUMENTS[2:]:
+    for path in ARGUMENTS[3:]:
         area = os.path.basename(path).removeprefix("conformance-")
         for libos, (areas, environment) in PROGRAMS.items():
             if area in areas:
@@ -281,11 +341,13 @@ def programs():
 
 def load_tests(loader, _tests, _pattern):
     """In this order: the first wants a guest that has no device yet."""
-    return unittest.TestSuite([*map(loader.loadTestsFromTestCase, (Doctor, Device, Traffic, Catmint)),
+    return unittest.TestSuite([*map(loader.loadTestsFromTestCase,
+                                    (Doctor, Device, Traffic, Catmint, DeviceThatGoes)),
                                programs()])
 
 
 DEMI_ECHO = sys.argv[1] if len(sys.argv) > 1 else ""
+RDMA_END = sys.argv[3] if len(sys.argv) > 3 else ""
 ARGUMENTS = sys.argv[1:sys.argv.index("--") if "--" in sys.argv else len(sys.argv)]
 
 if __name__ == "__main__":

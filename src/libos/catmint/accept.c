@@ -13,8 +13,9 @@ int setup_listen(struct connection *connection, int backlog)
 	struct catmint *mint = connection->mint;
 	int error = connection->id ? 0 : setup_bind_id(connection, &connection->local);
 
+	/* Beside one that shares the port and has every address: it is there, since it was bound to. */
 	if (!error && mint->calls->listen(connection->id, backlog) < 0)
-		error = -errno;
+		error = errno == EADDRNOTAVAIL ? -EADDRINUSE : -errno;
 	return error;
 }
 
@@ -92,7 +93,8 @@ void accept_requested(struct connection *listener, const struct rdma_cm_event *e
 		       result == HELLO_OTHER_VERSION ? REFUSED_VERSION : REFUSED_STRANGE);
 		return;
 	}
-	if (listener->backlog_count >= listener->backlog_max || event->id->verbs != mint->verbs ||
+	if (mint->failure || listener->backlog_count >= listener->backlog_max ||
+	    event->id->verbs != mint->verbs ||
 	    mint->connection_count >= mint->limits.connections_max) {
 		refuse(listener, event->id, REFUSED_BUSY);
 		return;

@@ -47,4 +47,30 @@ static inline bool from_sockaddr(const struct sockaddr *address, struct ip_addre
 	return true;
 }
 
+/**
+ * address_errno - the errno of a call about an address or a route, or the status of an event of one
+ *
+ * Of either sign. What says that no way leads there becomes ENETUNREACH or EHOSTUNREACH, and all else
+ * stays. Return: a positive errno.
+ */
+int address_errno(int error);
+
+/** address_is_unreachable - whether a positive errno says so for good: another try is of no use */
+bool address_is_unreachable(int error);
+
+/** How an id is bound, and the id of a bound one dropped again; 0 or -errno. */
+struct address_binder {
+	int (*try_bind)(void *socket, struct sockaddr_storage *address);
+	void (*drop)(void *socket);
+};
+
+/**
+ * address_bind - bind, and tell an address that is not ours from a port that is taken
+ *
+ * Where one of two has every address, the connection manager says EADDRNOTAVAIL in either case. Return: 0
+ * or -errno; the id is dropped then.
+ */
+int address_bind(const struct address_binder *binder, void *socket,
+		 struct sockaddr_storage *address);
+
 #endif /* DEMI_LIBOS_CATMINT_ADDRESS_H */

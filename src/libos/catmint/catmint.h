@@ -126,6 +126,8 @@ struct catmint {
 	unsigned int registrar;         /* of the heap's regions; handles are struct ibv_mr * */
 	uint32_t unacked_events;        /* of the completion channel */
 	uint8_t port;
+	bool is_port_down; /* or was, when what completes now failed; see device_events */
+	bool is_port_back;
 	bool is_registered;
 	bool is_short;         /* the device has refused memory, and that has been said */
 	bool is_armed;         /* the next completion wakes */

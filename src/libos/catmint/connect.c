@@ -34,7 +34,7 @@ static int start_connect(struct connection *connection)
 	if (mint->calls->resolve_addr(connection->id, source,
 				      (struct sockaddr *)&connection->destination,
 				      RESOLVE_MS) < 0) {
-		error = errno == ENODEV ? -ENETUNREACH : -errno;
+		error = -address_errno(errno);
 		setup_abandon(connection);
 		return error;
 	}
@@ -83,7 +83,7 @@ void connect_address_resolved(struct connection *connection)
 			 mint->verbs->device->name);
 		connect_give_up(connection, ENETUNREACH);
 	} else if (mint->calls->resolve_route(connection->id, RESOLVE_MS) < 0) {
-		connect_give_up(connection, EHOSTUNREACH);
+		connect_give_up(connection, address_errno(errno));
 	}
 }
 

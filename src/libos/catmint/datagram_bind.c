@@ -48,8 +48,10 @@ static void handle_event(struct cm_target *target, const struct rdma_cm_event *e
 
 /* --- the id --- */
 
-static void drop_id(struct dgram_socket *socket)
+static void drop_id(void *socket_void)
 {
+	struct dgram_socket *socket = socket_void;
+
 	socket->dgrams->mint->calls->destroy_id(socket->id);
 	socket->id = NULL;
 }
@@ -73,16 +75,15 @@ static int create_id(struct dgram_socket *socket)
 	return 0;
 }
 
-static int try_bind(struct dgram_socket *socket, const struct ip_address *ip, uint16_t port)
+static int try_bind(void *socket_void, struct sockaddr_storage *address)
 {
+	struct dgram_socket *socket = socket_void;
 	const struct catmint *mint = socket->dgrams->mint;
-	struct sockaddr_storage address;
 	int error = create_id(socket);
 
 	if (!socket->id)
 		return error;
-	to_sockaddr(&address, ip, port);
-	if (mint->calls->bind_addr(socket->id, (struct sockaddr *)&address) < 0)
+	if (mint->calls->bind_addr(socket->id, (struct sockaddr *)address) < 0)
 		error = errno == ENODEV ? -EADDRNOTAVAIL : -errno;
 	else if (socket->id->verbs && socket->id->verbs != mint->verbs)
 		error = -EADDRNOTAVAIL;
@@ -91,18 +92,13 @@ static int try_bind(struct dgram_socket *socket, const struct ip_address *ip, ui
 	return error;
 }
 
-/* Beside one that is bound to every address the connection manager does not say which it is: no such
- * address, or no such port any more. */
 static int bind_id(struct dgram_socket *socket, const struct ip_address *ip, uint16_t port)
 {
-	int error = try_bind(socket, ip, port);
+	static const struct address_binder binder = {try_bind, drop_id};
+	struct sockaddr_storage address;
 
-	if (error != -EADDRNOTAVAIL || port == 0)
-		return error;
-	if (try_bind(socket, ip, 0) < 0)
-		return error;
-	drop_id(socket);
-	return -EADDRINUSE;
+	to_sockaddr(&address, ip, port);
+	return address_bind(&binder, socket, &address);
 }
 
 /* --- bind --- */

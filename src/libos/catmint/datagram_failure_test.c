@@ -66,6 +66,26 @@ static void device__that_is_gone_ends_everything(void **state)
 	end();
 }
 
+/* Which the connection manager alone tells. */
+static void device__that_is_withdrawn_ends_everything(void **state)
+{
+	struct sockaddr_in there = address_of(2, PORT);
+	struct queue *queue, *none;
+	struct op *popping;
+
+	(void)state;
+	start(",delay_ns=2000");
+	queue = socket_bound(&a, 1, PORT);
+	popping = pop(&a, queue);
+	step();
+	rdma_sim_withdraw(a.mint->rdma);
+	assert_int_equal(wait_for(&a, popping), ENODEV);
+	assert_int_equal(wait_for(&a, pop(&a, queue)), ENODEV);
+	assert_int_equal(wait_for(&a, push(&a, queue, &there, 10, 1)), ENODEV);
+	assert_int_equal(catmint_ops.socket(a.libos, &none, AF_INET, SOCK_DGRAM, 0), -ENODEV);
+	end();
+}
+
 /* To an address of a kind that the device has none of. */
 static void destination__without_a_way_is_enetunreach(void **state)
 {
@@ -91,6 +111,38 @@ static void destination__without_a_way_is_enetunreach(void **state)
 			 0);
 	assert_int_equal(buf_free(a.context.heap, sga.sga_buf), 0);
 	assert_int_equal(wait_for(&a, op), ENETUNREACH);
+	end();
+}
+
+/* And what the connection manager says of it later; of what it may say again another time, nothing. */
+static void destination__that_turns_out_to_have_no_way_is_unreachable(void **state)
+{
+	static const struct {
+		enum rdma_cm_event_type type;
+		int status, error;
+	} ends[] = {
+		{RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, ENETUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EACCES, ENETUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EHOSTUNREACH, EHOSTUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -EINVAL, ENETUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -ETIMEDOUT, 0},
+	};
+	struct sockaddr_in silent = address_of(9, PORT);
+	struct queue *from;
+
+	(void)state;
+	start(",delay_ns=2000");
+	from = socket_open(&a);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct rdma_cm_event event = {.event = ends[i].type, .status = ends[i].status};
+		struct op *op = push(&a, from, &silent, 5000, 1);
+		struct cm_target *target = &a.mint->dgrams->destinations.newest->target;
+
+		target->handle(target, &event);
+		assert_int_equal(op_is_complete(op), ends[i].error != 0);
+		/* At last nobody has been found. */
+		assert_int_equal(wait_for(&a, op), ends[i].error ? ends[i].error : EHOSTUNREACH);
+	}
 	end();
 }
 
@@ -219,7 +271,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pair__that_fails_is_replaced),
 		cmocka_unit_test(device__that_is_gone_ends_everything),
+		cmocka_unit_test(device__that_is_withdrawn_ends_everything),
 		cmocka_unit_test(destination__without_a_way_is_enetunreach),
+		cmocka_unit_test(destination__that_turns_out_to_have_no_way_is_unreachable),
 		cmocka_unit_test(socket__is_closed_with_pushes_under_way),
 		cmocka_unit_test(packet__that_is_strange_is_dropped),
 	};

@@ -133,7 +133,7 @@ static int begin(struct destination *destination)
 		return -errno;
 	}
 	if (mint->calls->resolve_addr(destination->id, from, (struct sockaddr *)&to, TRY_MS) < 0) {
-		int error = errno == ENODEV || errno == EINVAL ? -ENETUNREACH : -errno;
+		int error = -address_errno(errno);
 
 		drop_id(destination);
 		return error;
@@ -264,7 +264,7 @@ static void address_resolved(struct destination *destination)
 	from_sockaddr(rdma_get_local_addr(destination->id), &destination->source, &port);
 	end_connects(destination, 0);
 	if (mint->calls->resolve_route(destination->id, TRY_MS) < 0)
-		unreachable(destination, EHOSTUNREACH);
+		unreachable(destination, address_errno(errno));
 }
 
 static void route_resolved(struct destination *destination)
@@ -281,6 +281,14 @@ static void route_resolved(struct destination *destination)
 		unreachable(destination, EHOSTUNREACH);
 }
 
+static void no_way(struct destination *destination, int status)
+{
+	int error = address_errno(status);
+
+	if (address_is_unreachable(error))
+		unreachable(destination, error);
+}
+
 /* What has no answer the timer tries again. */
 static void handle_event(struct cm_target *target, const struct rdma_cm_event *event)
 {
@@ -292,6 +300,10 @@ static void handle_event(struct cm_target *target, const struct rdma_cm_event *e
 		break;
 	case RDMA_CM_EVENT_ROUTE_RESOLVED:
 		route_resolved(destination);
+		break;
+	case RDMA_CM_EVENT_ADDR_ERROR:
+	case RDMA_CM_EVENT_ROUTE_ERROR:
+		no_way(destination, event->status);
 		break;
 	case RDMA_CM_EVENT_ESTABLISHED:
 		established(destination, event);

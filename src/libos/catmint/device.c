@@ -100,13 +100,14 @@ static int complain_none(const struct config *config, const char *found)
 
 	if (!found && name[0])
 		log_error(
-			"catmint.device: there is no RDMA device \"%s\"; ibv_devices lists those that "
-			"there are",
+			"catmint.device: there is no RDMA device \"%s\", or this user may not open it; "
+			"ibv_devices lists those that there are, and demi doctor says which may be opened",
 			name);
 	else if (!found)
 		log_error(
-			"catmint: there is no RDMA device; demi doctor says what is missing (over any "
-			"Ethernet interface: modprobe rdma_rxe; rdma link add rxe0 type rxe netdev eth0)");
+			"catmint: there is no RDMA device, or this user may not open it; demi doctor "
+			"says what is missing (over any Ethernet interface: modprobe rdma_rxe; rdma link "
+			"add rxe0 type rxe netdev eth0)");
 	else if (config->catmint.port)
 		log_error("catmint.port: %s has no port %u; demi doctor lists those that there are",
 			  found, config->catmint.port);
@@ -137,23 +138,41 @@ static int find_device(struct catmint *mint, const struct config *config)
 	return mint->verbs ? 0 : complain_none(config, found);
 }
 
+static int find_gid(const struct catmint *mint, uint32_t index, union ibv_gid *gid)
+{
+	const struct in6_addr *address = (const struct in6_addr *)gid->raw;
+	const char *name = mint->verbs->device->name;
+
+	/* An index that is not in use has zeroes. */
+	if (mint->calls->query_gid(mint->verbs, mint->port, (int)index, gid) ||
+	    IN6_IS_ADDR_UNSPECIFIED(address)) {
+		log_error(
+			"catmint.gid_index: port %u of %s has no GID %u; ibv_devinfo -v lists them",
+			mint->port, name, index);
+		return -EINVAL;
+	}
+	if (IN6_IS_ADDR_LINKLOCAL(address)) {
+		log_error("catmint.gid_index: GID %u of port %u of %s is link-local, which no "
+			  "socket can have; take that of another address (demi doctor lists them)",
+			  index, mint->port, name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The address that a GID of RoCE stands for. */
 static int find_source(struct catmint *mint, const struct config *config)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&mint->source;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&mint->source;
 	union ibv_gid gid;
+	int error;
 
 	if (config->catmint.gid_index == 255)
 		return 0;
-	/* An index that is not in use has zeroes. */
-	if (mint->calls->query_gid(mint->verbs, mint->port, (int)config->catmint.gid_index, &gid) ||
-	    IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)gid.raw)) {
-		log_error(
-			"catmint.gid_index: port %u of %s has no GID %u; ibv_devinfo -v lists them",
-			mint->port, mint->verbs->device->name, config->catmint.gid_index);
-		return -EINVAL;
-	}
+	error = find_gid(mint, config->catmint.gid_index, &gid);
+	if (error)
+		return error;
 	if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)gid.raw)) {
 		v4->sin_family = AF_INET;
 		memcpy(&v4->sin_addr, gid.raw + 12, sizeof(v4->sin_addr));
@@ -311,17 +330,22 @@ static int watch(const struct catmint *mint, int fd)
 	return error;
 }
 
+/* The library's errno is that of the first place where it has looked for the file. */
+static int open_manager(struct catmint *mint)
+{
+	mint->events = mint->calls->create_event_channel(mint->rdma);
+	if (mint->events)
+		return 0;
+	log_error("catmint: connections cannot be made: %s; is the module rdma_ucm there "
+		  "(modprobe rdma_ucm), and may /dev/infiniband/rdma_cm be opened?",
+		  strerror(errno));
+	return -ENODEV;
+}
+
 static int create_events(struct catmint *mint)
 {
 	int error;
 
-	mint->events = mint->calls->create_event_channel(mint->rdma);
-	if (!mint->events) {
-		log_error("catmint: connections cannot be made: %s; is the module rdma_ucm there "
-			  "(modprobe rdma_ucm), and may /dev/infiniband/rdma_cm be opened?",
-			  strerror(errno));
-		return -errno;
-	}
 	mint->wake_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (mint->wake_fd < 0)
 		return -errno;
@@ -396,6 +420,8 @@ int device_open(struct catmint *mint, const struct config *config)
 		error = -mint->calls->query_device(mint->verbs, &device);
 	if (!error)
 		error = find_source(mint, config);
+	if (!error)
+		error = open_manager(mint);
 	if (error)
 		return error;
 	set_limits(mint, config, &device);

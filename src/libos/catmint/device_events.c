@@ -8,28 +8,6 @@
 #include "libos/catmint/device.h"
 #include "libos/catmint/setup.h"
 
-/* The event's memory goes with its acknowledgment, and destroying an id waits for that. */
-static bool take_event(struct catmint *mint)
-{
-	unsigned char data[UINT8_MAX];
-	struct rdma_cm_event *event, copy;
-	struct cm_target *target;
-
-	if (mint->calls->get_cm_event(mint->events, &event) < 0)
-		return false;
-	copy = *event;
-	if (copy.param.conn.private_data) {
-		memcpy(data, copy.param.conn.private_data, copy.param.conn.private_data_len);
-		copy.param.conn.private_data = data;
-	}
-	target = copy.event == RDMA_CM_EVENT_CONNECT_REQUEST ? copy.listen_id->context
-							     : copy.id->context;
-	mint->calls->ack_cm_event(event);
-	if (target)
-		target->handle(target, &copy);
-	return true;
-}
-
 /* --- what the device says by itself --- */
 
 /*
@@ -59,9 +37,21 @@ static void note_pair(struct catmint *mint, const struct ibv_qp *qp, int error)
 	connection_list_add(connection, LIST_DOOMED);
 }
 
-static void say_port(const struct catmint *mint, int port, const char *how)
+static void note_port(struct catmint *mint, int port, bool is_up)
 {
-	log_warning("catmint: port %d of %s is %s", port, mint->verbs->device->name, how);
+	log_warning("catmint: port %d of %s is %s", port, mint->verbs->device->name,
+		    is_up ? "up again" : "down");
+	if (port != mint->port)
+		return;
+	mint->is_port_back = is_up;
+	mint->is_port_down |= !is_up;
+}
+
+/* Completions of the time when it was down have been looked at since the event that it is up. */
+static void forget_port(struct catmint *mint)
+{
+	if (mint->is_port_back)
+		mint->is_port_down = mint->is_port_back = false;
 }
 
 static bool note_event(struct catmint *mint)
@@ -87,10 +77,10 @@ static bool note_event(struct catmint *mint)
 		note_pair(mint, event.element.qp, EPROTO);
 		break;
 	case IBV_EVENT_PORT_ERR:
-		say_port(mint, event.element.port_num, "down");
+		note_port(mint, event.element.port_num, false);
 		break;
 	case IBV_EVENT_PORT_ACTIVE:
-		say_port(mint, event.element.port_num, "up again");
+		note_port(mint, event.element.port_num, true);
 		break;
 	default:
 		break;
@@ -106,8 +96,12 @@ int device_look(struct catmint *mint)
 	return mint->doom;
 }
 
-static void fail(struct catmint *mint, int error)
+static void fail_if_doomed(struct catmint *mint)
 {
+	int error = mint->doom;
+
+	if (!error || mint->failure)
+		return;
 	log_error("catmint: the device %s is gone: %s", mint->verbs->device->name,
 		  strerror(-error));
 	mint->failure = error;
@@ -132,11 +126,49 @@ static void fail_doomed(struct catmint *mint)
 	}
 }
 
+/* --- what the connection manager tells --- */
+
+/*
+ * That a device is to go only the connection manager tells, where the driver cannot cut programs off: it
+ * waits until they have closed it. One event of a single id is enough for all there is, and what comes
+ * behind it is only what follows from that.
+ */
+static bool is_removal(const struct catmint *mint, const struct rdma_cm_event *event)
+{
+	return event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id->verbs == mint->verbs;
+}
+
+/* The event's memory goes with its acknowledgment, and destroying an id waits for that. */
+static bool take_event(struct catmint *mint)
+{
+	unsigned char data[UINT8_MAX];
+	struct rdma_cm_event *event, copy;
+	struct cm_target *target;
+
+	if (mint->calls->get_cm_event(mint->events, &event) < 0)
+		return false;
+	copy = *event;
+	if (copy.param.conn.private_data) {
+		memcpy(data, copy.param.conn.private_data, copy.param.conn.private_data_len);
+		copy.param.conn.private_data = data;
+	}
+	target = copy.event == RDMA_CM_EVENT_CONNECT_REQUEST ? copy.listen_id->context
+							     : copy.id->context;
+	mint->calls->ack_cm_event(event);
+	if (is_removal(mint, &copy)) {
+		note_failure(mint, -ENODEV);
+		fail_if_doomed(mint);
+	} else if (target) {
+		target->handle(target, &copy);
+	}
+	return true;
+}
+
 void device_events(struct catmint *mint)
 {
+	forget_port(mint);
 	device_look(mint);
-	if (mint->doom && !mint->failure)
-		fail(mint, mint->doom);
+	fail_if_doomed(mint);
 	if (mint->lists[LIST_DOOMED])
 		fail_doomed(mint);
 	while (take_event(mint))

@@ -2,25 +2,15 @@
 /* Which step an event of the connection manager is. */
 #include <errno.h>
 
+#include "libos/catmint/address.h"
 #include "libos/catmint/setup.h"
 
+/* Of the address's and the route's resolution. */
 static int errno_of_status(int status)
 {
-	/* Of the address's and the route's resolution; negative errno or, of some, positive. */
-	int error = status < 0 ? -status : status;
+	int error = address_errno(status);
 
-	switch (error) {
-	case ENODEV:
-	case EADDRNOTAVAIL:
-	case ENETUNREACH:
-		return ENETUNREACH;
-	case EHOSTUNREACH:
-	case ENOENT:
-	case EINVAL:
-		return EHOSTUNREACH;
-	default:
-		return ETIMEDOUT;
-	}
+	return address_is_unreachable(error) ? error : ETIMEDOUT;
 }
 
 static void not_connected(struct connection *connection, int error)

@@ -125,6 +125,15 @@ static int begin_with_probes(void **state)
 	return 0;
 }
 
+static int begin_with_failing_link(void **state)
+{
+	(void)state;
+	rig_keepalive_ms = 20;
+	begin_with(",down_fails=1");
+	rig_keepalive_ms = 10000;
+	return 0;
+}
+
 static void close_ended(void)
 {
 	if (queue)
@@ -236,6 +245,39 @@ static void link__that_is_down_is_etimedout(void **state)
 	expect_served();
 }
 
+/* As Soft-RoCE has it, of this machine's own link: what is sent meanwhile fails at once. */
+static void link__that_is_down_and_fails_requests_is_etimedout(void **state)
+{
+	(void)state;
+	rdma_sim_link(victim.mint->rdma, false);
+	expect_ended(ETIMEDOUT);
+	rdma_sim_link(victim.mint->rdma, true);
+	expect_served();
+}
+
+/* It may be up again before anybody has seen what failed; and then a failure is one of another kind. */
+static void link__that_was_down_for_a_moment_is_etimedout(void **state)
+{
+	struct message_header header = {MESSAGE_DATA, 4, {1000, 0}};
+	struct op *op;
+
+	(void)state;
+	raw_message(&peer, &header, "more", 4);
+	assert_int_equal(victim_wait(pending.pop), 0);
+	assert_int_equal(buf_free(victim.context.heap, pending.pop->result.buf), 0);
+	victim_done(pending.pop);
+	expect(pending.waiting, 0);
+	rdma_sim_link(victim.mint->rdma, false);
+	op = push(10000);
+	rdma_sim_link(victim.mint->rdma, true);
+	expect(op, ETIMEDOUT);
+	expect(pending.read, ETIMEDOUT);
+	expect(pop(), ETIMEDOUT);
+	rig_run(RIG_MS);
+	assert_false(victim.mint->is_port_down);
+	expect_served();
+}
+
 /* It is said, too, when it goes and when it comes; and in time nothing is lost. */
 static void link__that_comes_back_is_not_noticed(void **state)
 {
@@ -311,6 +353,56 @@ static void aclose__ends_as_the_connection_does(void **state)
 	expect(pending.accept, ECANCELED);
 }
 
+static bool lose_responses_of(void *rdma, const struct rdma_sim_message *message)
+{
+	return message->kind != RDMA_SIM_RESPONSE || message->from != rdma;
+}
+
+static void await_messages(uint32_t count)
+{
+	for (unsigned int steps = 0; peer.received < count; steps++) {
+		assert_true(steps < RIG_STEPS_MAX);
+		rig_step();
+		raw_poll(&peer);
+	}
+}
+
+static void end_with_farewell(uint32_t received)
+{
+	struct message_header finish = {MESSAGE_END, 0, {1000, 0}};
+	uint64_t word = message_counters_pack(
+		(struct message_counters){.granted = received + MESSAGE_FAREWELL});
+
+	raw_message(&peer, &finish, NULL, 0);
+	raw_post(&peer, &word, sizeof(word), peer.peer.counters, peer.peer.counters_rkey);
+	rig_run(50 * RIG_US);
+	raw_leave(&peer);
+}
+
+/* The peer has everything and has said so, but its device's last answers are lost with it. */
+static void aclose__after_the_farewell_of_a_peer_ends_well(void **state)
+{
+	struct message_hello hello = raw_hello(&peer);
+	struct op *pushed, *op;
+
+	(void)state;
+	victim_close(queue);
+	assert_true(raw_connect_with(&peer, &hello));
+	queue = victim_accept();
+	rdma_sim_options(peer.rdma)->filter = lose_responses_of;
+	rdma_sim_options(peer.rdma)->filter_context = peer.rdma;
+	pushed = push(500);
+	op = victim_issue(queue, DEMI_OPC_CLOSE);
+	queue_table_remove(&victim.context.queues, queue);
+	queue->ops->aclose(queue, op);
+	queue = NULL;
+	await_messages(2);
+	assert_false(op_is_complete(pushed));
+	end_with_farewell(2);
+	expect(op, 0);
+	expect(pushed, 0);
+}
+
 static void aclose__of_a_silent_peer_is_etimedout(void **state)
 {
 	struct op *op = victim_issue(queue, DEMI_OPC_CLOSE);
@@ -331,19 +423,15 @@ static void aclose__of_a_silent_peer_is_etimedout(void **state)
 
 /* ---- The device ---- */
 
-static void fail_device(int error)
+static void break_completions(struct rdma *rdma)
 {
-	if (error == ENODEV) {
-		rdma_sim_remove(victim.mint->rdma);
-	} else {
-		struct sim_network *network = rdma_sim_enter(sim_device_of(victim.mint->rdma));
+	struct sim_network *network = rdma_sim_enter(sim_device_of(rdma));
 
-		rdma_sim_tell_cq(victim.mint->cq, IBV_EVENT_CQ_ERR);
-		rdma_sim_leave(network);
-	}
+	rdma_sim_tell_cq(victim.mint->cq, IBV_EVENT_CQ_ERR);
+	rdma_sim_leave(network);
 }
 
-static void device_ends(int error)
+static void device_ends(void (*end_device)(struct rdma *rdma), int error)
 {
 	struct sockaddr_in address = rig_address(1, 0);
 	struct queue *connecting = victim_socket(), *open = victim_socket();
@@ -353,7 +441,7 @@ static void device_ends(int error)
 
 	assert_int_equal(open->ops->bind(open, (struct sockaddr *)&address, sizeof(address)), 0);
 	rig_hear();
-	fail_device(error);
+	end_device(victim.mint->rdma);
 	expect_ended(error);
 	said = rig_heard();
 	assert_non_null(strstr(said, "the device sim_hostile is gone"));
@@ -376,13 +464,45 @@ static void device_ends(int error)
 static void device__that_is_removed_is_enodev(void **state)
 {
 	(void)state;
-	device_ends(ENODEV);
+	device_ends(rdma_sim_remove, ENODEV);
+}
+
+/* Which the connection manager alone tells. */
+static void device__that_is_withdrawn_is_enodev(void **state)
+{
+	(void)state;
+	device_ends(rdma_sim_withdraw, ENODEV);
+}
+
+/* The peer is told as well, and it may end the connection before we see that the device goes. */
+static void device__that_is_withdrawn_from_both_is_enodev(void **state)
+{
+	(void)state;
+	rdma_sim_withdraw(victim.mint->rdma);
+	peer.calls->disconnect(peer.id);
+	expect_ended(ENODEV);
+	expect(pending.accept, ENODEV);
+}
+
+/* A listener has nothing else that tells of it. */
+static void listener__whose_device_is_withdrawn_is_enodev(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	victim_close(queue);
+	queue = NULL;
+	op = accept_one();
+	rig_step();
+	rdma_sim_withdraw(victim.mint->rdma);
+	expect(op, ENODEV);
+	expect(accept_one(), ENODEV);
 }
 
 static void device__whose_completions_fail_is_eio(void **state)
 {
 	(void)state;
-	device_ends(EIO);
+	device_ends(break_completions, EIO);
 }
 
 /* ---- Connects ---- */
@@ -488,7 +608,10 @@ static void connect__ends_as_the_connection_manager_says(void **state)
 		{RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, ENETUNREACH},
 		{RDMA_CM_EVENT_ADDR_ERROR, -EADDRNOTAVAIL, ENETUNREACH},
 		{RDMA_CM_EVENT_ADDR_ERROR, -ETIMEDOUT, ETIMEDOUT},
-		{RDMA_CM_EVENT_ROUTE_ERROR, -EINVAL, EHOSTUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EACCES, ENETUNREACH},
+		{RDMA_CM_EVENT_ADDR_ERROR, -EINVAL, ENETUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -EINVAL, ENETUNREACH},
+		{RDMA_CM_EVENT_ROUTE_ERROR, -ENODEV, ENETUNREACH},
 		{RDMA_CM_EVENT_ROUTE_ERROR, ENOENT, EHOSTUNREACH},
 		{RDMA_CM_EVENT_ROUTE_ERROR, -ETIMEDOUT, ETIMEDOUT},
 		{RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT, ETIMEDOUT},
@@ -510,6 +633,52 @@ static void connect__ends_as_the_connection_manager_says(void **state)
 	}
 }
 
+/* What the system says of ways, of which the simulated one knows few. */
+static int way_errno;
+
+static int resolve_no_address(struct rdma_cm_id *id, struct sockaddr *source,
+			      struct sockaddr *destination, int timeout_ms)
+{
+	(void)id;
+	(void)source;
+	(void)destination;
+	(void)timeout_ms;
+	errno = way_errno;
+	return -1;
+}
+
+static int resolve_no_route(struct rdma_cm_id *id, int timeout_ms)
+{
+	(void)id;
+	(void)timeout_ms;
+	errno = way_errno;
+	return -1;
+}
+
+static void connect__without_a_way_is_unreachable(void **state)
+{
+	static const struct {
+		int says, error;
+	} ends[] = {
+		{ENODEV, ENETUNREACH},      {EINVAL, ENETUNREACH},        {EACCES, ENETUNREACH},
+		{ENETUNREACH, ENETUNREACH}, {EHOSTUNREACH, EHOSTUNREACH}, {ENOMEM, ENOMEM},
+	};
+	const struct rdma_ops *calls = victim.mint->calls;
+	struct rdma_ops no_address = *calls, no_route = *calls;
+
+	(void)state;
+	no_address.resolve_addr = resolve_no_address;
+	no_route.resolve_route = resolve_no_route;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		way_errno = ends[i].says;
+		victim.mint->calls = &no_address;
+		expect_connect(connect_from(queue, 2), ends[i].error);
+		victim.mint->calls = &no_route;
+		expect_connect(connect_from(queue, 2), ends[i].error);
+		victim.mint->calls = calls;
+	}
+}
+
 /* Who has no room is asked again, until the time is over. */
 static void connect__to_who_stays_busy_is_etimedout(void **state)
 {
@@ -523,23 +692,44 @@ static void connect__to_who_stays_busy_is_etimedout(void **state)
 	expect_connect(op, ETIMEDOUT);
 }
 
-static void connect__to_who_was_busy_comes_about(void **state)
+static void take_connect(struct op *op)
 {
 	struct message_hello hello = raw_hello(&peer);
 	unsigned char bytes[MESSAGE_HELLO_BYTES];
 	struct rdma_conn_param parameters = raw_parameters(bytes, sizeof(bytes));
-	struct op *op;
 
-	(void)state;
 	message_hello_store(bytes, &hello);
-	raw_listen(&peer, 2);
-	op = connect_from(queue, 2);
-	refuse(1, 1);
-	refuse(1, 1);
 	assert_int_equal(raw_wait_event(&peer), RDMA_CM_EVENT_CONNECT_REQUEST);
 	raw_make_qp(&peer);
 	assert_int_equal(peer.calls->accept(peer.id, &parameters), 0);
 	expect(op, 0);
+}
+
+static void connect__to_who_was_busy_comes_about(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	raw_listen(&peer, 2);
+	op = connect_from(queue, 2);
+	refuse(1, 1);
+	refuse(1, 1);
+	take_connect(op);
+}
+
+/* How often is tried says who connects, and here it is the victim. */
+static void connect__to_who_falls_silent_then_is_etimedout(void **state)
+{
+	struct op *op;
+
+	(void)state;
+	raw_listen(&peer, 2);
+	op = connect_from(queue, 2);
+	take_connect(op);
+	rdma_sim_silence(peer.rdma);
+	op = pop();
+	expect(push(10000), ETIMEDOUT);
+	expect(op, ETIMEDOUT);
 }
 
 /* ---- Limits ---- */
@@ -593,6 +783,8 @@ int main(void)
 		TEST(peer__that_ends_has_sent_what_it_has_sent, begin),
 		TEST(link__that_is_down_is_etimedout, begin_with_probes),
 		TEST(link__that_is_down_is_etimedout, begin_far_away),
+		TEST(link__that_is_down_and_fails_requests_is_etimedout, begin_with_failing_link),
+		TEST(link__that_was_down_for_a_moment_is_etimedout, begin_with_failing_link),
 		TEST(link__that_comes_back_is_not_noticed, begin),
 		TEST(pair__that_fails_is_eio, begin),
 		TEST(pair__that_fails_is_eio, begin_without_shared_queue),
@@ -601,10 +793,16 @@ int main(void)
 		TEST(pair__of_a_peer_that_wants_what_it_may_not_have_is_eproto, begin_far_away),
 		TEST(aclose__ends_as_the_connection_does, begin),
 		TEST(aclose__ends_as_the_connection_does, begin_far_away),
+		TEST(aclose__after_the_farewell_of_a_peer_ends_well, begin_alone),
 		TEST(aclose__of_a_silent_peer_is_etimedout, begin_with_probes),
 		TEST(device__that_is_removed_is_enodev, begin),
 		TEST(device__that_is_removed_is_enodev, begin_far_away),
 		TEST(device__that_is_removed_is_enodev, begin_without_shared_queue),
+		TEST(device__that_is_withdrawn_is_enodev, begin),
+		TEST(device__that_is_withdrawn_is_enodev, begin_far_away),
+		TEST(device__that_is_withdrawn_from_both_is_enodev, begin),
+		TEST(device__that_is_withdrawn_from_both_is_enodev, begin_far_away),
+		TEST(listener__whose_device_is_withdrawn_is_enodev, begin_alone),
 		TEST(device__whose_completions_fail_is_eio, begin),
 		TEST(device__whose_completions_fail_is_eio, begin_far_away),
 		TEST(connect__where_nobody_listens_is_econnrefused, begin_alone),
@@ -613,8 +811,10 @@ int main(void)
 		TEST(connect__without_an_answer_is_etimedout, begin_alone),
 		TEST(connect__that_is_refused_tells_why, begin_alone),
 		TEST(connect__ends_as_the_connection_manager_says, begin_alone),
+		TEST(connect__without_a_way_is_unreachable, begin_alone),
 		TEST(connect__to_who_stays_busy_is_etimedout, begin_alone),
 		TEST(connect__to_who_was_busy_comes_about, begin_alone),
+		TEST(connect__to_who_falls_silent_then_is_etimedout, begin_alone),
 		TEST(connections__beyond_the_limit_are_refused, begin_with_few_connections),
 	};
 

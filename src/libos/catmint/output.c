@@ -303,6 +303,16 @@ static int reason_of_flush(const struct connection *connection)
 	return connection->doom ? connection->doom : ECONNRESET;
 }
 
+/* Soft-RoCE cannot send while its link is down, and does not try again: it is what a link's silence is. */
+static int reason_of_local_failure(const struct connection *connection)
+{
+	int error = device_look(connection->mint);
+
+	if (error)
+		return -error;
+	return connection->mint->is_port_down ? ETIMEDOUT : EIO;
+}
+
 static int errno_of(const struct connection *connection, enum ibv_wc_status status)
 {
 	switch (status) {
@@ -312,6 +322,8 @@ static int errno_of(const struct connection *connection, enum ibv_wc_status stat
 		return ETIMEDOUT;
 	case IBV_WC_WR_FLUSH_ERR:
 		return reason_of_flush(connection);
+	case IBV_WC_LOC_QP_OP_ERR:
+		return reason_of_local_failure(connection);
 	case IBV_WC_REM_OP_ERR:
 	case IBV_WC_REM_ABORT_ERR:
 		return ECONNRESET;

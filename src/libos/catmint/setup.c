@@ -14,7 +14,8 @@
 #include "libos/catmint/setup.h"
 
 #define PRIVATE_BYTES_MAX 56u /* of a request for a reliable connection, by IP address */
-#define RETRIES 7u            /* of the device's, for packets that are not acknowledged */
+/* Of the device's, of packets that are not acknowledged. Not 7, by which Soft-RoCE never gives up. */
+#define RETRIES 6u
 #define RETRIES_FOREVER 7u /* while the peer has no buffer, which credits make sure that it has */
 
 _Static_assert(MESSAGE_HELLO_BYTES <= PRIVATE_BYTES_MAX, "a hello fits into a request");
@@ -69,16 +70,33 @@ int setup_create_id(struct connection *connection)
 	return 0;
 }
 
-int setup_bind_id(struct connection *connection, struct sockaddr_storage *address)
+static int try_bind(void *socket, struct sockaddr_storage *address)
 {
-	struct catmint *mint = connection->mint;
+	struct connection *connection = socket;
+	const struct catmint *mint = connection->mint;
 	int error = setup_create_id(connection);
 
-	if (!error && mint->calls->bind_addr(connection->id, (struct sockaddr *)address) < 0)
+	if (error)
+		return error;
+	if (mint->calls->bind_addr(connection->id, (struct sockaddr *)address) < 0)
 		error = errno == ENODEV ? -EADDRNOTAVAIL : -errno;
+	else if (connection->id->verbs && connection->id->verbs != mint->verbs)
+		error = -EADDRNOTAVAIL;
 	if (error)
 		setup_abandon(connection);
 	return error;
+}
+
+static void drop_bound(void *socket)
+{
+	setup_abandon(socket);
+}
+
+int setup_bind_id(struct connection *connection, struct sockaddr_storage *address)
+{
+	static const struct address_binder binder = {try_bind, drop_bound};
+
+	return address_bind(&binder, connection, address);
 }
 
 int setup_bind(struct connection *connection, const struct ip_address *ip, uint16_t port)

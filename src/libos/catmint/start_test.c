@@ -66,7 +66,8 @@ static void name__that_no_device_has_is_refused(void **state)
 	victim_prepare("");
 	strcpy(victim.config.catmint.device, "nosuch0");
 	assert_int_equal(try_start(), -ENODEV);
-	expect_line("there is no RDMA device \"nosuch0\"; ibv_devices lists");
+	expect_line("there is no RDMA device \"nosuch0\", or this user may not open it; "
+		    "ibv_devices lists");
 	victim_end();
 }
 
@@ -84,7 +85,8 @@ static void any__where_there_is_none_names_the_doctor(void **state)
 	/* This machine has one. */
 	if (error != -ENODEV || strstr(rig_words, "no port of"))
 		skip();
-	expect_line("there is no RDMA device; demi doctor says what is missing");
+	expect_line("there is no RDMA device, or this user may not open it; demi doctor says what "
+		    "is missing");
 }
 
 static void port__that_is_down_is_refused(void **state)
@@ -119,6 +121,15 @@ static void gid__that_is_not_there_is_refused(void **state)
 	victim_prepare(",ip=10.0.0.9");
 	victim.config.catmint.gid_index = 1;
 	expect_start();
+}
+
+/* Its address says nothing without an interface, which sockets of Catmint's do not have. */
+static void gid__that_is_link_local_is_refused(void **state)
+{
+	(void)state;
+	victim_prepare(",ip=fe80::1");
+	victim.config.catmint.gid_index = 1;
+	expect_refusal(-EINVAL, "catmint.gid_index: GID 1 of port 1 of sim_hostile is link-local");
 }
 
 static void words__that_are_wrong_are_refused(void **state)
@@ -311,6 +322,7 @@ int main(void)
 		cmocka_unit_test(port__that_is_down_is_refused),
 		cmocka_unit_test(port__that_is_not_there_is_refused),
 		cmocka_unit_test(gid__that_is_not_there_is_refused),
+		cmocka_unit_test(gid__that_is_link_local_is_refused),
 		cmocka_unit_test(words__that_are_wrong_are_refused),
 		cmocka_unit_test(memory__that_may_not_be_locked_is_enomem),
 		cmocka_unit_test(heap__that_is_too_small_is_enomem),
