@@ -82,6 +82,7 @@ struct call {
 	int flags;
 	bool sends;
 	bool is_plain; /* read, write: of no bytes a read returns at once; recv waits */
+	void *memory;  /* to be freed, before the thread may end; or NULL */
 	struct address *address;
 	int flags_out;
 };
@@ -122,11 +123,8 @@ static ssize_t call_log(struct log_file *file, struct call *call)
 			   : log_file_read(file, call->pieces, call->count, -1);
 }
 
-/*
- * A whole call. false: the kernel's is to be made instead; true: *@outcome is what it returns, errno
- * set.
- */
-static bool call_make(int fd, struct call *call, ssize_t *outcome)
+/* As call_make. */
+static bool call_try(int fd, struct call *call, ssize_t *outcome)
 {
 	struct file *file = file_enter(fd);
 	struct socket *socket;
@@ -153,6 +151,24 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 		raise(SIGPIPE);
 	*outcome = call_return(got);
 	return true;
+}
+
+/*
+ * A whole call. false: the kernel's is to be made instead; true: *@outcome is what it returns, errno
+ * set.
+ */
+static bool call_make(int fd, struct call *call, ssize_t *outcome)
+{
+	bool is_ours;
+
+	if (!call->memory)
+		engine_cancellation_point();
+	is_ours = call_try(fd, call, outcome);
+	if (call->memory)
+		free(call->memory);
+	if (is_ours && *outcome < 0 && errno == EINTR)
+		engine_cancellation_point();
+	return is_ours;
 }
 
 /* ---- read, write, send, recv ---- */
@@ -268,17 +284,10 @@ static int take_pieces(struct iovec **pieces, struct iovec few[PIECES_FEW],
 	return -EFAULT;
 }
 
-static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
-{
-	if (pieces != few)
-		free(pieces);
-}
-
 static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
 	struct call call = {.sends = sends, .is_plain = true};
-	bool is_ours;
 	int error;
 
 	if (!file_is_ours(fd))
@@ -290,9 +299,8 @@ static bool vector_make(int fd, const struct iovec *from, int count, bool sends,
 	}
 	call.pieces = pieces;
 	call.count = (size_t)count;
-	is_ours = call_make(fd, &call, outcome);
-	free_pieces(pieces, few);
-	return is_ours;
+	call.memory = pieces == few ? NULL : pieces;
+	return call_make(fd, &call, outcome);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
@@ -345,8 +353,8 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 			: take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
 	if (!error && sends) {
 		error = take_address(&address, message->msg_name, message->msg_namelen);
-		if (error)
-			free_pieces(pieces, few);
+		if (error && pieces != few)
+			free(pieces);
 	}
 	if (error) {
 		*outcome = call_return(error);
@@ -354,8 +362,8 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 	}
 	call.pieces = pieces;
 	call.count = message->msg_iovlen;
+	call.memory = pieces == few ? NULL : pieces;
 	is_ours = call_make(fd, &call, outcome);
-	free_pieces(pieces, few);
 	/* Of a socket of both sides: what it asks for is as a rule what is done anyhow. */
 	if (is_ours && sends && message->msg_controllen && *outcome >= 0) {
 		trace_count(COUNT_NO_CALL);

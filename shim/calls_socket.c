@@ -35,6 +35,15 @@ ssize_t call_leave(struct socket *socket, ssize_t outcome)
 	return call_return(outcome);
 }
 
+/* As call_leave, of a call at which a thread may be cancelled. */
+static ssize_t wait_leave(struct socket *socket, ssize_t outcome)
+{
+	file_leave(&socket->file);
+	if (outcome == -EINTR)
+		engine_cancellation_point();
+	return call_return(outcome);
+}
+
 /* ---- socket ---- */
 
 /* Return: 0, or -errno with @fd closed. */
@@ -356,10 +365,12 @@ static int accept_socket(struct socket *listener, int fd, int flags, struct addr
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	struct socket *listener = call_enter(fd);
 	struct address peer = {.length = 0};
+	struct socket *listener;
 	int got, error;
 
+	engine_cancellation_point();
+	listener = call_enter(fd);
 	if (!listener)
 		return real()->accept4(fd, address, length, flags);
 	got = accept_socket(listener, fd, flags, &peer);
@@ -371,7 +382,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 			got = error;
 		}
 	}
-	return (int)call_leave(listener, got);
+	return (int)wait_leave(listener, got);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
@@ -523,10 +534,12 @@ static int connect_socket(struct socket *socket, int fd, struct address *address
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct socket *socket = call_enter(fd);
+	struct socket *socket;
 	struct address copy;
 	int error;
 
+	engine_cancellation_point();
+	socket = call_enter(fd);
 	if (!socket)
 		return real()->connect(fd, address, length);
 	error = address_take(&copy, address, length);
@@ -540,7 +553,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		file_leave(&socket->file);
 		return real()->connect(fd, address, length);
 	}
-	return (int)call_leave(socket, connect_socket(socket, fd, &copy));
+	return (int)wait_leave(socket, connect_socket(socket, fd, &copy));
 }
 
 /* Both have ended it, or one has reset it: as if there never had been one. */

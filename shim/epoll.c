@@ -470,7 +470,7 @@ static bool start_for(struct epoll *epoll)
 static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_t *signals)
 {
 	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = call->fd, .events = POLLIN}};
-	struct watch watch = {.waiter = NULL};
+	struct waiter *self;
 	struct wait wait = {.is_ready = has_any,
 			    .context = call,
 			    .deadline_ns = deadline_ns,
@@ -484,16 +484,17 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 	collect_both(call, deadline_ns == 0);
 	if (call->count || call->has_fault || deadline_ns == 0)
 		return 0;
-	watch.waiter = waiter_self();
-	if (watch.waiter)
-		file_watch(&watch, &call->epoll->file);
+	self = waiter_begin(1);
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &call->epoll->file);
 	do {
 		/* One of the kernel's may have been added by another thread. */
 		wait.kernel_count = call->epoll->has_kernel;
 		wait.deadline_ns = deadline_ns;
 		if (starts_later && deadline_ns - engine.now_ns > START_AGAIN_NS)
 			wait.deadline_ns = engine.now_ns + START_AGAIN_NS;
-		outcome = engine_wait(&wait);
+		outcome = engine_wait(self, &wait);
 		collect_kernels(call);
 		if (starts_later && outcome == -ETIMEDOUT) {
 			starts_later = start_for(call->epoll);
@@ -502,7 +503,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 		/* Another thread may have taken what woke us. */
 	} while (outcome == 0 && !call->count && !call->has_fault &&
 		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));
-	file_unwatch(&watch);
+	waiter_end(self);
 	return outcome == -EINTR && !call->count ? -EINTR : 0;
 }
 
@@ -520,6 +521,8 @@ static int epoll_wait_until(int fd, struct epoll_event *events, int room, uint64
 	if (!error && !call.count && call.has_fault)
 		error = -EFAULT;
 	file_leave(file);
+	if (error == -EINTR)
+		engine_cancellation_point();
 	if (error) {
 		errno = -error;
 		return -1;
@@ -536,8 +539,10 @@ static uint64_t deadline_ms(int timeout_ms)
 
 EXPORT int epoll_wait(int fd, struct epoll_event *events, int room, int timeout_ms)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_wait(fd, events, room, timeout_ms);
 	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), NULL, file);
@@ -554,9 +559,11 @@ static int refuse(struct file *file, int error)
 EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout_ms,
 		       const sigset_t *signals)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 	sigset_t mask;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_pwait(fd, events, room, timeout_ms, signals);
 	if (!guard_copy_signals(&mask, &signals))
@@ -567,11 +574,13 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout
 EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int room,
 			const struct timespec *timeout, const sigset_t *signals)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 	uint64_t deadline_ns = NEVER_NS;
 	struct timespec copy = {.tv_sec = 0};
 	sigset_t mask;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_pwait2(fd, events, room, timeout, signals);
 	if ((timeout && !guard_copy(&copy, timeout, sizeof(copy))) ||

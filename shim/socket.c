@@ -734,7 +734,7 @@ int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, in
 {
 	struct socket_need need = {.socket = socket, .events = events};
 	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = fd, .events = (short)events}};
-	struct watch watch = {.waiter = waiter_self()};
+	struct waiter *self = waiter_begin(1);
 	struct wait wait = {.is_ready = is_so,
 			    .context = &need,
 			    .deadline_ns = deadline_ns,
@@ -742,12 +742,13 @@ int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, in
 			    .kernel_count = socket->side == SIDE_BOTH};
 	int outcome;
 
-	if (watch.waiter)
-		file_watch(&watch, &socket->file);
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &socket->file);
 	do
-		outcome = engine_wait(&wait);
-	while (outcome == -EINTR && deadline_ns == NEVER_NS && engine_restarts());
-	file_unwatch(&watch);
+		outcome = engine_wait(self, &wait);
+	while (outcome == -EINTR && deadline_ns == NEVER_NS && wait.restarts);
+	waiter_end(self);
 	return outcome == -ETIMEDOUT ? -EAGAIN : outcome;
 }
 

@@ -48,6 +48,7 @@ extern const struct check epoll_checks[];
 extern const struct check mixed_checks[];
 extern const struct check datagram_checks[];
 extern const struct check signal_checks[];
+extern const struct check handler_checks[];
 extern const struct check thread_checks[];
 extern const struct check fork_checks[];
 
