@@ -310,11 +310,13 @@ void socket_decide(struct socket *socket, int fd, enum side side, const char *wh
 		become_kernels(socket, fd);
 		return;
 	}
-	if (side == SIDE_DEMI)
+	if (side == SIDE_DEMI) {
 		/* The kernel's half would say that it is not connected. */
 		epoll_leave_kernel(&socket->file);
-	else
+	} else {
 		set_kernel_nonblocking(fd);
+		epoll_be_both(&socket->file);
+	}
 	socket->side = side;
 	if (!socket->link)
 		list_add(socket);
