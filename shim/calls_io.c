@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that read and write. */
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -462,6 +463,19 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 
 /* ---- sendfile ---- */
 
+/*
+ * Of a pipe, which has no place to be read from, sendfile takes nothing; with a place of the
+ * program's the read says so itself.
+ */
+static bool has_place(int fd)
+{
+	struct stat status;
+
+	if (real()->fstat(fd, &status) != 0 || S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))
+		return true;
+	return S_ISCHR(status.st_mode) && real()->lseek(fd, 0, SEEK_CUR) >= 0;
+}
+
 static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 {
 	struct socket *socket;
@@ -478,7 +492,8 @@ static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	}
 	if (ours < 0)
 		return call_leave(socket, ours);
-	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM)
+	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM ||
+	    bytes > SSIZE_MAX || (!offset && !has_place(in_fd)))
 		return call_leave(socket, -EINVAL);
 	if (offset && !guard_copy(&position, offset, sizeof(position)))
 		return call_leave(socket, -EFAULT);
@@ -533,30 +548,50 @@ _Static_assert(sizeof(off_t) == sizeof(off64_t), "one sendfile is both");
 
 #define SPLICE_BYTES_MAX 65536u
 
-/* Into the pipe goes what it takes, and only that is taken from the socket. */
-static ssize_t splice_out(struct socket *socket, int fd, int pipe_fd, size_t bytes, int flags)
+/*
+ * Into the pipe goes what it takes, and only that is taken from the socket: all in one go, under the
+ * lock. Return: -EAGAIN: the socket has nothing, or the pipe takes nothing: *@is_full then.
+ */
+static ssize_t splice_once(struct socket *socket, struct transfer *transfer, struct iovec piece,
+			   int pipe_fd, bool *is_full)
 {
-	char *copy = malloc(bytes);
-	struct iovec piece = {.iov_base = copy, .iov_len = bytes};
-	struct transfer transfer = {.fd = fd};
 	ssize_t got;
 
-	if (!copy)
-		return -ENOMEM;
-	transfer.flags = MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
-	cursor_init(&transfer.cursor, &piece, 1);
-	got = transfer_receive(socket, &transfer);
-	if (got > 0)
-		got = real()->write(pipe_fd, copy, (size_t)got) ?: -1;
-	if (got == -1)
-		got = -errno;
+	*is_full = false;
+	cursor_init(&transfer->cursor, &piece, 1);
+	got = transfer_receive(socket, transfer);
+	if (got <= 0)
+		return got;
+	got = stream_write_pipe(pipe_fd, piece.iov_base, (size_t)got);
+	*is_full = got == -EAGAIN;
 	if (got > 0) {
+		struct transfer taken = {.fd = transfer->fd, .flags = MSG_DONTWAIT | MSG_TRUNC};
+
 		piece.iov_len = (size_t)got;
-		transfer.flags = MSG_DONTWAIT | MSG_TRUNC;
-		cursor_init(&transfer.cursor, &piece, 1);
-		transfer_receive(socket, &transfer);
+		cursor_init(&taken.cursor, &piece, 1);
+		transfer_receive(socket, &taken);
 	}
-	free(copy);
+	return got;
+}
+
+static ssize_t splice_out(struct socket *socket, int fd, int pipe_fd, size_t bytes, int flags)
+{
+	bool waits = !(flags & SPLICE_F_NONBLOCK), is_full;
+	struct iovec piece = {.iov_base = malloc(bytes), .iov_len = bytes};
+	struct transfer transfer = {.fd = fd, .flags = MSG_PEEK | (waits ? 0 : MSG_DONTWAIT)};
+	ssize_t got;
+
+	if (!piece.iov_base)
+		return -ENOMEM;
+	for (;;) {
+		got = splice_once(socket, &transfer, piece, pipe_fd, &is_full);
+		if (!is_full || !waits)
+			break;
+		got = socket_wait_kernel(socket, pipe_fd, POLLOUT);
+		if (got)
+			break;
+	}
+	free(piece.iov_base);
 	return got;
 }
 
@@ -568,6 +603,8 @@ EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_of
 	ssize_t outcome;
 	int ours;
 
+	if (sends || file_is_ours(in_fd))
+		engine_cancellation_point();
 	if ((!sends && !file_is_ours(in_fd)) || !(socket = call_enter(sends ? out_fd : in_fd)))
 		return real()->splice(in_fd, in_offset, out_fd, out_offset, bytes, flags);
 	ours = socket->type == SOCK_STREAM ? is_for_us(socket, sends ? out_fd : in_fd, NULL) : 0;
@@ -592,6 +629,8 @@ EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_of
 	file_leave(&socket->file);
 	if (outcome == -EPIPE && sends)
 		raise(SIGPIPE);
+	if (outcome == -EINTR)
+		engine_cancellation_point();
 	return call_return(outcome);
 }
 

@@ -418,6 +418,18 @@ static int connect_result(struct socket *socket)
 	return socket->error ? -socket_take_error(socket) : -ECONNABORTED;
 }
 
+static int connect_end(struct socket *socket, uint64_t deadline_ns)
+{
+	while (socket->state == SOCKET_CONNECTING) {
+		int error = socket_wait(socket, POLLOUT, deadline_ns, -1);
+
+		if (error)
+			return error == -EAGAIN ? -EINPROGRESS : error;
+	}
+	socket->tells_connect = false;
+	return connect_result(socket);
+}
+
 static int connect_stream(struct socket *socket, struct address *address)
 {
 	uint64_t deadline_ns = socket_deadline(socket, 0, socket->send_ns);
@@ -432,15 +444,7 @@ static int connect_stream(struct socket *socket, struct address *address)
 	socket->tells_connect = true;
 	engine_poll();
 	/* Even when it is made or refused already, as over a wire: SO_ERROR and poll tell. */
-	if (!deadline_ns)
-		return -EINPROGRESS;
-	while (socket->state == SOCKET_CONNECTING) {
-		error = socket_wait(socket, POLLOUT, deadline_ns, -1);
-		if (error)
-			return error == -EAGAIN ? -EINPROGRESS : error;
-	}
-	socket->tells_connect = false;
-	return connect_result(socket);
+	return deadline_ns ? connect_end(socket, deadline_ns) : -EINPROGRESS;
 }
 
 static int connect_ours(struct socket *socket, int fd, struct address *address)
@@ -467,12 +471,15 @@ static int connect_state(struct socket *socket)
 {
 	/* The outcome of one that did not wait is told once. */
 	bool tells = socket->tells_connect;
+	uint64_t deadline_ns;
 
 	if (socket->state != SOCKET_CONNECTING)
 		socket->tells_connect = false;
 	switch (socket->state) {
 	case SOCKET_CONNECTING:
-		return -EALREADY;
+		/* One that a handler has ended, or that did not wait: it does now, if it may. */
+		deadline_ns = socket_deadline(socket, 0, socket->send_ns);
+		return deadline_ns ? connect_end(socket, deadline_ns) : -EALREADY;
 	case SOCKET_CONNECTED:
 		return tells ? 0 : -EISCONN;
 	case SOCKET_LISTENING:

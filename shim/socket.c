@@ -754,6 +754,32 @@ int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, in
 	return outcome == -ETIMEDOUT ? -EAGAIN : outcome;
 }
 
+static bool is_never_so(void *context)
+{
+	(void)context;
+	return false;
+}
+
+int socket_wait_kernel(struct socket *socket, int fd, short events)
+{
+	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = fd, .events = events}};
+	struct waiter *self = waiter_begin(1);
+	struct wait wait = {.is_ready = is_never_so,
+			    .deadline_ns = NEVER_NS,
+			    .kernel = kernel,
+			    .kernel_count = 1};
+	int outcome;
+
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &socket->file);
+	do
+		outcome = engine_wait(self, &wait);
+	while (outcome == -EINTR && wait.restarts);
+	waiter_end(self);
+	return outcome;
+}
+
 /* ---- Forks and exits ---- */
 
 /* What the child may still make again is what only listens, or is only bound. */

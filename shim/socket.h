@@ -154,6 +154,14 @@ bool socket_has_room(const struct socket *socket);
  */
 int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, int fd);
 
+/**
+ * socket_wait_kernel - wait until one of @events of a descriptor of the kernel's is so
+ * @socket: of the call, which holds it
+ *
+ * Return: 0, -EINTR or -ENOMEM.
+ */
+int socket_wait_kernel(struct socket *socket, int fd, short events);
+
 /** socket_deadline - when a call gives up: @flags with MSG_DONTWAIT, O_NONBLOCK, or @limit_ns */
 uint64_t socket_deadline(const struct socket *socket, int flags, uint64_t limit_ns);
 

@@ -128,6 +128,9 @@ size_t fill(int fd);
 
 void set_nonblocking(int fd, bool on);
 
+/** await_sleep - until the thread *@id, not 0, sleeps in the kernel; or for so long that it never will */
+void await_sleep(const _Atomic int *id);
+
 /** pattern - the byte of a stream at @offset */
 static inline uint8_t pattern(size_t offset)
 {

@@ -19,7 +19,7 @@
 
 #include "check.h"
 
-enum { TICK_US = 1000, TICKS = 150, CLOSES = 10, LOOK_US = 1000, LOOKS_MAX = 5000 };
+enum { TICK_US = 1000, TICKS = 150, CLOSES = 10, LOOK_US = 1000 };
 
 static void set_handler(int number, void (*handler)(int number), int flags)
 {
@@ -251,7 +251,7 @@ static void jumps_out_of_waits(const struct way *way)
 
 struct waiting {
 	int how, fd, set;
-	atomic_int thread_id;
+	atomic_int thread_id; /* 0: it has not begun */
 };
 
 static void *wait_in_thread(void *argument)
@@ -266,28 +266,6 @@ static void *wait_in_thread(void *argument)
 	return NULL;
 }
 
-/* Until a thread sleeps, or for so long that it never will. */
-static void await_sleep(const struct waiting *waiting)
-{
-	char path[64], line[200];
-
-	for (int i = 0; i < LOOKS_MAX; i++) {
-		char *end = NULL;
-
-		usleep(LOOK_US);
-		if (!waiting->thread_id)
-			continue;
-		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", waiting->thread_id);
-		FILE *file = fopen(path, "r");
-		if (file && fgets(line, sizeof(line), file))
-			end = strrchr(line, ')');
-		if (file)
-			fclose(file);
-		if (end && end[2] == 'S')
-			return;
-	}
-}
-
 static void cancel_one(const char *what, struct waiting *waiting)
 {
 	pthread_t thread;
@@ -295,7 +273,7 @@ static void cancel_one(const char *what, struct waiting *waiting)
 
 	waiting->thread_id = 0;
 	pthread_create(&thread, NULL, wait_in_thread, waiting);
-	await_sleep(waiting);
+	await_sleep(&waiting->thread_id);
 	must("pthread_cancel", -(pthread_cancel(thread) != 0));
 	pthread_join(thread, &result);
 	say(what, "%s", result == PTHREAD_CANCELED ? "cancelled" : "returned");
@@ -344,7 +322,7 @@ static void not_cancelled(const struct way *way)
 	void *result;
 
 	pthread_create(&thread, NULL, wait_uncancelled, &waiting);
-	await_sleep(&waiting);
+	await_sleep(&waiting.thread_id);
 	must("pthread_cancel", -(pthread_cancel(thread) != 0));
 	peer("say %d x", slot);
 	pthread_join(thread, &result);
@@ -389,7 +367,8 @@ static void says_what_was_set(const struct way *way)
 	say("sigaction", "%s, flags %#x", name_of(old.sa_handler),
 	    (unsigned)(old.sa_flags & ~0x04000000));
 	/* Deprecated, and called all the same. */
-	_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wdeprecated-declarations\"");
+	_Pragma("GCC diagnostic push")
+		_Pragma("GCC diagnostic ignored \"-Wdeprecated-declarations\"");
 	siginterrupt(SIGUSR1, 1);
 	_Pragma("GCC diagnostic pop");
 	sigaction(SIGUSR1, &action, &old);
@@ -429,7 +408,7 @@ static void *signal_and_say(void *argument)
 {
 	const struct signaller *signaller = argument;
 
-	await_sleep(&signaller->target);
+	await_sleep(&signaller->target.thread_id);
 	pthread_kill(signaller->thread, signaller->number);
 	while (!by_first && !by_second)
 		usleep(LOOK_US);
@@ -470,6 +449,24 @@ static void restarts_by_its_handler(const struct way *way)
 	close(fd);
 }
 
+/* A connect that a handler has ended goes on, and the next call waits for its end. */
+static void connects_again(const struct way *way)
+{
+	union address nobody = theirs(way->family, 9);
+	struct itimerval once = {.it_value.tv_usec = 50 * TICK_US};
+	int fd = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+
+	if (way->family == AF_INET)
+		nobody.v4.sin_addr.s_addr ^= htonl(0x62);
+	else
+		nobody.v6.sin6_addr.s6_addr[15] ^= 0x62;
+	set_handler(SIGALRM, first, 0);
+	setitimer(ITIMER_REAL, &once, NULL);
+	outcome("connect", connect(fd, &nobody.any, address_len(way->family)));
+	outcome("again", connect(fd, &nobody.any, address_len(way->family)));
+	close(fd);
+}
+
 const struct check handler_checks[] = {
 	{"handlers, send while busy", sends_while_busy, EACH_FAMILY},
 	{"handlers, poll while busy", asks_while_busy, EACH_FAMILY},
@@ -477,6 +474,7 @@ const struct check handler_checks[] = {
 	{"handlers, wait in a wait", waits_in_a_wait, EACH_FAMILY},
 	{"handlers, jump out of waits", jumps_out_of_waits, EACH_WAY},
 	{"handlers, restart by their own", restarts_by_its_handler, EACH_FAMILY},
+	{"handlers, connect again", connects_again, EACH_FAMILY},
 	{"handlers, how they are set", says_what_was_set, ONCE},
 	{"handlers, bad pointer", bad_pointer, ONCE},
 	{"cancelled in waits", cancelled_in_waits, EACH_FAMILY},
