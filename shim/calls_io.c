@@ -46,6 +46,18 @@ static int decide_datagram(struct socket *socket, int fd)
 	return error;
 }
 
+/* It may still send to one of ours, and is decided then. */
+static void note_kernels(struct socket *socket, int fd)
+{
+	if (socket->sends_kernels || socket->side != SIDE_UNDECIDED)
+		return;
+	socket->sends_kernels = true;
+	trace_count(COUNT_KERNELS);
+	TRACE("udp descriptor %d is the kernel's so far: it sends to a peer that is not the "
+	      "stack's",
+	      fd);
+}
+
 /*
  * Whether this call is for our half. Return: 1 with the queue made; 0: the kernel's; -errno.
  * @to: where it sends to; NULL: it receives, or sends to its peer.
@@ -57,8 +69,10 @@ static int is_for_us(struct socket *socket, int fd, const struct address *to)
 	if (to && to->length && socket->type == SOCK_DGRAM && socket->side != SIDE_DEMI) {
 		const struct sockaddr *name = (const struct sockaddr *)&to->storage;
 
-		if (rules_connect(&engine.rules, SOCK_DGRAM, name) != SIDE_DEMI)
+		if (rules_connect(&engine.rules, SOCK_DGRAM, name) != SIDE_DEMI) {
+			note_kernels(socket, fd);
 			return 0;
+		}
 		if (socket->side == SIDE_UNDECIDED)
 			error = decide_datagram(socket, fd);
 	} else if (socket->side == SIDE_UNDECIDED && socket->type == SOCK_DGRAM && !to &&
@@ -224,6 +238,29 @@ static int give_address(const struct address *address, void *to, socklen_t *leng
 	return to ? address_give(address, to, length) : 0;
 }
 
+/*
+ * MSG_FASTOPEN: the stack has none, so that the connection is made first, as Linux does without a
+ * cookie. Return: whether it is the stack's, and there is a connection, or *@error.
+ */
+static bool connects_first(int fd, int flags, const struct address *to, int *error)
+{
+	const struct sockaddr *name = (const struct sockaddr *)&to->storage;
+	struct socket *socket = flags & MSG_FASTOPEN && to->length ? call_enter(fd) : NULL;
+	bool is_ours;
+
+	if (!socket)
+		return false;
+	is_ours = socket->type == SOCK_STREAM &&
+		  (socket->side == SIDE_DEMI ||
+		   rules_connect(&engine.rules, SOCK_STREAM, name) == SIDE_DEMI);
+	file_leave(&socket->file);
+	if (!is_ours)
+		return false;
+	TRACE("tcp descriptor %d connects first: there is no fast open", fd);
+	*error = connect(fd, name, to->length) == 0 ? 0 : -errno;
+	return true;
+}
+
 EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
 		      const struct sockaddr *address, socklen_t length)
 {
@@ -237,6 +274,10 @@ EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
 	if (!file_is_ours(fd))
 		return real()->sendto(fd, from, bytes, flags, address, length);
 	error = take_address(&to, address, length);
+	if (!error && connects_first(fd, flags, &to, &error)) {
+		call.flags &= ~MSG_FASTOPEN;
+		to.length = 0;
+	}
 	if (error)
 		return call_return(error);
 	return call_make(fd, &call, &outcome)
@@ -285,10 +326,11 @@ static int take_pieces(struct iovec **pieces, struct iovec few[PIECES_FEW],
 	return -EFAULT;
 }
 
-static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
+bool vector_make(int fd, const struct iovec *from, int count, bool sends, int flags,
+		 ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
-	struct call call = {.sends = sends, .is_plain = true};
+	struct call call = {.flags = flags, .sends = sends, .is_plain = true};
 	int error;
 
 	if (!file_is_ours(fd))
@@ -308,16 +350,18 @@ EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
 {
 	ssize_t outcome;
 
-	return vector_make(fd, pieces, count, false, &outcome) ? outcome
-							       : real()->readv(fd, pieces, count);
+	return vector_make(fd, pieces, count, false, 0, &outcome)
+		       ? outcome
+		       : real()->readv(fd, pieces, count);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
 {
 	ssize_t outcome;
 
-	return vector_make(fd, pieces, count, true, &outcome) ? outcome
-							      : real()->writev(fd, pieces, count);
+	return vector_make(fd, pieces, count, true, 0, &outcome)
+		       ? outcome
+		       : real()->writev(fd, pieces, count);
 }
 
 /* ---- With messages ---- */
@@ -354,6 +398,10 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 			: take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
 	if (!error && sends) {
 		error = take_address(&address, message->msg_name, message->msg_namelen);
+		if (!error && connects_first(fd, flags, &address, &error)) {
+			call.flags &= ~MSG_FASTOPEN;
+			address.length = 0;
+		}
 		if (error && pieces != few)
 			free(pieces);
 	}
@@ -428,22 +476,11 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 	return (int)sent;
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
-		    struct timespec *timeout)
+static int receive_several(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+			   uint64_t deadline_ns)
 {
 	unsigned int received = 0;
-	uint64_t deadline_ns = NEVER_NS;
-	struct timespec limit;
 
-	if (!file_is_ours(fd))
-		return real()->recvmmsg(fd, messages, count, flags, timeout);
-	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
-		return (int)call_return(-EFAULT);
-	if (timeout && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)NS_PER_S))
-		return (int)call_return(-EINVAL);
-	if (timeout)
-		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
-			      (uint64_t)limit.tv_nsec;
 	for (; received < count && received < IOV_MAX; received++) {
 		int wait = received && (flags & MSG_WAITFORONE) ? MSG_DONTWAIT : 0;
 		ssize_t outcome = recvmsg(fd, &messages[received].msg_hdr,
@@ -455,10 +492,43 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 		if (!guard_copy(&messages[received].msg_len, &bytes, sizeof(bytes)))
 			return (int)call_return(-EFAULT);
 		/* As the kernel: looked at after each. */
-		if (timeout && clock_ns() >= deadline_ns)
+		if (deadline_ns != NEVER_NS && clock_ns() >= deadline_ns)
 			return (int)received + 1;
 	}
 	return (int)received;
+}
+
+/* What is left of the time. */
+static bool give_time_left(struct timespec *timeout, uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_ns();
+	uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+	struct timespec left = {.tv_sec = (time_t)(left_ns / NS_PER_S),
+				.tv_nsec = (long)(left_ns % NS_PER_S)};
+
+	return guard_copy(timeout, &left, sizeof(left));
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+		    struct timespec *timeout)
+{
+	uint64_t deadline_ns = NEVER_NS;
+	struct timespec limit;
+	int received;
+
+	if (!file_is_ours(fd))
+		return real()->recvmmsg(fd, messages, count, flags, timeout);
+	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
+		return (int)call_return(-EFAULT);
+	if (timeout && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)NS_PER_S))
+		return (int)call_return(-EINVAL);
+	if (timeout)
+		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
+			      (uint64_t)limit.tv_nsec;
+	received = receive_several(fd, messages, count, flags, deadline_ns);
+	if (received > 0 && timeout && !give_time_left(timeout, deadline_ns))
+		return (int)call_return(-EFAULT);
+	return received;
 }
 
 /* ---- sendfile ---- */

@@ -433,9 +433,12 @@ static int connect_end(struct socket *socket, uint64_t deadline_ns)
 static int connect_stream(struct socket *socket, struct address *address)
 {
 	uint64_t deadline_ns = socket_deadline(socket, 0, socket->send_ns);
-	int error = -demi_connect(&socket->connect_qt, socket->qd, name_of(address),
-				  address->length);
+	int error;
 
+	/* Where nobody can listen. */
+	if (!address_port(name_of(address)))
+		return -ECONNREFUSED;
+	error = -demi_connect(&socket->connect_qt, socket->qd, name_of(address), address->length);
 	if (error)
 		return error;
 	socket->connects = true;

@@ -199,6 +199,12 @@ int option_tell(int qd, int level, int name, const void *value, socklen_t length
 	return demi_setsockopt(qd, level, name, value, length);
 }
 
+void option_is_lost(int level, int name, int error)
+{
+	trace_count(is_mild(level, name) ? COUNT_MILD : COUNT_NO_OPTION);
+	TRACE("option %d of level %d has no effect: %s", name, level, strerror(error));
+}
+
 static int refuse_option(int level, int name)
 {
 	trace_count(COUNT_NO_OPTION);
@@ -243,8 +249,10 @@ int option_set(struct socket *socket, int fd, int level, int name, const void *v
 	if (here <= 0)
 		return here;
 	if (socket->side == SIDE_UNDECIDED || socket->side == SIDE_BOTH) {
-		if (socket->qd >= 0)
-			option_tell(socket->qd, level, name, copy, length);
+		int error = socket->qd < 0 ? 0 : option_tell(socket->qd, level, name, copy, length);
+
+		if (error)
+			option_is_lost(level, name, error);
 		return record_set(socket, level, name, copy, length);
 	}
 	return set_ours(socket, level, name, copy, length);
@@ -405,6 +413,8 @@ int option_control(struct socket *socket, int fd, unsigned long request, void *a
 	case SIOCOUTQ:
 		if (socket->side == SIDE_UNDECIDED)
 			break;
+		if (socket->state == SOCKET_LISTENING)
+			return -EINVAL;
 		return put_int((int)(socket->out_bytes > INT_MAX ? INT_MAX : socket->out_bytes),
 			       argument);
 	default:

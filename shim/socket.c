@@ -341,8 +341,7 @@ static void apply_options(struct socket *socket)
 					option->length);
 
 		if (error)
-			TRACE("option %d of level %d has no effect: %s", option->name,
-			      option->level, strerror(error));
+			option_is_lost(option->level, option->name, error);
 	}
 }
 

@@ -92,6 +92,7 @@ struct socket {
 	bool resets;         /* SO_LINGER of 0: closing it resets the connection */
 	uint64_t linger_ns;  /* SO_LINGER of more: what close waits for; 0: nothing */
 	bool may_broadcast;  /* SO_BROADCAST */
+	bool sends_kernels;  /* it has sent to a peer of the kernel's, and that has been told */
 	demi_sgarray_t held; /* pushed when one completes: the library has no place for it */
 	bool is_corked;
 	struct cork *cork; /* bytes that wait for more */
