@@ -172,6 +172,7 @@ struct socket *socket_new(int domain, int type, int protocol)
 	socket->inbox.tail = &socket->inbox.head;
 	socket->out_room = OUT_ROOM_DEFAULT;
 	socket->in_room = IN_ROOM_DEFAULT;
+	socket->low_water = 1;
 	return socket;
 }
 
@@ -411,6 +412,7 @@ int socket_adopt(struct socket *socket, struct socket *listener)
 	socket->is_bound = true;
 	socket->out_room = listener->out_room;
 	socket->in_room = listener->in_room;
+	socket->low_water = listener->low_water;
 	socket->receive_ns = listener->receive_ns;
 	socket->send_ns = listener->send_ns;
 	socket->resets = listener->resets;
@@ -663,7 +665,8 @@ static uint32_t stream_events(struct socket *socket)
 	case SOCKET_CONNECTED:
 		break;
 	}
-	if (socket->inbox.head || socket->has_end || socket->read_is_shut)
+	if (socket->inbox.bytes >= socket_low_water(socket) || socket->has_end ||
+	    socket->read_is_shut)
 		events |= POLLIN;
 	if (socket->has_end || socket->read_is_shut)
 		events |= POLLRDHUP;
@@ -721,6 +724,9 @@ static bool is_so(void *context)
 {
 	const struct socket_need *need = context;
 
+	/* Whoever reads counts by itself whether it is enough. */
+	if ((need->events & POLLIN) && need->socket->inbox.head)
+		return true;
 	return (socket_events(need->socket) & (need->events | POLLERR | POLLHUP)) != 0;
 }
 

@@ -86,6 +86,7 @@ struct socket {
 	struct pushes pushes;
 	size_t out_bytes, out_room;   /* pushed and not acknowledged; SO_SNDBUF */
 	size_t in_room;               /* SO_RCVBUF: no pop is made beyond */
+	size_t low_water;             /* SO_RCVLOWAT: of a stream, what a reader waits for; >= 1 */
 	uint64_t receive_ns, send_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct option_record *options;
 	bool tells_connect;  /* a connect that did not wait has not been told of its end */
@@ -111,6 +112,12 @@ void socket_end(struct socket *socket);
 
 /** socket_events - which of poll's events are so now, by our half of it */
 uint32_t socket_events(struct socket *socket);
+
+/** socket_low_water - how much a stream must have for a reader; no more than it can have */
+static inline size_t socket_low_water(const struct socket *socket)
+{
+	return socket->low_water < socket->in_room / 2 ? socket->low_water : socket->in_room / 2;
+}
 
 /** socket_take_error - SO_ERROR, once */
 int socket_take_error(struct socket *socket);

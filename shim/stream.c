@@ -379,10 +379,22 @@ static int why_nothing(struct socket *socket)
 	return -EAGAIN;
 }
 
+/* How much ends the wait of a call. */
+static size_t wanted_bytes(const struct socket *socket, const struct transfer *transfer, bool waits)
+{
+	size_t most = transfer->cursor.left, low_water = socket_low_water(socket);
+
+	if (!waits)
+		return 1;
+	if (transfer->flags & MSG_WAITALL)
+		return most;
+	return low_water < most ? low_water : most;
+}
+
 ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 {
 	uint64_t deadline_ns = socket_deadline(socket, transfer->flags, socket->receive_ns);
-	bool wants_all = (transfer->flags & MSG_WAITALL) && deadline_ns;
+	size_t wanted = wanted_bytes(socket, transfer, deadline_ns != 0);
 	size_t received = 0;
 
 	for (;;) {
@@ -394,9 +406,7 @@ ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 		received += (size_t)got;
 		if (socket->inbox.head && transfer->cursor.left == 0)
 			return (ssize_t)received;
-		if (received && (transfer->cursor.left == 0 || !wants_all))
-			return (ssize_t)received;
-		if (wants_all && (transfer->flags & MSG_PEEK) && received)
+		if (received && (received >= wanted || (transfer->flags & MSG_PEEK)))
 			return (ssize_t)received;
 		if (!got)
 			error = why_nothing(socket);

@@ -445,9 +445,40 @@ static void listeners_queue(const struct way *way)
 	close(fd);
 }
 
+/* SO_RCVLOWAT: what a reader waits for, and poll too. */
+static void low_water(const struct way *way)
+{
+	int slot, fd = stream(way, &slot), bytes = 10;
+	struct timeval limit = {.tv_usec = NOTHING_MS * 1000};
+	socklen_t len = sizeof(bytes);
+	char text[64];
+
+	outcome("set", setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, len));
+	outcome("get", getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, &len));
+	say("bytes", "%d", bytes);
+	peer("say %d hello", slot);
+	must("recv", recv(fd, text, 1, MSG_PEEK));
+	say_events("five", fd, POLLIN);
+	say_text("without waiting", fd);
+	peer("say %d hello", slot);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	say_bytes("five, with a timeout", recv(fd, text, sizeof(text), 0), text);
+	peer("say %d hello,world", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("enough", recv(fd, text, sizeof(text), 0), text);
+	peer("say %d hello", slot);
+	say_bytes("all that is asked for", recv(fd, text, 5, 0), text);
+	peer("say %d hello", slot);
+	peer("shutdown %d write", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("the end", recv(fd, text, sizeof(text), 0), text);
+	close(fd);
+}
+
 const struct check message_checks[] = {
 	{"vectors with flags", vectors_with_flags, EACH_FAMILY},
 	{"several with a time", several_with_a_time, EACH_FAMILY},
+	{"low water", low_water, EACH_WAY},
 	{"fast open", fast_open, EACH_FAMILY},
 	{"queue of a listener", listeners_queue, EACH_FAMILY},
 	{"nothing to receive", nothing_there, EACH_WAY},
