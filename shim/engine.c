@@ -331,10 +331,14 @@ void engine_end(void)
 
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec++;
-	if (engine.state != ENGINE_RUNS || shim_is_inside ||
-	    pthread_mutex_timedlock(&lock, &limit) != 0)
+	if (engine.state != ENGINE_RUNS || shim_is_inside)
 		return;
+	/* Before the lock: what a handler calls from here on is the kernel's. */
 	shim_is_inside = true;
+	if (pthread_mutex_timedlock(&lock, &limit) != 0) {
+		shim_is_inside = false;
+		return;
+	}
 	demi_attach(runtime);
 	sockets_shut_all();
 	send_the_rest(sockets_unsent, END_QUIET_NS);
