@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "file.h"
 #include "log.h"
@@ -51,6 +52,15 @@ bool name_is_log(char name[PATH_MAX], int folder, const char *path);
 
 /** streams_flush - the program exits: write what streams over logs and sockets hold */
 void streams_flush(void);
+
+/**
+ * vector_make - readv or writev
+ * @flags: MSG_DONTWAIT or 0
+ *
+ * Return: false: the kernel's is to be made instead; true: *@outcome is what it returns, errno set
+ */
+bool vector_make(int fd, const struct iovec *from, int count, bool sends, int flags,
+		 ssize_t *outcome);
 
 /** call_leave - undo it, and return as call_return */
 ssize_t call_leave(struct socket *socket, ssize_t outcome);

@@ -31,7 +31,19 @@ int64_t log_leave(struct log_file *file, int64_t outcome)
 	return call_return(outcome);
 }
 
+static bool is_log(int fd)
+{
+	struct log_file *file = log_enter(fd);
+
+	if (file)
+		log_leave(file, 0);
+	return file != NULL;
+}
+
 /* ---- Transfers at a place ---- */
+
+/* Of preadv2(2) and pwritev2(2). */
+#define FLAGS_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 static ssize_t transfer_at(struct log_file *file, const struct iovec *pieces, size_t count,
 			   int64_t offset, bool writes)
@@ -96,11 +108,25 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t offs
 		    : real()->pwritev(fd, pieces, count, offset);
 }
 
+/* At the file's own place, which is the only one that sockets have. */
+static ssize_t transfer_here(int fd, const struct iovec *pieces, int count, bool writes, int flags)
+{
+	ssize_t outcome;
+
+	if (vector_make(fd, pieces, count, writes, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, &outcome))
+		return outcome;
+	return writes ? real()->pwritev2(fd, pieces, count, -1, flags)
+		      : real()->preadv2(fd, pieces, count, -1, flags);
+}
+
 EXPORT ssize_t preadv2(int fd, const struct iovec *pieces, int count, off_t offset, int flags)
 {
 	if (!file_is_ours(fd))
 		return real()->preadv2(fd, pieces, count, offset, flags);
-	return offset == -1 ? readv(fd, pieces, count) : preadv(fd, pieces, count, offset);
+	if (flags & ~FLAGS_KNOWN)
+		return call_return(-EOPNOTSUPP);
+	return offset == -1 ? transfer_here(fd, pieces, count, false, flags)
+			    : preadv(fd, pieces, count, offset);
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *pieces, int count, off_t offset, int flags)
@@ -109,8 +135,11 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *pieces, int count, off_t off
 
 	if (!file_is_ours(fd))
 		return real()->pwritev2(fd, pieces, count, offset, flags);
-	outcome = offset == -1 ? writev(fd, pieces, count) : pwritev(fd, pieces, count, offset);
-	if (outcome > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) && fsync(fd) != 0)
+	if (flags & ~FLAGS_KNOWN)
+		return call_return(-EOPNOTSUPP);
+	outcome = offset == -1 ? transfer_here(fd, pieces, count, true, flags)
+			       : pwritev(fd, pieces, count, offset);
+	if (outcome > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) && is_log(fd) && fsync(fd) != 0)
 		return -1;
 	return outcome;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that read and write. */
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,18 @@ static int decide_datagram(struct socket *socket, int fd)
 	return error;
 }
 
+/* It may still send to one of ours, and is decided then. */
+static void note_kernels(struct socket *socket, int fd)
+{
+	if (socket->sends_kernels || socket->side != SIDE_UNDECIDED)
+		return;
+	socket->sends_kernels = true;
+	trace_count(COUNT_KERNELS);
+	TRACE("udp descriptor %d is the kernel's so far: it sends to a peer that is not the "
+	      "stack's",
+	      fd);
+}
+
 /*
  * Whether this call is for our half. Return: 1 with the queue made; 0: the kernel's; -errno.
  * @to: where it sends to; NULL: it receives, or sends to its peer.
@@ -56,8 +69,10 @@ static int is_for_us(struct socket *socket, int fd, const struct address *to)
 	if (to && to->length && socket->type == SOCK_DGRAM && socket->side != SIDE_DEMI) {
 		const struct sockaddr *name = (const struct sockaddr *)&to->storage;
 
-		if (rules_connect(&engine.rules, SOCK_DGRAM, name) != SIDE_DEMI)
+		if (rules_connect(&engine.rules, SOCK_DGRAM, name) != SIDE_DEMI) {
+			note_kernels(socket, fd);
 			return 0;
+		}
 		if (socket->side == SIDE_UNDECIDED)
 			error = decide_datagram(socket, fd);
 	} else if (socket->side == SIDE_UNDECIDED && socket->type == SOCK_DGRAM && !to &&
@@ -82,6 +97,7 @@ struct call {
 	int flags;
 	bool sends;
 	bool is_plain; /* read, write: of no bytes a read returns at once; recv waits */
+	void *memory;  /* to be freed, before the thread may end; or NULL */
 	struct address *address;
 	int flags_out;
 };
@@ -122,11 +138,8 @@ static ssize_t call_log(struct log_file *file, struct call *call)
 			   : log_file_read(file, call->pieces, call->count, -1);
 }
 
-/*
- * A whole call. false: the kernel's is to be made instead; true: *@outcome is what it returns, errno
- * set.
- */
-static bool call_make(int fd, struct call *call, ssize_t *outcome)
+/* As call_make. */
+static bool call_try(int fd, struct call *call, ssize_t *outcome)
 {
 	struct file *file = file_enter(fd);
 	struct socket *socket;
@@ -153,6 +166,24 @@ static bool call_make(int fd, struct call *call, ssize_t *outcome)
 		raise(SIGPIPE);
 	*outcome = call_return(got);
 	return true;
+}
+
+/*
+ * A whole call. false: the kernel's is to be made instead; true: *@outcome is what it returns, errno
+ * set.
+ */
+static bool call_make(int fd, struct call *call, ssize_t *outcome)
+{
+	bool is_ours;
+
+	if (!call->memory)
+		engine_cancellation_point();
+	is_ours = call_try(fd, call, outcome);
+	if (call->memory)
+		free(call->memory);
+	if (is_ours && *outcome < 0 && errno == EINTR)
+		engine_cancellation_point();
+	return is_ours;
 }
 
 /* ---- read, write, send, recv ---- */
@@ -207,6 +238,29 @@ static int give_address(const struct address *address, void *to, socklen_t *leng
 	return to ? address_give(address, to, length) : 0;
 }
 
+/*
+ * MSG_FASTOPEN: the stack has none, so that the connection is made first, as Linux does without a
+ * cookie. Return: whether it is the stack's, and there is a connection, or *@error.
+ */
+static bool connects_first(int fd, int flags, const struct address *to, int *error)
+{
+	const struct sockaddr *name = (const struct sockaddr *)&to->storage;
+	struct socket *socket = flags & MSG_FASTOPEN && to->length ? call_enter(fd) : NULL;
+	bool is_ours;
+
+	if (!socket)
+		return false;
+	is_ours = socket->type == SOCK_STREAM &&
+		  (socket->side == SIDE_DEMI ||
+		   rules_connect(&engine.rules, SOCK_STREAM, name) == SIDE_DEMI);
+	file_leave(&socket->file);
+	if (!is_ours)
+		return false;
+	TRACE("tcp descriptor %d connects first: there is no fast open", fd);
+	*error = connect(fd, name, to->length) == 0 ? 0 : -errno;
+	return true;
+}
+
 EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
 		      const struct sockaddr *address, socklen_t length)
 {
@@ -220,6 +274,10 @@ EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
 	if (!file_is_ours(fd))
 		return real()->sendto(fd, from, bytes, flags, address, length);
 	error = take_address(&to, address, length);
+	if (!error && connects_first(fd, flags, &to, &error)) {
+		call.flags &= ~MSG_FASTOPEN;
+		to.length = 0;
+	}
 	if (error)
 		return call_return(error);
 	return call_make(fd, &call, &outcome)
@@ -268,17 +326,11 @@ static int take_pieces(struct iovec **pieces, struct iovec few[PIECES_FEW],
 	return -EFAULT;
 }
 
-static void free_pieces(struct iovec *pieces, struct iovec few[PIECES_FEW])
-{
-	if (pieces != few)
-		free(pieces);
-}
-
-static bool vector_make(int fd, const struct iovec *from, int count, bool sends, ssize_t *outcome)
+bool vector_make(int fd, const struct iovec *from, int count, bool sends, int flags,
+		 ssize_t *outcome)
 {
 	struct iovec few[PIECES_FEW], *pieces;
-	struct call call = {.sends = sends, .is_plain = true};
-	bool is_ours;
+	struct call call = {.flags = flags, .sends = sends, .is_plain = true};
 	int error;
 
 	if (!file_is_ours(fd))
@@ -290,25 +342,26 @@ static bool vector_make(int fd, const struct iovec *from, int count, bool sends,
 	}
 	call.pieces = pieces;
 	call.count = (size_t)count;
-	is_ours = call_make(fd, &call, outcome);
-	free_pieces(pieces, few);
-	return is_ours;
+	call.memory = pieces == few ? NULL : pieces;
+	return call_make(fd, &call, outcome);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
 {
 	ssize_t outcome;
 
-	return vector_make(fd, pieces, count, false, &outcome) ? outcome
-							       : real()->readv(fd, pieces, count);
+	return vector_make(fd, pieces, count, false, 0, &outcome)
+		       ? outcome
+		       : real()->readv(fd, pieces, count);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
 {
 	ssize_t outcome;
 
-	return vector_make(fd, pieces, count, true, &outcome) ? outcome
-							      : real()->writev(fd, pieces, count);
+	return vector_make(fd, pieces, count, true, 0, &outcome)
+		       ? outcome
+		       : real()->writev(fd, pieces, count);
 }
 
 /* ---- With messages ---- */
@@ -345,8 +398,12 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 			: take_pieces(&pieces, few, message->msg_iov, message->msg_iovlen);
 	if (!error && sends) {
 		error = take_address(&address, message->msg_name, message->msg_namelen);
-		if (error)
-			free_pieces(pieces, few);
+		if (!error && connects_first(fd, flags, &address, &error)) {
+			call.flags &= ~MSG_FASTOPEN;
+			address.length = 0;
+		}
+		if (error && pieces != few)
+			free(pieces);
 	}
 	if (error) {
 		*outcome = call_return(error);
@@ -354,8 +411,8 @@ static bool message_make(int fd, struct msghdr *message, int flags, bool sends, 
 	}
 	call.pieces = pieces;
 	call.count = message->msg_iovlen;
+	call.memory = pieces == few ? NULL : pieces;
 	is_ours = call_make(fd, &call, outcome);
-	free_pieces(pieces, few);
 	/* Of a socket of both sides: what it asks for is as a rule what is done anyhow. */
 	if (is_ours && sends && message->msg_controllen && *outcome >= 0) {
 		trace_count(COUNT_NO_CALL);
@@ -419,22 +476,11 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 	return (int)sent;
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
-		    struct timespec *timeout)
+static int receive_several(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+			   uint64_t deadline_ns)
 {
 	unsigned int received = 0;
-	uint64_t deadline_ns = NEVER_NS;
-	struct timespec limit;
 
-	if (!file_is_ours(fd))
-		return real()->recvmmsg(fd, messages, count, flags, timeout);
-	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
-		return (int)call_return(-EFAULT);
-	if (timeout && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)NS_PER_S))
-		return (int)call_return(-EINVAL);
-	if (timeout)
-		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
-			      (uint64_t)limit.tv_nsec;
 	for (; received < count && received < IOV_MAX; received++) {
 		int wait = received && (flags & MSG_WAITFORONE) ? MSG_DONTWAIT : 0;
 		ssize_t outcome = recvmsg(fd, &messages[received].msg_hdr,
@@ -446,13 +492,59 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 		if (!guard_copy(&messages[received].msg_len, &bytes, sizeof(bytes)))
 			return (int)call_return(-EFAULT);
 		/* As the kernel: looked at after each. */
-		if (timeout && clock_ns() >= deadline_ns)
+		if (deadline_ns != NEVER_NS && clock_ns() >= deadline_ns)
 			return (int)received + 1;
 	}
 	return (int)received;
 }
 
+/* What is left of the time. */
+static bool give_time_left(struct timespec *timeout, uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_ns();
+	uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+	struct timespec left = {.tv_sec = (time_t)(left_ns / NS_PER_S),
+				.tv_nsec = (long)(left_ns % NS_PER_S)};
+
+	return guard_copy(timeout, &left, sizeof(left));
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+		    struct timespec *timeout)
+{
+	uint64_t deadline_ns = NEVER_NS;
+	struct timespec limit;
+	int received;
+
+	if (!file_is_ours(fd))
+		return real()->recvmmsg(fd, messages, count, flags, timeout);
+	if (timeout && !guard_copy(&limit, timeout, sizeof(limit)))
+		return (int)call_return(-EFAULT);
+	if (timeout && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)NS_PER_S))
+		return (int)call_return(-EINVAL);
+	if (timeout)
+		deadline_ns = clock_ns() + (uint64_t)limit.tv_sec * NS_PER_S +
+			      (uint64_t)limit.tv_nsec;
+	received = receive_several(fd, messages, count, flags, deadline_ns);
+	if (received > 0 && timeout && !give_time_left(timeout, deadline_ns))
+		return (int)call_return(-EFAULT);
+	return received;
+}
+
 /* ---- sendfile ---- */
+
+/*
+ * Of a pipe, which has no place to be read from, sendfile takes nothing; with a place of the
+ * program's the read says so itself.
+ */
+static bool has_place(int fd)
+{
+	struct stat status;
+
+	if (real()->fstat(fd, &status) != 0 || S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))
+		return true;
+	return S_ISCHR(status.st_mode) && real()->lseek(fd, 0, SEEK_CUR) >= 0;
+}
 
 static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 {
@@ -470,7 +562,8 @@ static ssize_t send_any(int out_fd, int in_fd, off_t *offset, size_t bytes)
 	}
 	if (ours < 0)
 		return call_leave(socket, ours);
-	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM)
+	if ((file_of(in_fd) && file_of(in_fd)->kind != FILE_LOG) || socket->type != SOCK_STREAM ||
+	    bytes > SSIZE_MAX || (!offset && !has_place(in_fd)))
 		return call_leave(socket, -EINVAL);
 	if (offset && !guard_copy(&position, offset, sizeof(position)))
 		return call_leave(socket, -EFAULT);
@@ -525,30 +618,50 @@ _Static_assert(sizeof(off_t) == sizeof(off64_t), "one sendfile is both");
 
 #define SPLICE_BYTES_MAX 65536u
 
-/* Into the pipe goes what it takes, and only that is taken from the socket. */
-static ssize_t splice_out(struct socket *socket, int fd, int pipe_fd, size_t bytes, int flags)
+/*
+ * Into the pipe goes what it takes, and only that is taken from the socket: all in one go, under the
+ * lock. Return: -EAGAIN: the socket has nothing, or the pipe takes nothing: *@is_full then.
+ */
+static ssize_t splice_once(struct socket *socket, struct transfer *transfer, struct iovec piece,
+			   int pipe_fd, bool *is_full)
 {
-	char *copy = malloc(bytes);
-	struct iovec piece = {.iov_base = copy, .iov_len = bytes};
-	struct transfer transfer = {.fd = fd};
 	ssize_t got;
 
-	if (!copy)
-		return -ENOMEM;
-	transfer.flags = MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
-	cursor_init(&transfer.cursor, &piece, 1);
-	got = transfer_receive(socket, &transfer);
-	if (got > 0)
-		got = real()->write(pipe_fd, copy, (size_t)got) ?: -1;
-	if (got == -1)
-		got = -errno;
+	*is_full = false;
+	cursor_init(&transfer->cursor, &piece, 1);
+	got = transfer_receive(socket, transfer);
+	if (got <= 0)
+		return got;
+	got = stream_write_pipe(pipe_fd, piece.iov_base, (size_t)got);
+	*is_full = got == -EAGAIN;
 	if (got > 0) {
+		struct transfer taken = {.fd = transfer->fd, .flags = MSG_DONTWAIT | MSG_TRUNC};
+
 		piece.iov_len = (size_t)got;
-		transfer.flags = MSG_DONTWAIT | MSG_TRUNC;
-		cursor_init(&transfer.cursor, &piece, 1);
-		transfer_receive(socket, &transfer);
+		cursor_init(&taken.cursor, &piece, 1);
+		transfer_receive(socket, &taken);
 	}
-	free(copy);
+	return got;
+}
+
+static ssize_t splice_out(struct socket *socket, int fd, int pipe_fd, size_t bytes, int flags)
+{
+	bool waits = !(flags & SPLICE_F_NONBLOCK), is_full;
+	struct iovec piece = {.iov_base = malloc(bytes), .iov_len = bytes};
+	struct transfer transfer = {.fd = fd, .flags = MSG_PEEK | (waits ? 0 : MSG_DONTWAIT)};
+	ssize_t got;
+
+	if (!piece.iov_base)
+		return -ENOMEM;
+	for (;;) {
+		got = splice_once(socket, &transfer, piece, pipe_fd, &is_full);
+		if (!is_full || !waits)
+			break;
+		got = socket_wait_kernel(socket, pipe_fd, POLLOUT);
+		if (got)
+			break;
+	}
+	free(piece.iov_base);
 	return got;
 }
 
@@ -560,6 +673,8 @@ EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_of
 	ssize_t outcome;
 	int ours;
 
+	if (sends || file_is_ours(in_fd))
+		engine_cancellation_point();
 	if ((!sends && !file_is_ours(in_fd)) || !(socket = call_enter(sends ? out_fd : in_fd)))
 		return real()->splice(in_fd, in_offset, out_fd, out_offset, bytes, flags);
 	ours = socket->type == SOCK_STREAM ? is_for_us(socket, sends ? out_fd : in_fd, NULL) : 0;
@@ -584,6 +699,8 @@ EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_of
 	file_leave(&socket->file);
 	if (outcome == -EPIPE && sends)
 		raise(SIGPIPE);
+	if (outcome == -EINTR)
+		engine_cancellation_point();
 	return call_return(outcome);
 }
 

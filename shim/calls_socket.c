@@ -35,6 +35,15 @@ ssize_t call_leave(struct socket *socket, ssize_t outcome)
 	return call_return(outcome);
 }
 
+/* As call_leave, of a call at which a thread may be cancelled. */
+static ssize_t wait_leave(struct socket *socket, ssize_t outcome)
+{
+	file_leave(&socket->file);
+	if (outcome == -EINTR)
+		engine_cancellation_point();
+	return call_return(outcome);
+}
+
 /* ---- socket ---- */
 
 /* Return: 0, or -errno with @fd closed. */
@@ -356,10 +365,12 @@ static int accept_socket(struct socket *listener, int fd, int flags, struct addr
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	struct socket *listener = call_enter(fd);
 	struct address peer = {.length = 0};
+	struct socket *listener;
 	int got, error;
 
+	engine_cancellation_point();
+	listener = call_enter(fd);
 	if (!listener)
 		return real()->accept4(fd, address, length, flags);
 	got = accept_socket(listener, fd, flags, &peer);
@@ -371,7 +382,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 			got = error;
 		}
 	}
-	return (int)call_leave(listener, got);
+	return (int)wait_leave(listener, got);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
@@ -407,12 +418,27 @@ static int connect_result(struct socket *socket)
 	return socket->error ? -socket_take_error(socket) : -ECONNABORTED;
 }
 
+static int connect_end(struct socket *socket, uint64_t deadline_ns)
+{
+	while (socket->state == SOCKET_CONNECTING) {
+		int error = socket_wait(socket, POLLOUT, deadline_ns, -1);
+
+		if (error)
+			return error == -EAGAIN ? -EINPROGRESS : error;
+	}
+	socket->tells_connect = false;
+	return connect_result(socket);
+}
+
 static int connect_stream(struct socket *socket, struct address *address)
 {
 	uint64_t deadline_ns = socket_deadline(socket, 0, socket->send_ns);
-	int error = -demi_connect(&socket->connect_qt, socket->qd, name_of(address),
-				  address->length);
+	int error;
 
+	/* Where nobody can listen. */
+	if (!address_port(name_of(address)))
+		return -ECONNREFUSED;
+	error = -demi_connect(&socket->connect_qt, socket->qd, name_of(address), address->length);
 	if (error)
 		return error;
 	socket->connects = true;
@@ -421,15 +447,7 @@ static int connect_stream(struct socket *socket, struct address *address)
 	socket->tells_connect = true;
 	engine_poll();
 	/* Even when it is made or refused already, as over a wire: SO_ERROR and poll tell. */
-	if (!deadline_ns)
-		return -EINPROGRESS;
-	while (socket->state == SOCKET_CONNECTING) {
-		error = socket_wait(socket, POLLOUT, deadline_ns, -1);
-		if (error)
-			return error == -EAGAIN ? -EINPROGRESS : error;
-	}
-	socket->tells_connect = false;
-	return connect_result(socket);
+	return deadline_ns ? connect_end(socket, deadline_ns) : -EINPROGRESS;
 }
 
 static int connect_ours(struct socket *socket, int fd, struct address *address)
@@ -456,12 +474,15 @@ static int connect_state(struct socket *socket)
 {
 	/* The outcome of one that did not wait is told once. */
 	bool tells = socket->tells_connect;
+	uint64_t deadline_ns;
 
 	if (socket->state != SOCKET_CONNECTING)
 		socket->tells_connect = false;
 	switch (socket->state) {
 	case SOCKET_CONNECTING:
-		return -EALREADY;
+		/* One that a handler has ended, or that did not wait: it does now, if it may. */
+		deadline_ns = socket_deadline(socket, 0, socket->send_ns);
+		return deadline_ns ? connect_end(socket, deadline_ns) : -EALREADY;
 	case SOCKET_CONNECTED:
 		return tells ? 0 : -EISCONN;
 	case SOCKET_LISTENING:
@@ -523,10 +544,12 @@ static int connect_socket(struct socket *socket, int fd, struct address *address
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct socket *socket = call_enter(fd);
+	struct socket *socket;
 	struct address copy;
 	int error;
 
+	engine_cancellation_point();
+	socket = call_enter(fd);
 	if (!socket)
 		return real()->connect(fd, address, length);
 	error = address_take(&copy, address, length);
@@ -540,7 +563,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		file_leave(&socket->file);
 		return real()->connect(fd, address, length);
 	}
-	return (int)call_leave(socket, connect_socket(socket, fd, &copy));
+	return (int)wait_leave(socket, connect_socket(socket, fd, &copy));
 }
 
 /* Both have ended it, or one has reset it: as if there never had been one. */

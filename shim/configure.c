@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "file.h"
 #include "guard.h"
+#include "handler.h"
 #include "process.h"
 #include "real.h"
 #include "trace.h"
@@ -87,6 +88,7 @@ static void configure(void)
 
 	char **programs = environ;
 
+	handlers_hold();
 	shim_is_inside = true;
 	if (engine_environment)
 		environ = engine_environment;
@@ -109,6 +111,7 @@ static void configure(void)
 		process_watch_forks();
 	}
 	shim_is_inside = false;
+	handlers_let();
 }
 
 static pthread_once_t configured = PTHREAD_ONCE_INIT;

@@ -6,10 +6,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cork.h"
 #include "file.h"
+#include "handler.h"
 #include "keeper.h"
 #include "log.h"
 #include "places.h"
@@ -30,6 +33,7 @@
 #define YIELD_NS (20 * NS_PER_US)
 
 struct engine engine;
+bool engine_cancels;
 
 /* Who holds it lets it go soon: it is worth a few looks before a sleep. */
 static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
@@ -40,6 +44,9 @@ static demi_runtime_t *runtime; /* while nobody has the lock */
 static uint64_t retry_ns;
 static bool is_starting;
 static uint64_t yielded_ns; /* when the poller last let the CPU go */
+
+/* Whether the thread could be cancelled when it took the lock; -1: it still can. */
+static _Thread_local int cancel_state __attribute__((tls_model("initial-exec"))) = -1;
 
 uint64_t clock_ns(void)
 {
@@ -55,23 +62,54 @@ uint64_t clock_ns(void)
 static __attribute__((noreturn)) void wait_for_the_end(void)
 {
 	pthread_mutex_unlock(&lock);
+	handlers_let();
 	for (;;)
 		pause();
 }
 
-void engine_lock(void)
+/* What happens below must not end the thread. */
+static void cancel_hold(void)
 {
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+}
+
+static void cancel_let(void)
+{
+	const int state = cancel_state;
+
+	cancel_state = -1;
+	pthread_setcancelstate(state, NULL);
+}
+
+bool engine_can_be_cancelled(void)
+{
+	return cancel_state == PTHREAD_CANCEL_ENABLE;
+}
+
+void engine_lock_again(void)
+{
+	/* Before the lock: calls that a handler makes from here on would wait for us. */
+	handlers_hold();
+	shim_is_inside = true;
 	if (pthread_mutex_trylock(&lock) != 0) {
 		__atomic_fetch_add(&contenders, 1, __ATOMIC_RELAXED);
 		pthread_mutex_lock(&lock);
 		__atomic_fetch_sub(&contenders, 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&turns, turns + 1, __ATOMIC_RELAXED);
 	}
-	shim_is_inside = true;
+	if (__builtin_expect(engine_cancels, false))
+		cancel_hold();
 	if (engine.state == ENGINE_RUNS)
 		demi_attach(runtime);
 	else if (engine.state == ENGINE_ENDED)
 		wait_for_the_end();
+}
+
+void engine_lock(void)
+{
+	engine_lock_again();
+	if (__builtin_expect(handlers.waiter != NULL, false))
+		waits_drop_stale();
 }
 
 void engine_let_go(void)
@@ -80,7 +118,6 @@ void engine_let_go(void)
 
 	if (engine.state == ENGINE_RUNS)
 		demi_detach(&runtime);
-	shim_is_inside = false;
 	wakings_take(&wakings);
 	pthread_mutex_unlock(&lock);
 	if (wakings.count) {
@@ -89,6 +126,10 @@ void engine_let_go(void)
 		wakings_tell(&wakings);
 		errno = saved;
 	}
+	shim_is_inside = false;
+	if (__builtin_expect(cancel_state >= 0, false))
+		cancel_let();
+	handlers_let();
 }
 
 void engine_unlock(void)
@@ -115,11 +156,12 @@ void engine_give_way(bool others_wait)
 			break;
 		sched_yield();
 	}
-	engine_lock();
+	engine_lock_again();
 }
 
 void engine_fork_lock(void)
 {
+	handlers_hold();
 	pthread_mutex_lock(&lock);
 }
 
@@ -127,6 +169,23 @@ void engine_fork_unlock(void)
 {
 	starter_cancel();
 	pthread_mutex_unlock(&lock);
+	handlers_let();
+}
+
+/* Whose thread may be waited for at any time: marked, woken, and told by libc, in one. */
+int engine_cancel(pthread_t thread, int (*cancel)(pthread_t thread))
+{
+	struct handlers *theirs = handlers_of(thread);
+	int error;
+
+	__atomic_store_n(&engine_cancels, true, __ATOMIC_RELEASE);
+	engine_lock();
+	theirs->is_cancelled = true;
+	if (theirs->waiter)
+		waiter_wake(theirs->waiter);
+	error = cancel(thread);
+	engine_unlock();
+	return error;
 }
 
 /* ---- Start and end ---- */
@@ -136,6 +195,8 @@ static int start_runtime(demi_runtime_t **started)
 {
 	int error = EALREADY;
 
+	handlers_hold();
+	cancel_hold();
 	pthread_mutex_lock(&start_lock);
 	shim_is_inside = true;
 	if (engine.state == ENGINE_OFF) {
@@ -157,6 +218,8 @@ static int start_runtime(demi_runtime_t **started)
 	}
 	shim_is_inside = false;
 	pthread_mutex_unlock(&start_lock);
+	cancel_let();
+	handlers_let();
 	return error;
 }
 
@@ -170,9 +233,12 @@ static bool wait_for_start(void)
 		engine_unlock();
 		pthread_mutex_lock(&start_lock);
 		pthread_mutex_unlock(&start_lock);
-		/* That thread has still to tell, which takes the lock that all of us want. */
-		nanosleep(&moment, NULL);
-		engine_lock();
+		/*
+		 * That thread has still to tell, which takes the lock that all of us want. Not by
+		 * libc's call, at which a thread may be cancelled.
+		 */
+		syscall(SYS_nanosleep, &moment, NULL);
+		engine_lock_again();
 		waited = true;
 	}
 	return waited;
@@ -195,8 +261,8 @@ int engine_start(void)
 	is_starting = true;
 	engine_unlock();
 	error = start_runtime(&started);
-	/* Not engine_lock: there is nothing to attach yet, or somebody else made it. */
-	engine_lock();
+	/* There is nothing to attach yet, or somebody else made it. */
+	engine_lock_again();
 	is_starting = false;
 	if (error) {
 		trace_count(COUNT_NO_RUNTIME);
@@ -219,6 +285,8 @@ void engine_forget(void)
 
 	memcpy(&lock, &fresh_adaptive, sizeof(lock));
 	memcpy(&start_lock, &fresh, sizeof(start_lock));
+	handlers_forget();
+	cancel_state = -1;
 	contenders = 0;
 	runtime = NULL;
 	waits_forget();
@@ -263,10 +331,14 @@ void engine_end(void)
 
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec++;
-	if (engine.state != ENGINE_RUNS || shim_is_inside ||
-	    pthread_mutex_timedlock(&lock, &limit) != 0)
+	if (engine.state != ENGINE_RUNS || shim_is_inside)
 		return;
+	/* Before the lock: what a handler calls from here on is the kernel's. */
 	shim_is_inside = true;
+	if (pthread_mutex_timedlock(&lock, &limit) != 0) {
+		shim_is_inside = false;
+		return;
+	}
 	demi_attach(runtime);
 	sockets_shut_all();
 	send_the_rest(sockets_unsent, END_QUIET_NS);

@@ -14,6 +14,7 @@
 #define SHIM_ENGINE_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,9 +62,28 @@ static inline bool engine_has_logs(void)
 	return engine.patterns.count != 0 && engine.state != ENGINE_ENDED;
 }
 
-/** engine_lock, engine_unlock - errno stays */
+/*
+ * pthread_cancel(3) has been called, if ever. From then on a thread that has the lock cannot be
+ * cancelled: one that waits returns as from a handler, with nothing left behind, and acts then.
+ */
+extern bool engine_cancels;
+
+/** engine_cancellation_point - a call begins, or has ended with EINTR, without the lock */
+static inline void engine_cancellation_point(void)
+{
+	if (__builtin_expect(engine_cancels, false))
+		pthread_testcancel();
+}
+
+/** engine_lock, engine_unlock - a call begins, and ends; errno stays. Handlers are put off between. */
 void engine_lock(void);
 void engine_unlock(void);
+
+/** engine_lock_again - engine_lock within a call */
+void engine_lock_again(void);
+
+/** engine_can_be_cancelled - whether the calling thread, which has the lock, could be before */
+bool engine_can_be_cancelled(void);
 
 /**
  * engine_give_way - for the poller: let others have the lock, if any wants it
@@ -103,18 +123,17 @@ struct wait {
 	struct pollfd *kernel;
 	nfds_t kernel_count;
 	const sigset_t *signals; /* the mask meanwhile; NULL: the thread's */
+	bool restarts; /* after -EINTR: all handlers that ran had SA_RESTART of signal(7) */
 };
 
 /**
  * engine_wait - wait until is_ready, or a descriptor of the kernel's is
+ * @self: has begun, and watches what it waits for
  *
- * The lock is let go meanwhile. What it waits for must be watched with waiter_self.
- * Return: 0, -ETIMEDOUT, or -EINTR when a handler ran.
+ * The lock is let go meanwhile.
+ * Return: 0, -ETIMEDOUT, or -EINTR when a handler ran, or the thread has been cancelled.
  */
-int engine_wait(struct wait *wait);
-
-/** engine_restarts - whether a call that a handler interrupted goes on: SA_RESTART of signal(7) */
-bool engine_restarts(void);
+int engine_wait(struct waiter *self, struct wait *wait);
 
 /* What engine_wait needs in wait.kernel behind kernel_count. */
 #define WAIT_EXTRA (1 + DEMI_IDLE_MAX)
@@ -137,11 +156,17 @@ bool engine_pass_lead(void);
 /** waits_stack_used - how long the leader sleeps was right before: the stack may have sent, or set a timer */
 void waits_stack_used(void);
 
+/** waits_drop_stale - undo the calling thread's waits that it has jumped out of */
+void waits_drop_stale(void);
+
 /** waits_forget - in the child of a fork: the threads that wait are the parent's */
 void waits_forget(void);
 
 /** engine_forget - in the child of a fork: the runtime and the other threads are the parent's */
 void engine_forget(void);
+
+/** engine_cancel - pthread_cancel(3), by libc's @cancel */
+int engine_cancel(pthread_t thread, int (*cancel)(pthread_t thread));
 
 /** engine_fork_lock, engine_fork_unlock - nobody is in the middle of anything at a fork */
 void engine_fork_lock(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "engine.h"
 #include "guard.h"
@@ -100,9 +101,63 @@ void epoll_end(struct epoll *epoll)
 	free(epoll);
 }
 
+/* ---- Keys ---- */
+
+/* From a place that no program's data is at; so that a key is known by its value. */
+static uint64_t key_first;
+static uint64_t key_count;
+
+static void key_take(struct item *item)
+{
+	struct epoll *epoll = item->epoll;
+
+	if (!key_first && getrandom(&key_first, sizeof(key_first), 0) != sizeof(key_first))
+		key_first = clock_ns() << 20 ^ (uintptr_t)&key_first;
+	/* Neither a pointer nor a small number. */
+	key_first |= UINT64_C(0x5) << 60;
+	item->key = key_first + key_count++;
+	item->both_next = epoll->both;
+	item->both_link = &epoll->both;
+	if (item->both_next)
+		item->both_next->both_link = &item->both_next;
+	epoll->both = item;
+}
+
+static void key_drop(struct item *item)
+{
+	if (!item->key)
+		return;
+	*item->both_link = item->both_next;
+	if (item->both_next)
+		item->both_next->both_link = item->both_link;
+	item->key = 0;
+}
+
+static struct item *key_find(const struct epoll *epoll, uint64_t key)
+{
+	struct item *item = epoll->both;
+
+	if (key - key_first >= key_count)
+		return NULL;
+	while (item && item->key != key)
+		item = item->both_next;
+	return item;
+}
+
+/* As the kernel's half gets it. */
+static struct epoll_event kernel_event(const struct item *item, const struct epoll_event *event)
+{
+	struct epoll_event copy = *event;
+
+	if (item->key)
+		copy.data.u64 = item->key;
+	return copy;
+}
+
 void epoll_forget(struct item *item)
 {
 	ready_remove(item);
+	key_drop(item);
 	file_unwatch(&item->watch);
 	*item->link = item->next;
 	if (item->next)
@@ -124,6 +179,7 @@ static void leave_kernel(struct item *item, int epoll_fd)
 	if (item->in_kernel)
 		real()->epoll_ctl(epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
 	item->in_kernel = false;
+	key_drop(item);
 }
 
 static struct epoll *sought;
@@ -151,11 +207,32 @@ void epoll_leave_kernel(struct file *file)
 			leave_kernel(watch->item, descriptor_of(watch->item->epoll));
 }
 
+/* EPOLLEXCLUSIVE cannot be changed, so it is added anew. */
+static void be_both(struct item *item)
+{
+	int epoll_fd = descriptor_of(item->epoll);
+	struct epoll_event event;
+
+	key_take(item);
+	event = kernel_event(item, &item->event);
+	if (item->is_spent)
+		event.events = EPOLLONESHOT;
+	real()->epoll_ctl(epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
+	real()->epoll_ctl(epoll_fd, EPOLL_CTL_ADD, item->fd, &event);
+}
+
+void epoll_be_both(struct file *file)
+{
+	for (struct watch *watch = file->watches; watch; watch = watch->next)
+		if (watch->item && watch->item->in_kernel && !watch->item->key)
+			be_both(watch->item);
+}
+
 /* ---- Adding and removing ---- */
 
 static void note_once(const struct item *item)
 {
-	if (item->in_kernel && (item->event.events & EPOLLONESHOT))
+	if (item->in_kernel && !item->key && (item->event.events & EPOLLONESHOT))
 		item->epoll->has_once = true;
 }
 
@@ -163,6 +240,25 @@ static void note_once(const struct item *item)
 static bool is_of_both(const struct file *file)
 {
 	return file->kind == FILE_EPOLL || socket_of((struct file *)file)->side != SIDE_DEMI;
+}
+
+static int add_to_kernel(struct item *item, int epoll_fd, const struct file *file,
+			 const struct epoll_event *event)
+{
+	bool tells = file->kind == FILE_EPOLL || socket_of((struct file *)file)->side == SIDE_BOTH;
+	struct epoll_event kernels;
+	int error = 0;
+
+	if (tells)
+		key_take(item);
+	kernels = kernel_event(item, event);
+	if (real()->epoll_ctl(epoll_fd, EPOLL_CTL_ADD, item->fd, &kernels) != 0)
+		error = -errno;
+	if (error)
+		key_drop(item);
+	item->in_kernel = !error;
+	item->epoll->has_kernel |= !error;
+	return error;
 }
 
 static int item_add(struct epoll *epoll, int epoll_fd, struct file *file, int fd,
@@ -175,16 +271,16 @@ static int item_add(struct epoll *epoll, int epoll_fd, struct file *file, int fd
 	item = calloc(1, sizeof(*item));
 	if (!item)
 		return -ENOMEM;
-	if (is_of_both(file)) {
-		if (real()->epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, (struct epoll_event *)event)) {
-			free(item);
-			return -errno;
-		}
-		item->in_kernel = true;
-		epoll->has_kernel = true;
-	}
 	item->epoll = epoll;
 	item->fd = fd;
+	if (is_of_both(file)) {
+		int error = add_to_kernel(item, epoll_fd, file, event);
+
+		if (error) {
+			free(item);
+			return error;
+		}
+	}
 	item->event = *event;
 	item->watch.item = item;
 	item->next = epoll->items;
@@ -204,11 +300,12 @@ static int item_change(struct epoll *epoll, int epoll_fd, struct file *file, int
 		       const struct epoll_event *event)
 {
 	struct item *item = item_find(epoll, file, fd);
+	struct epoll_event kernels;
 
 	if (!item)
 		return -ENOENT;
-	if (item->in_kernel &&
-	    real()->epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, (struct epoll_event *)event) != 0)
+	kernels = kernel_event(item, event);
+	if (item->in_kernel && real()->epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &kernels) != 0)
 		return -errno;
 	item->event = *event;
 	item->is_spent = false;
@@ -303,7 +400,6 @@ struct epoll_call {
 	int fd;
 	struct epoll_event *events; /* of the program */
 	int room, count;
-	int kernels; /* the first of them are of the kernel's half */
 	bool has_fault;
 };
 
@@ -315,27 +411,21 @@ static bool report(struct epoll_call *call, struct item *item, uint32_t events)
 		call->has_fault = true;
 		return false;
 	}
-	call->count++;
+	item->told = call->epoll->calls;
+	item->told_at = call->count++;
 	if (item->event.events & EPOLLONESHOT) {
 		item->is_spent = true;
 		/* So that the kernel's half does not report it either. */
 		if (item->in_kernel) {
-			struct epoll_event none = {.data = item->event.data,
-						   .events = EPOLLONESHOT};
+			struct epoll_event none = kernel_event(item, &item->event);
+
+			none.events = EPOLLONESHOT;
 			real()->epoll_ctl(call->fd, EPOLL_CTL_MOD, item->fd, &none);
 		}
 	} else if (!(item->event.events & EPOLLET)) {
 		ready_add(item);
 	}
 	return true;
-}
-
-static bool was_reported(const struct epoll_call *call, int first, int end, uint64_t data)
-{
-	for (int i = first; i < end; i++)
-		if (call->events[i].data.u64 == data)
-			return true;
-	return false;
 }
 
 /* As the kernel: what is level-triggered goes to the end of the list, to be looked at again. */
@@ -354,22 +444,13 @@ static void collect_ours(struct epoll_call *call)
 		events = item_events(item);
 		ready_remove(item);
 		/* The kernel's half has told of it: ours will the next time. */
-		if (events && item->in_kernel &&
-		    was_reported(call, 0, call->kernels, item->event.data.u64))
+		if (events && item->key && item->told == epoll->calls)
 			ready_add(item);
 		else if (events && !report(call, item, events)) {
 			ready_add(item);
 			return;
 		}
 	} while (item != last && call->count < call->room && epoll->ready);
-}
-
-static bool has_both(const struct epoll *epoll)
-{
-	for (const struct item *item = epoll->items; item; item = item->next)
-		if (item->in_kernel)
-			return true;
-	return false;
 }
 
 /*
@@ -381,24 +462,36 @@ static void spend(const struct epoll *epoll, const struct epoll_event *told)
 	for (struct item *item = epoll->items; item; item = item->next) {
 		struct pollfd kernel = {.fd = item->fd, .events = (short)item->event.events};
 
-		if (item->in_kernel && (item->event.events & EPOLLONESHOT) &&
+		if (item->in_kernel && !item->key && (item->event.events & EPOLLONESHOT) &&
 		    item->event.data.u64 == told->data.u64 && real()->poll(&kernel, 1, 0) > 0)
 			item->is_spent = true;
 	}
 }
 
-/* An item in both halves may have been reported by ours already. */
+/*
+ * What the kernel's half tells of items with a key becomes the program's; ours may have told of them
+ * already.
+ */
 static void merge(struct epoll_call *call, int ours, int got)
 {
-	int kept = 0;
+	struct epoll *epoll = call->epoll;
 
 	for (int i = 0; i < got; i++) {
 		struct epoll_event event = call->events[ours + i];
+		struct item *item = key_find(epoll, event.data.u64);
 
-		if (!was_reported(call, 0, ours, event.data.u64))
-			call->events[ours + kept++] = event;
+		if (item && item->told == epoll->calls) {
+			call->events[item->told_at].events |= event.events;
+			continue;
+		}
+		if (item) {
+			event.data = item->event.data;
+			item->told = epoll->calls;
+			item->told_at = call->count;
+			item->is_spent |= (item->event.events & EPOLLONESHOT) != 0;
+		}
+		call->events[call->count++] = event;
 	}
-	call->count = ours + kept;
 }
 
 static void collect_kernels(struct epoll_call *call)
@@ -418,12 +511,10 @@ static void collect_kernels(struct epoll_call *call)
 		return;
 	for (int i = 0; i < got && epoll->has_once; i++)
 		spend(epoll, &call->events[ours + i]);
-	if (ours && has_both(epoll))
+	if (epoll->both)
 		merge(call, ours, got);
 	else
 		call->count = ours + got;
-	if (!ours)
-		call->kernels = got;
 }
 
 static bool has_any(void *context)
@@ -470,7 +561,7 @@ static bool start_for(struct epoll *epoll)
 static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_t *signals)
 {
 	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = call->fd, .events = POLLIN}};
-	struct watch watch = {.waiter = NULL};
+	struct waiter *self;
 	struct wait wait = {.is_ready = has_any,
 			    .context = call,
 			    .deadline_ns = deadline_ns,
@@ -480,20 +571,22 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 	bool starts_later = start_for(call->epoll);
 	int outcome;
 
+	call->epoll->calls++;
 	engine_poll();
 	collect_both(call, deadline_ns == 0);
 	if (call->count || call->has_fault || deadline_ns == 0)
 		return 0;
-	watch.waiter = waiter_self();
-	if (watch.waiter)
-		file_watch(&watch, &call->epoll->file);
+	self = waiter_begin(1);
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &call->epoll->file);
 	do {
 		/* One of the kernel's may have been added by another thread. */
 		wait.kernel_count = call->epoll->has_kernel;
 		wait.deadline_ns = deadline_ns;
 		if (starts_later && deadline_ns - engine.now_ns > START_AGAIN_NS)
 			wait.deadline_ns = engine.now_ns + START_AGAIN_NS;
-		outcome = engine_wait(&wait);
+		outcome = engine_wait(self, &wait);
 		collect_kernels(call);
 		if (starts_later && outcome == -ETIMEDOUT) {
 			starts_later = start_for(call->epoll);
@@ -502,7 +595,7 @@ static int wait_for(struct epoll_call *call, uint64_t deadline_ns, const sigset_
 		/* Another thread may have taken what woke us. */
 	} while (outcome == 0 && !call->count && !call->has_fault &&
 		 (deadline_ns == NEVER_NS || engine.now_ns < deadline_ns));
-	file_unwatch(&watch);
+	waiter_end(self);
 	return outcome == -EINTR && !call->count ? -EINTR : 0;
 }
 
@@ -520,6 +613,8 @@ static int epoll_wait_until(int fd, struct epoll_event *events, int room, uint64
 	if (!error && !call.count && call.has_fault)
 		error = -EFAULT;
 	file_leave(file);
+	if (error == -EINTR)
+		engine_cancellation_point();
 	if (error) {
 		errno = -error;
 		return -1;
@@ -536,8 +631,10 @@ static uint64_t deadline_ms(int timeout_ms)
 
 EXPORT int epoll_wait(int fd, struct epoll_event *events, int room, int timeout_ms)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_wait(fd, events, room, timeout_ms);
 	return epoll_wait_until(fd, events, room, deadline_ms(timeout_ms), NULL, file);
@@ -554,9 +651,11 @@ static int refuse(struct file *file, int error)
 EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout_ms,
 		       const sigset_t *signals)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 	sigset_t mask;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_pwait(fd, events, room, timeout_ms, signals);
 	if (!guard_copy_signals(&mask, &signals))
@@ -567,11 +666,13 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *events, int room, int timeout
 EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int room,
 			const struct timespec *timeout, const sigset_t *signals)
 {
-	struct file *file = file_enter(fd);
+	struct file *file;
 	uint64_t deadline_ns = NEVER_NS;
 	struct timespec copy = {.tv_sec = 0};
 	sigset_t mask;
 
+	engine_cancellation_point();
+	file = file_enter(fd);
 	if (!file)
 		return real()->epoll_pwait2(fd, events, room, timeout, signals);
 	if ((timeout && !guard_copy(&copy, timeout, sizeof(copy))) ||

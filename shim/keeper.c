@@ -33,7 +33,7 @@ static void tick(void)
 	do
 		nanosleep(&nap, NULL);
 	while (is_looked_after());
-	engine_lock();
+	engine_lock_again();
 }
 
 static void look_after(struct waiter *self)
@@ -48,11 +48,12 @@ static void look_after(struct waiter *self)
 
 static void *keep(void *argument)
 {
-	struct waiter *self = waiter_self();
+	struct waiter *self;
 	unsigned int quiet = 0;
 
 	(void)argument;
 	engine_lock();
+	self = waiter_begin(0);
 	keeper = self;
 	while (self && engine.state == ENGINE_RUNS) {
 		quiet = engine_led() ? quiet + 1 : 0;
@@ -69,6 +70,8 @@ static void *keep(void *argument)
 		quiet = 0;
 	}
 	keeper = NULL;
+	if (self)
+		waiter_end(self);
 	engine_let_go();
 	return NULL;
 }

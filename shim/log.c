@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "handler.h"
 #include "real.h"
 #include "trace.h"
 
@@ -31,24 +32,29 @@ static bool is_parents;
 
 void log_wait(struct log *log, bool (*is_ready)(void *context), void *context)
 {
-	struct watch watch = {.waiter = waiter_self()};
+	struct waiter *self = NULL;
 	struct wait wait = {.is_ready = is_ready, .context = context, .deadline_ns = NEVER_NS};
 	sigset_t blocked, before;
 
 	if (is_ready(context))
 		return;
+	/* The operation goes on, so that no handler may run, nor jump away. */
+	handlers_hold();
 	sigfillset(&blocked);
 	/* Of faults, which a copy of the program's memory may raise. */
 	sigdelset(&blocked, SIGSEGV);
 	sigdelset(&blocked, SIGBUS);
 	pthread_sigmask(SIG_BLOCK, &blocked, &before);
 	log->holds++;
-	file_watch(&watch, &log->watched);
-	while (engine_wait(&wait) == -EINTR)
+	while (!(self = waiter_begin(1)))
+		engine_poll();
+	waiter_watch(self, &log->watched);
+	while (engine_wait(self, &wait) == -EINTR)
 		;
-	file_unwatch(&watch);
+	waiter_end(self);
 	log->holds--;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	handlers_let();
 }
 
 static bool is_given(void *log)

@@ -11,6 +11,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,25 +31,15 @@ struct name {
 
 /* Hints and kernel matters: a stack without them serves the program as well. */
 static const struct name mild[] = {
-	{SOL_SOCKET, SO_PRIORITY},
-	{SOL_SOCKET, SO_BUSY_POLL},
-	{SOL_SOCKET, SO_INCOMING_CPU},
-	{SOL_SOCKET, SO_RCVLOWAT},
-	{SOL_SOCKET, SO_DONTROUTE},
-	{SOL_SOCKET, SO_OOBINLINE},
-	{SOL_SOCKET, SO_RCVBUFFORCE},
-	{SOL_SOCKET, SO_SNDBUFFORCE},
-	{SOL_SOCKET, SO_MAX_PACING_RATE},
-	{IPPROTO_TCP, TCP_DEFER_ACCEPT},
-	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
-	{IPPROTO_TCP, TCP_FASTOPEN},
-	{IPPROTO_TCP, TCP_WINDOW_CLAMP},
-	{IPPROTO_TCP, TCP_LINGER2},
-	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
-	{IPPROTO_IP, IP_MTU_DISCOVER},
-	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
-	{IPPROTO_IP, IP_RECVERR},
+	{SOL_SOCKET, SO_PRIORITY},         {SOL_SOCKET, SO_BUSY_POLL},
+	{SOL_SOCKET, SO_INCOMING_CPU},     {SOL_SOCKET, SO_DONTROUTE},
+	{SOL_SOCKET, SO_OOBINLINE},        {SOL_SOCKET, SO_RCVBUFFORCE},
+	{SOL_SOCKET, SO_SNDBUFFORCE},      {SOL_SOCKET, SO_MAX_PACING_RATE},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT},   {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_FASTOPEN},       {IPPROTO_TCP, TCP_WINDOW_CLAMP},
+	{IPPROTO_TCP, TCP_LINGER2},        {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
+	{IPPROTO_IP, IP_MTU_DISCOVER},     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER}, {IPPROTO_IP, IP_RECVERR},
 	{IPPROTO_IPV6, IPV6_RECVERR},
 };
 
@@ -141,6 +132,19 @@ static int set_in_room(struct socket *socket, const void *value, socklen_t lengt
 	return error ? error : record_set(socket, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
+/* As Linux: of none there is one, and of less than none as much as there can be. */
+static int set_low_water(struct socket *socket, const void *value, socklen_t length)
+{
+	int bytes;
+
+	if (length < sizeof(bytes))
+		return -EINVAL;
+	memcpy(&bytes, value, sizeof(bytes));
+	socket->low_water = bytes < 0 ? INT_MAX : bytes ? (size_t)bytes : 1;
+	file_notify(&socket->file, POLLIN);
+	return 0;
+}
+
 /* It is of close, which is ours. */
 static int set_linger(struct socket *socket, const void *value, socklen_t length)
 {
@@ -182,6 +186,8 @@ static int set_here(struct socket *socket, int level, int name, const void *valu
 		return set_buffer(&socket->out_room, value, length);
 	if (level == SOL_SOCKET && name == SO_RCVBUF)
 		return set_in_room(socket, value, length);
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return set_low_water(socket, value, length);
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return set_linger(socket, value, length);
 	if (level == SOL_SOCKET && name == SO_BROADCAST && length >= sizeof(int))
@@ -197,6 +203,12 @@ int option_tell(int qd, int level, int name, const void *value, socklen_t length
 	    (level == IPPROTO_IPV6 && name == IPV6_RECVERR))
 		return ENOPROTOOPT;
 	return demi_setsockopt(qd, level, name, value, length);
+}
+
+void option_is_lost(int level, int name, int error)
+{
+	trace_count(is_mild(level, name) ? COUNT_MILD : COUNT_NO_OPTION);
+	TRACE("option %d of level %d has no effect: %s", name, level, strerror(error));
 }
 
 static int refuse_option(int level, int name)
@@ -243,8 +255,10 @@ int option_set(struct socket *socket, int fd, int level, int name, const void *v
 	if (here <= 0)
 		return here;
 	if (socket->side == SIDE_UNDECIDED || socket->side == SIDE_BOTH) {
-		if (socket->qd >= 0)
-			option_tell(socket->qd, level, name, copy, length);
+		int error = socket->qd < 0 ? 0 : option_tell(socket->qd, level, name, copy, length);
+
+		if (error)
+			option_is_lost(level, name, error);
 		return record_set(socket, level, name, copy, length);
 	}
 	return set_ours(socket, level, name, copy, length);
@@ -305,6 +319,8 @@ static int get_here(struct socket *socket, int level, int name, void *value, soc
 	case SO_RCVBUF:
 		return store_int((int)(socket->in_room > INT_MAX ? INT_MAX : socket->in_room),
 				 value, length);
+	case SO_RCVLOWAT:
+		return store_int((int)socket_low_water(socket), value, length);
 	case SO_LINGER:
 		return store_linger(socket, value, length);
 	case SO_ERROR:
@@ -405,6 +421,8 @@ int option_control(struct socket *socket, int fd, unsigned long request, void *a
 	case SIOCOUTQ:
 		if (socket->side == SIDE_UNDECIDED)
 			break;
+		if (socket->state == SOCKET_LISTENING)
+			return -EINVAL;
 		return put_int((int)(socket->out_bytes > INT_MAX ? INT_MAX : socket->out_bytes),
 			       argument);
 	default:

@@ -18,6 +18,9 @@ int option_get(struct socket *socket, int fd, int level, int name, void *value, 
  */
 int option_tell(int qd, int level, int name, const void *value, socklen_t length);
 
+/** option_is_lost - one that was taken before the stack could say: trace and count it */
+void option_is_lost(int level, int name, int error);
+
 /** option_control - ioctl(2); what it returns, or -errno */
 int option_control(struct socket *socket, int fd, unsigned long request, void *argument);
 

@@ -19,12 +19,12 @@
 struct poll_call {
 	struct pollfd *fds;    /* [count] */
 	struct pollfd *kernel; /* [count + WAIT_EXTRA]; fd -1 for what is ours alone */
-	struct watch *watches; /* [count]; file NULL for what is the kernel's alone */
+	struct file **files;   /* [count]; NULL for what is the kernel's alone */
 	nfds_t count;
 	bool in_kernel; /* something of the kernel's is among them */
 	void *memory;
 	struct pollfd few_fds[FEW], few_kernel[FEW + WAIT_EXTRA];
-	struct watch few_watches[FEW];
+	struct file *few_files[FEW];
 };
 
 static bool call_make(struct poll_call *call, nfds_t count)
@@ -37,15 +37,15 @@ static bool call_make(struct poll_call *call, nfds_t count)
 	call->memory = NULL;
 	call->fds = call->few_fds;
 	call->kernel = call->few_kernel;
-	call->watches = call->few_watches;
+	call->files = call->few_files;
 	if (count <= FEW)
 		return true;
-	call->memory = malloc(fds_bytes + kernel_bytes + count * sizeof(struct watch));
+	call->memory = malloc(fds_bytes + kernel_bytes + count * sizeof(*call->files));
 	if (!call->memory)
 		return false;
-	/* Watches first: they need the most alignment. */
-	call->watches = call->memory;
-	call->fds = (struct pollfd *)(call->watches + count);
+	/* Pointers first: they need the most alignment. */
+	call->files = call->memory;
+	call->fds = (struct pollfd *)(call->files + count);
 	call->kernel = call->fds + count;
 	return true;
 }
@@ -64,7 +64,7 @@ static void sort(struct poll_call *call)
 			call->kernel[i].fd = -1;
 		else if (call->fds[i].fd >= 0)
 			call->in_kernel = true;
-		call->watches[i] = (struct watch){.file = file};
+		call->files[i] = file;
 		if (!file)
 			continue;
 		file_hold(file);
@@ -78,7 +78,7 @@ static bool ours_ready(void *context)
 	struct poll_call *call = context;
 
 	for (nfds_t i = 0; i < call->count; i++) {
-		struct file *file = call->watches[i].file;
+		struct file *file = call->files[i];
 		uint32_t wanted = (uint32_t)(uint16_t)call->fds[i].events | POLLERR | POLLHUP;
 
 		if (file && (file_events(file) & wanted))
@@ -92,7 +92,7 @@ static int fill_events(struct poll_call *call)
 	int ready = 0;
 
 	for (nfds_t i = 0; i < call->count; i++) {
-		struct file *file = call->watches[i].file;
+		struct file *file = call->files[i];
 		uint32_t wanted = (uint32_t)(uint16_t)call->fds[i].events | POLLERR | POLLHUP;
 
 		call->fds[i].revents = call->kernel[i].fd >= 0 ? call->kernel[i].revents : 0;
@@ -103,26 +103,27 @@ static int fill_events(struct poll_call *call)
 	return ready;
 }
 
-static void watch_all(struct poll_call *call)
+/* As engine_wait. */
+static int wait_for_any(struct poll_call *call, struct wait *wait)
 {
-	struct waiter *self = waiter_self();
+	struct waiter *self = waiter_begin((uint32_t)call->count);
+	int outcome;
 
-	for (nfds_t i = 0; i < call->count && self; i++) {
-		struct watch *watch = &call->watches[i];
-
-		watch->waiter = self;
-		if (watch->file)
-			file_watch(watch, watch->file);
-	}
+	if (!self)
+		return -ENOMEM;
+	for (nfds_t i = 0; i < call->count; i++)
+		if (call->files[i])
+			waiter_watch(self, call->files[i]);
+	outcome = engine_wait(self, wait);
+	waiter_end(self);
+	return outcome;
 }
 
 static void let_go(struct poll_call *call)
 {
-	for (nfds_t i = 0; i < call->count; i++) {
-		file_unwatch(&call->watches[i]);
-		if (call->watches[i].file)
-			file_drop(call->watches[i].file);
-	}
+	for (nfds_t i = 0; i < call->count; i++)
+		if (call->files[i])
+			file_drop(call->files[i]);
 }
 
 /* Fill revents. Return: how many have some, or -errno. */
@@ -144,13 +145,12 @@ static int poll_until(struct poll_call *call, uint64_t deadline_ns, const sigset
 	if (call->in_kernel)
 		real()->poll(call->kernel, call->count, 0);
 	if (fill_events(call) == 0 && deadline_ns) {
-		watch_all(call);
-		outcome = engine_wait(&wait);
+		outcome = wait_for_any(call, &wait);
 		/* Ours may have been ready first, and the kernel's too by now. */
 		if (outcome == 0 && call->in_kernel)
 			real()->poll(call->kernel, call->count, 0);
 	}
-	if (outcome != -EINTR)
+	if (outcome != -EINTR && outcome != -ENOMEM)
 		outcome = fill_events(call);
 	let_go(call);
 	engine_unlock();
@@ -161,6 +161,8 @@ static int finish(int outcome)
 {
 	if (outcome >= 0)
 		return outcome;
+	if (outcome == -EINTR)
+		engine_cancellation_point();
 	errno = -outcome;
 	return -1;
 }
@@ -191,6 +193,7 @@ static int poll_ours(struct pollfd *fds, nfds_t count, const struct timespec *ti
 
 	if (!file_table || shim_is_inside || count == 0 || !has_limit(count))
 		return 1;
+	engine_cancellation_point();
 	if (!call_make(&call, count)) {
 		*outcome = -ENOMEM;
 		return 0;
@@ -393,6 +396,7 @@ static bool select_is_ours(struct select_call *call, int *error)
 	*error = 0;
 	if (!file_table || shim_is_inside || call->limit <= 0 || call->limit > (int)FILES_MAX)
 		return false;
+	engine_cancellation_point();
 	*error = select_take(call);
 	if (*error == -ENOMEM)
 		return true;

@@ -10,7 +10,6 @@
 #include "calls.h"
 #include "engine.h"
 #include "file.h"
-#include "guard.h"
 #include "real.h"
 #include "trace.h"
 
@@ -130,26 +129,13 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	return error;
 }
 
-/* ---- Handlers of faults ---- */
-
-EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+/*
+ * A thread that waits in one of our calls is not in one of libc's, which would see to it. Handlers are
+ * as good as any thread.
+ */
+EXPORT int pthread_cancel(pthread_t thread)
 {
-	if (guard_owns(number) && !shim_is_inside)
-		return guard_action(number, action, old);
-	return real()->sigaction(number, action, old);
-}
-
-EXPORT sighandler_t signal(int number, sighandler_t handler)
-{
-	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
-
-	if (!guard_owns(number))
-		return real()->signal(number, handler);
-	if (handler == SIG_ERR) {
-		errno = EINVAL;
-		return SIG_ERR;
-	}
-	sigemptyset(&action.sa_mask);
-	sigaddset(&action.sa_mask, number);
-	return sigaction(number, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
+	if (shim_is_inside || !file_table)
+		return real()->pthread_cancel(thread);
+	return engine_cancel(thread, real()->pthread_cancel);
 }

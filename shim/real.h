@@ -63,8 +63,8 @@
 	X(epoll_pwait)     \
 	X(epoll_pwait2)    \
 	X(pthread_create)  \
+	X(pthread_cancel)  \
 	X(sigaction)       \
-	X(signal)          \
 	X(setuid)          \
 	X(setreuid)        \
 	X(setresuid)       \

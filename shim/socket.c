@@ -172,6 +172,7 @@ struct socket *socket_new(int domain, int type, int protocol)
 	socket->inbox.tail = &socket->inbox.head;
 	socket->out_room = OUT_ROOM_DEFAULT;
 	socket->in_room = IN_ROOM_DEFAULT;
+	socket->low_water = 1;
 	return socket;
 }
 
@@ -310,11 +311,13 @@ void socket_decide(struct socket *socket, int fd, enum side side, const char *wh
 		become_kernels(socket, fd);
 		return;
 	}
-	if (side == SIDE_DEMI)
+	if (side == SIDE_DEMI) {
 		/* The kernel's half would say that it is not connected. */
 		epoll_leave_kernel(&socket->file);
-	else
+	} else {
 		set_kernel_nonblocking(fd);
+		epoll_be_both(&socket->file);
+	}
 	socket->side = side;
 	if (!socket->link)
 		list_add(socket);
@@ -339,8 +342,7 @@ static void apply_options(struct socket *socket)
 					option->length);
 
 		if (error)
-			TRACE("option %d of level %d has no effect: %s", option->name,
-			      option->level, strerror(error));
+			option_is_lost(option->level, option->name, error);
 	}
 }
 
@@ -410,6 +412,7 @@ int socket_adopt(struct socket *socket, struct socket *listener)
 	socket->is_bound = true;
 	socket->out_room = listener->out_room;
 	socket->in_room = listener->in_room;
+	socket->low_water = listener->low_water;
 	socket->receive_ns = listener->receive_ns;
 	socket->send_ns = listener->send_ns;
 	socket->resets = listener->resets;
@@ -662,7 +665,8 @@ static uint32_t stream_events(struct socket *socket)
 	case SOCKET_CONNECTED:
 		break;
 	}
-	if (socket->inbox.head || socket->has_end || socket->read_is_shut)
+	if (socket->inbox.bytes >= socket_low_water(socket) || socket->has_end ||
+	    socket->read_is_shut)
 		events |= POLLIN;
 	if (socket->has_end || socket->read_is_shut)
 		events |= POLLRDHUP;
@@ -720,6 +724,9 @@ static bool is_so(void *context)
 {
 	const struct socket_need *need = context;
 
+	/* Whoever reads counts by itself whether it is enough. */
+	if ((need->events & POLLIN) && need->socket->inbox.head)
+		return true;
 	return (socket_events(need->socket) & (need->events | POLLERR | POLLHUP)) != 0;
 }
 
@@ -734,7 +741,7 @@ int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, in
 {
 	struct socket_need need = {.socket = socket, .events = events};
 	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = fd, .events = (short)events}};
-	struct watch watch = {.waiter = waiter_self()};
+	struct waiter *self = waiter_begin(1);
 	struct wait wait = {.is_ready = is_so,
 			    .context = &need,
 			    .deadline_ns = deadline_ns,
@@ -742,13 +749,40 @@ int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, in
 			    .kernel_count = socket->side == SIDE_BOTH};
 	int outcome;
 
-	if (watch.waiter)
-		file_watch(&watch, &socket->file);
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &socket->file);
 	do
-		outcome = engine_wait(&wait);
-	while (outcome == -EINTR && deadline_ns == NEVER_NS && engine_restarts());
-	file_unwatch(&watch);
+		outcome = engine_wait(self, &wait);
+	while (outcome == -EINTR && deadline_ns == NEVER_NS && wait.restarts);
+	waiter_end(self);
 	return outcome == -ETIMEDOUT ? -EAGAIN : outcome;
+}
+
+static bool is_never_so(void *context)
+{
+	(void)context;
+	return false;
+}
+
+int socket_wait_kernel(struct socket *socket, int fd, short events)
+{
+	struct pollfd kernel[1 + WAIT_EXTRA] = {{.fd = fd, .events = events}};
+	struct waiter *self = waiter_begin(1);
+	struct wait wait = {.is_ready = is_never_so,
+			    .deadline_ns = NEVER_NS,
+			    .kernel = kernel,
+			    .kernel_count = 1};
+	int outcome;
+
+	if (!self)
+		return -ENOMEM;
+	waiter_watch(self, &socket->file);
+	do
+		outcome = engine_wait(self, &wait);
+	while (outcome == -EINTR && wait.restarts);
+	waiter_end(self);
+	return outcome;
 }
 
 /* ---- Forks and exits ---- */

@@ -86,12 +86,14 @@ struct socket {
 	struct pushes pushes;
 	size_t out_bytes, out_room;   /* pushed and not acknowledged; SO_SNDBUF */
 	size_t in_room;               /* SO_RCVBUF: no pop is made beyond */
+	size_t low_water;             /* SO_RCVLOWAT: of a stream, what a reader waits for; >= 1 */
 	uint64_t receive_ns, send_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct option_record *options;
 	bool tells_connect;  /* a connect that did not wait has not been told of its end */
 	bool resets;         /* SO_LINGER of 0: closing it resets the connection */
 	uint64_t linger_ns;  /* SO_LINGER of more: what close waits for; 0: nothing */
 	bool may_broadcast;  /* SO_BROADCAST */
+	bool sends_kernels;  /* it has sent to a peer of the kernel's, and that has been told */
 	demi_sgarray_t held; /* pushed when one completes: the library has no place for it */
 	bool is_corked;
 	struct cork *cork; /* bytes that wait for more */
@@ -110,6 +112,12 @@ void socket_end(struct socket *socket);
 
 /** socket_events - which of poll's events are so now, by our half of it */
 uint32_t socket_events(struct socket *socket);
+
+/** socket_low_water - how much a stream must have for a reader; no more than it can have */
+static inline size_t socket_low_water(const struct socket *socket)
+{
+	return socket->low_water < socket->in_room / 2 ? socket->low_water : socket->in_room / 2;
+}
 
 /** socket_take_error - SO_ERROR, once */
 int socket_take_error(struct socket *socket);
@@ -153,6 +161,14 @@ bool socket_has_room(const struct socket *socket);
  * Return: 0, -EAGAIN, or -EINTR.
  */
 int socket_wait(struct socket *socket, uint32_t events, uint64_t deadline_ns, int fd);
+
+/**
+ * socket_wait_kernel - wait until one of @events of a descriptor of the kernel's is so
+ * @socket: of the call, which holds it
+ *
+ * Return: 0, -EINTR or -ENOMEM.
+ */
+int socket_wait_kernel(struct socket *socket, int fd, short events);
 
 /** socket_deadline - when a call gives up: @flags with MSG_DONTWAIT, O_NONBLOCK, or @limit_ns */
 uint64_t socket_deadline(const struct socket *socket, int flags, uint64_t limit_ns);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bytes in and out of a connection. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 
 #include "cork.h"
@@ -102,8 +103,11 @@ static ssize_t fill_segments(demi_sgarray_t *sga, fill_fn *fill, void *source)
 		size_t room = sga->sga_segs[i].sgaseg_len;
 		ssize_t got = fill(source, sga->sga_segs[i].sgaseg_buf, room);
 
-		if (got < 0)
+		if (got < 0) {
+			/* What has been read before goes. */
+			sga->sga_numsegs = filled ? i : sga->sga_numsegs;
 			return filled ? (ssize_t)filled : got;
+		}
 		filled += (size_t)got;
 		if ((size_t)got < room) {
 			sga->sga_segs[i].sgaseg_len = (uint32_t)got;
@@ -221,18 +225,64 @@ static ssize_t fill_from_file(void *source, void *to, size_t bytes)
 				       : real()->read(file->fd, to, bytes);
 
 	if (got < 0)
-		return -errno;
+		return errno == EISDIR ? -EINVAL : -errno;
 	file->offset += got;
 	return got;
 }
 
+/* Before Linux 6.5 a pipe cannot be asked not to wait; whether it would can. */
+static bool pipe_is_ready(int fd, short events)
+{
+	struct pollfd pipe = {.fd = fd, .events = events};
+
+	return real()->poll(&pipe, 1, 0) > 0;
+}
+
+static ssize_t fill_from_pipe(void *source, void *to, size_t bytes)
+{
+	const struct iovec piece = {.iov_base = to, .iov_len = bytes};
+	int fd = *(int *)source;
+	ssize_t got = real()->preadv2(fd, &piece, 1, -1, RWF_NOWAIT);
+
+	if (got < 0 && errno == EOPNOTSUPP) {
+		if (!pipe_is_ready(fd, POLLIN))
+			return -EAGAIN;
+		got = real()->read(fd, to, bytes);
+	}
+	return got < 0 ? -errno : got;
+}
+
 ssize_t stream_splice(struct socket *socket, int pipe_fd, size_t bytes, bool waits)
 {
-	struct file_source source = {.fd = pipe_fd};
 	uint64_t deadline_ns = socket_deadline(socket, waits ? 0 : MSG_DONTWAIT, socket->send_ns);
-	int error = wait_for_room(socket, deadline_ns);
+	ssize_t got;
 
-	return error ? error : send_piece(socket, fill_from_file, &source, bytes);
+	for (;;) {
+		int error = wait_for_room(socket, deadline_ns);
+
+		if (error)
+			return error;
+		got = send_piece(socket, fill_from_pipe, &pipe_fd, bytes);
+		if (got != -EAGAIN || !waits)
+			return got;
+		error = socket_wait_kernel(socket, pipe_fd, POLLIN);
+		if (error)
+			return error;
+	}
+}
+
+ssize_t stream_write_pipe(int pipe_fd, const void *from, size_t bytes)
+{
+	const struct iovec piece = {.iov_base = (void *)from, .iov_len = bytes};
+	ssize_t got = real()->pwritev2(pipe_fd, &piece, 1, -1, RWF_NOWAIT);
+
+	if (got < 0 && errno == EOPNOTSUPP) {
+		if (!pipe_is_ready(pipe_fd, POLLOUT))
+			return -EAGAIN;
+		/* So much finds a place, then. */
+		got = real()->write(pipe_fd, from, bytes < PIPE_BUF ? bytes : PIPE_BUF);
+	}
+	return got < 0 ? -errno : got;
 }
 
 ssize_t stream_send_file(struct socket *socket, int in_fd, off_t *offset, size_t bytes)
@@ -329,10 +379,22 @@ static int why_nothing(struct socket *socket)
 	return -EAGAIN;
 }
 
+/* How much ends the wait of a call. */
+static size_t wanted_bytes(const struct socket *socket, const struct transfer *transfer, bool waits)
+{
+	size_t most = transfer->cursor.left, low_water = socket_low_water(socket);
+
+	if (!waits)
+		return 1;
+	if (transfer->flags & MSG_WAITALL)
+		return most;
+	return low_water < most ? low_water : most;
+}
+
 ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 {
 	uint64_t deadline_ns = socket_deadline(socket, transfer->flags, socket->receive_ns);
-	bool wants_all = (transfer->flags & MSG_WAITALL) && deadline_ns;
+	size_t wanted = wanted_bytes(socket, transfer, deadline_ns != 0);
 	size_t received = 0;
 
 	for (;;) {
@@ -344,9 +406,7 @@ ssize_t stream_receive(struct socket *socket, struct transfer *transfer)
 		received += (size_t)got;
 		if (socket->inbox.head && transfer->cursor.left == 0)
 			return (ssize_t)received;
-		if (received && (transfer->cursor.left == 0 || !wants_all))
-			return (ssize_t)received;
-		if (wants_all && (transfer->flags & MSG_PEEK) && received)
+		if (received && (received >= wanted || (transfer->flags & MSG_PEEK)))
 			return (ssize_t)received;
 		if (!got)
 			error = why_nothing(socket);

@@ -48,6 +48,9 @@ ssize_t stream_send_file(struct socket *socket, int in_fd, off_t *offset, size_t
 /** stream_splice - what a pipe has, up to @bytes, in one piece; as splice(2) */
 ssize_t stream_splice(struct socket *socket, int pipe_fd, size_t bytes, bool waits);
 
+/** stream_write_pipe - what a pipe takes without waiting; -EAGAIN: nothing */
+ssize_t stream_write_pipe(int pipe_fd, const void *from, size_t bytes);
+
 /** stream_push_held - push what the library had no place for, if there is any */
 void stream_push_held(struct socket *socket);
 

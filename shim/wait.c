@@ -3,13 +3,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cork.h"
 #include "engine.h"
+#include "file.h"
 #include "guard.h"
+#include "handler.h"
 #include "keeper.h"
 #include "real.h"
 
+/* Of a sigset_t, as the kernel knows it. */
+#define SIGNALS_BYTES 8u
 /* A wait that spins asks the kernel about the kernel's descriptors so often. */
 #define KERNEL_LOOK_NS (20 * NS_PER_US)
 /* After so much idle time a wait holds signals back, so as to notice them. */
@@ -39,6 +45,9 @@ void waits_forget(void)
 	sleepers = NULL;
 	poller = NULL;
 	leader = NULL;
+	/* Those that the fork was made in, by a handler. */
+	for (struct waiter *waiter = handlers.waiter; waiter; waiter = waiter->outer)
+		waiter->link = NULL;
 }
 
 void engine_refresh(void)
@@ -60,9 +69,47 @@ static void sleeper_add(struct waiter *self)
 
 static void sleeper_remove(struct waiter *self)
 {
+	if (!self->link)
+		return;
 	*self->link = self->next;
 	if (self->next)
 		self->next->link = self->link;
+	self->link = NULL;
+}
+
+/* It does not look any more, at least for now. */
+static void leave_places(const struct waiter *self)
+{
+	if (poller == self)
+		poller = NULL;
+	if (leader == self)
+		leader = NULL;
+}
+
+static void drop_stale(struct waiter *self)
+{
+	leave_places(self);
+	sleeper_remove(self);
+	waiter_give_back(self);
+	for (uint32_t i = 0; i < self->watch_count; i++) {
+		file_unwatch(&self->watches[i]);
+		file_drop(self->watches[i].file);
+	}
+	waiter_end(self);
+	keeper_needed();
+}
+
+void waits_drop_stale(void)
+{
+	unsigned int depth = handlers_depth();
+	struct waiter *waiter;
+
+	/* As deep as this call, which would not be if that one went on. */
+	while ((waiter = handlers.waiter) && waiter->depth >= depth)
+		drop_stale(waiter);
+	/* A handler makes this call, and may wait longer than what it has interrupted would. */
+	for (; waiter; waiter = waiter->outer)
+		leave_places(waiter);
 }
 
 bool engine_led(void)
@@ -129,12 +176,21 @@ static void before_sleep(struct waiter *self, bool is_program)
 
 static void after_sleep(struct waiter *self)
 {
-	engine_lock();
-	self->sleeps = false;
+	engine_lock_again();
 	waiter_give_back(self);
+	self->sleeps = false;
 	self->is_woken = 0;
 	if (leader == self)
 		leader = NULL;
+}
+
+/* Not by libc's call, at which a thread may be cancelled. */
+static int ppoll_plain(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		       const sigset_t *signals)
+{
+	struct timespec left = timeout ? *timeout : (struct timespec){.tv_sec = 0};
+
+	return (int)syscall(SYS_ppoll, fds, count, timeout ? &left : NULL, signals, SIGNALS_BYTES);
 }
 
 /* Let the lock go, and sleep on descriptors. Return: what ppoll returned, with errno. */
@@ -146,7 +202,7 @@ static int sleep_unlocked(struct waiter *self, bool is_program, struct pollfd *f
 	int outcome, error;
 
 	before_sleep(self, is_program);
-	outcome = real()->ppoll(fds, count, timeout_ns == NEVER_NS ? NULL : &timeout, signals);
+	outcome = ppoll_plain(fds, count, timeout_ns == NEVER_NS ? NULL : &timeout, signals);
 	error = errno;
 	after_sleep(self);
 	errno = error;
@@ -189,6 +245,35 @@ struct hold {
 	uint64_t look_ns;
 };
 
+/* Return: false: they are not, since one is to be let in when the wait ends. */
+static bool hold_signals(struct hold *hold)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGTRAP);
+	sigdelset(&all, SIGPROF);
+	pthread_sigmask(SIG_SETMASK, &all, &hold->original);
+	hold->is_held = true;
+	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
+	/* One that has just been put off has blocked them before us. */
+	if (handlers_are_due())
+		hold->is_held = false;
+	return hold->is_held;
+}
+
+/* What is let in while a wait sleeps or looks. */
+static const sigset_t *mask_meanwhile(const struct wait *wait, const struct hold *hold)
+{
+	if (wait->signals)
+		return wait->signals;
+	return hold->is_held ? &hold->original : NULL;
+}
+
 /* Let in what was held back. Return: whether something was. */
 static bool release_signals(struct hold *hold)
 {
@@ -214,7 +299,7 @@ static int sleep_light(struct waiter *self, struct hold *hold, uint64_t timeout_
 {
 	int outcome;
 
-	if (release_signals(hold))
+	if (release_signals(hold) || handlers.one_waits)
 		return -EINTR;
 	before_sleep(self, true);
 	outcome = waiter_sleep_futex(self, timeout_ns) < 0 ? -errno : 0;
@@ -236,9 +321,15 @@ static int sleep_on_descriptors(struct waiter *self, struct wait *wait, struct h
 		waiter_give_back(self);
 		return 0;
 	}
+	/* What comes from here on ends the sleep, or does not let it begin. */
+	if (!hold->is_held && !hold_signals(hold)) {
+		leave_places(self);
+		waiter_give_back(self);
+		return -EINTR;
+	}
 	fds[count] = (struct pollfd){.fd = self->event_fd, .events = POLLIN};
 	outcome = sleep_unlocked(self, true, fds, count + 1 + (nfds_t)wakes, timeout_ns,
-				 hold->is_held ? &hold->original : wait->signals);
+				 mask_meanwhile(wait, hold));
 	if (outcome < 0)
 		return errno == EINTR ? -EINTR : 0;
 	return outcome > 0 && any_ready(wait);
@@ -248,9 +339,8 @@ static int sleep_on_descriptors(struct waiter *self, struct wait *wait, struct h
  * @leads: on the device too, if nobody does. Return: 0 to look again, 1 when a descriptor of the
  * kernel's is ready, -EINTR.
  */
-static int sleep_once(struct wait *wait, struct hold *hold, bool leads)
+static int sleep_once(struct waiter *self, struct wait *wait, struct hold *hold, bool leads)
 {
-	struct waiter *self = waiter_self();
 	bool is_light = !wait->kernel_count && !wait->signals && (!leads || poller || engine_led());
 	uint64_t timeout_ns = wait->deadline_ns;
 	int outcome;
@@ -271,32 +361,21 @@ static int sleep_once(struct wait *wait, struct hold *hold, bool leads)
 
 /* ---- Waiting ---- */
 
-static void hold_signals(struct hold *hold)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGTRAP);
-	sigdelset(&all, SIGPROF);
-	pthread_sigmask(SIG_SETMASK, &all, &hold->original);
-	hold->is_held = true;
-	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
-}
-
 /* A wait that spins: let in what has come. */
 static bool signals_came(const struct wait *wait, struct hold *hold)
 {
 	static const struct timespec at_once;
-	const sigset_t *mask = hold->is_held ? &hold->original : wait->signals;
+	const sigset_t *mask = mask_meanwhile(wait, hold);
+	bool came;
 
 	if (!mask || engine.now_ns < hold->look_ns)
 		return false;
 	hold->look_ns = engine.now_ns + SIGNALS_EVERY_NS;
-	return real()->ppoll(NULL, 0, &at_once, mask) < 0 && errno == EINTR;
+	/* Without the lock, since those whose handlers are put off would be blocked again. */
+	engine_unlock();
+	came = ppoll_plain(NULL, 0, &at_once, mask) < 0 && errno == EINTR;
+	engine_lock_again();
+	return came;
 }
 
 static bool kernel_is_ready(struct wait *wait, uint64_t *look_ns)
@@ -321,17 +400,17 @@ static bool polls(struct waiter *self, bool woke)
 }
 
 /* Nothing is ready. @woke: as in polls. As sleep_once. */
-static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns, bool woke)
+static int idle_once(struct waiter *self, struct wait *wait, struct hold *hold, uint64_t *since_ns,
+		     bool woke)
 {
-	struct waiter *self = waiter_self();
 	uint64_t idle_ns;
 	int outcome;
 
 	if (!*since_ns)
 		*since_ns = engine.now_ns;
 	idle_ns = engine.now_ns - *since_ns;
-	if (idle_ns >= SIGNALS_AFTER_NS && !hold->is_held && !wait->signals)
-		hold_signals(hold);
+	if (idle_ns >= SIGNALS_AFTER_NS && !hold->is_held && !wait->signals && !hold_signals(hold))
+		return -EINTR;
 	if (engine.state == ENGINE_RUNS && (engine.spins || idle_ns < engine.idle_after_ns) &&
 	    polls(self, woke)) {
 		if (signals_came(wait, hold))
@@ -341,13 +420,20 @@ static int idle_once(struct wait *wait, struct hold *hold, uint64_t *since_ns, b
 	}
 	if (poller == self)
 		poller = NULL;
-	outcome = sleep_once(wait, hold, !woke);
+	outcome = sleep_once(self, wait, hold, !woke);
 	*since_ns = 0;
 	return outcome;
 }
 
-/* As engine_wait, but for who polls then. */
-static int wait_until_ready(struct wait *wait, struct hold *hold)
+/* Whether a handler has run, or will when the wait ends; or the thread is to end. */
+static bool is_interrupted(void)
+{
+	return handlers_are_due() || handlers.any_ended || handlers.any_restarts ||
+	       (handlers.is_cancelled && engine_can_be_cancelled());
+}
+
+/* As engine_wait, but for what is undone then. */
+static int wait_until_ready(struct waiter *self, struct wait *wait, struct hold *hold)
 {
 	/* The caller has just asked the kernel. */
 	uint64_t since_ns = 0, look_ns = engine.now_ns + KERNEL_LOOK_NS;
@@ -361,25 +447,16 @@ static int wait_until_ready(struct wait *wait, struct hold *hold)
 			return 0;
 		if (engine.now_ns >= wait->deadline_ns)
 			return -ETIMEDOUT;
-		outcome = idle_once(wait, hold, &since_ns, waiter_wakes() != wakes);
+		if (is_interrupted())
+			return -EINTR;
+		outcome = idle_once(self, wait, hold, &since_ns, waiter_wakes() != wakes);
 		if (outcome)
 			return outcome < 0 ? outcome : 0;
 	}
 }
 
-int engine_wait(struct wait *wait)
-{
-	struct hold hold = {.is_held = false};
-	int outcome = wait_until_ready(wait, &hold);
-
-	if (poller == waiter_self())
-		poller = NULL;
-	if (hold.is_held)
-		pthread_sigmask(SIG_SETMASK, &hold.original, NULL);
-	return outcome;
-}
-
-bool engine_restarts(void)
+/* Handlers that others than the program have installed, and not by a call that we see. */
+static bool unknown_restart(void)
 {
 	struct sigaction action;
 
@@ -387,8 +464,40 @@ bool engine_restarts(void)
 		if (guard_owns(number) || real()->sigaction(number, NULL, &action) != 0)
 			continue;
 		if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
-		    !(action.sa_flags & SA_RESTART))
+		    !handler_is_known(&action) && !(action.sa_flags & SA_RESTART))
 			return false;
 	}
 	return true;
+}
+
+/* The wait has ended with -EINTR. Return: whether it is as if no handler had run. */
+static bool restarts(void)
+{
+	if (handlers_are_due()) {
+		engine_unlock();
+		engine_lock_again();
+	}
+	if (handlers.any_ended || (handlers.is_cancelled && engine_can_be_cancelled()))
+		return false;
+	return handlers.any_restarts || unknown_restart();
+}
+
+int engine_wait(struct waiter *self, struct wait *wait)
+{
+	/* Of a wait that a handler interrupted, which has called us. */
+	const bool any_ended = handlers.any_ended, any_restarts = handlers.any_restarts;
+	struct hold hold = {.is_held = false};
+	int outcome;
+
+	handlers.any_ended = handlers.any_restarts = false;
+	outcome = wait_until_ready(self, wait, &hold);
+	if (poller == self)
+		poller = NULL;
+	if (hold.is_held)
+		pthread_sigmask(SIG_SETMASK, &hold.original, NULL);
+	if (outcome == -EINTR)
+		wait->restarts = restarts();
+	handlers.any_ended = any_ended;
+	handlers.any_restarts = any_restarts;
+	return outcome;
 }

@@ -176,7 +176,7 @@ static int parse_option(struct run_options *options, int option)
 	case OPTION_IDLE:
 		return parse_idle(options);
 	case OPTION_RULES:
-		return parse_text("rules", &options->rules);
+		return parse_checked("rules", &options->rules, settings_check_rules);
 	case OPTION_BLK:
 		return parse_checked("blk", &options->blk, settings_check_block_device);
 	case OPTION_LOG_FILES:
@@ -323,6 +323,24 @@ static int check_addresses(const struct run_options *options, const struct confi
 		      "--ip 10.0.0.2/24, or DEMI_NET_IP, or --config FILE with net.ip");
 }
 
+/* One for each version of IP, and each where it can be asked. */
+static int check_gateways(const struct run_options *options)
+{
+	char before[RUN_LIST_BYTES] = "", copy[RUN_LIST_BYTES];
+	char *rest = options->gw[0] ? copy : NULL, *one;
+
+	snprintf(copy, sizeof(copy), "%s", options->gw);
+	while ((one = strsep(&rest, ","))) {
+		size_t length = strlen(before);
+		const char *wrong = settings_check_way(one, before, options->ip);
+
+		if (wrong)
+			return refuse(RUN, EXIT_OURS, "--gw '%s': %s", one, wrong);
+		snprintf(before + length, sizeof(before) - length, "%s%s", length ? "," : "", one);
+	}
+	return -1;
+}
+
 static int check_program(struct run_options *options, int argc, char **argv)
 {
 	if (optind == argc || argv[optind][0] == '\0')
@@ -358,6 +376,8 @@ int run_options_parse(struct run_options *options, int argc, char **argv)
 		status = check_device(options, &file);
 	if (status < 0)
 		status = check_addresses(options, &file);
+	if (status < 0)
+		status = check_gateways(options);
 	if (status < 0 && !options->idle && !environment("DEMI_RUNTIME_IDLE") && !file.has_idle)
 		options->idle = "sleep";
 	return status;

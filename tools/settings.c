@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../shim/rule.h"
+
 #define TEXT_BYTES 512
 
 __attribute__((format(printf, 2, 3))) static const char *say(char text[TEXT_BYTES],
@@ -209,6 +211,85 @@ const char *settings_check_address(const char *text)
 const char *settings_check_gateway(const char *text)
 {
 	return address_bits(text) ? NULL : "not an address; write it as 10.0.0.1 or fe80::1";
+}
+
+/* The first @length letters. Return: bits of an address of its version, or 0. */
+static unsigned int address_load(unsigned char address[sizeof(struct in6_addr)], const char *text,
+				 size_t length)
+{
+	char copy[INET6_ADDRSTRLEN];
+
+	if (length >= sizeof(copy))
+		return 0;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	if (inet_pton(AF_INET, copy, address) == 1)
+		return 32;
+	return inet_pton(AF_INET6, copy, address) == 1 ? 128 : 0;
+}
+
+static bool same_prefix(const unsigned char *a, const unsigned char *b, unsigned int bits)
+{
+	unsigned int rest = bits % 8;
+
+	return memcmp(a, b, bits / 8) == 0 &&
+	       (rest == 0 || (a[bits / 8] ^ b[bits / 8]) >> (8 - rest) == 0);
+}
+
+/* Whether one of @addresses has it on its link; and there may be none of its version. */
+static bool is_on_link(const unsigned char *gateway, unsigned int bits, const char *addresses)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	bool any = false;
+
+	/* fe80::/10 */
+	if (bits == 128 && gateway[0] == 0xfe && (gateway[1] & 0xc0) == 0x80)
+		return true;
+	while (*addresses) {
+		size_t length = strcspn(addresses, "/");
+
+		if (address_load(address, addresses, length) == bits) {
+			unsigned int prefix = (unsigned int)strtoul(addresses + length + 1, NULL,
+								    10);
+
+			any = true;
+			/* With a prefix of no other host every gateway is on the link. */
+			if (prefix == bits || same_prefix(address, gateway, prefix))
+				return true;
+		}
+		addresses += strcspn(addresses, ",");
+		addresses += *addresses == ',';
+	}
+	return !any;
+}
+
+const char *settings_check_way(const char *gateway, const char *before, const char *addresses)
+{
+	unsigned char address[sizeof(struct in6_addr)], other[sizeof(struct in6_addr)];
+	unsigned int bits = address_load(address, gateway, strlen(gateway));
+
+	while (*before) {
+		size_t length = strcspn(before, ",");
+
+		if (address_load(other, before, length) == bits)
+			return bits == 32 ? "a second one of IPv4; leave one out"
+					  : "a second one of IPv6; leave one out";
+		before += length + (before[length] == ',');
+	}
+	return is_on_link(address, bits, addresses)
+		       ? NULL
+		       : "it is in no network of --ip; give the router's address there";
+}
+
+const char *settings_check_rules(const char *text)
+{
+	static char wrong[TEXT_BYTES];
+	const char *start = "shim.rules: ";
+	struct rules rules;
+
+	if (rules_parse(&rules, text, "", wrong, sizeof(wrong)) == 0)
+		return NULL;
+	return strncmp(wrong, start, strlen(start)) == 0 ? wrong + strlen(start) : wrong;
 }
 
 /* Six pairs of digits, with colons between them. */

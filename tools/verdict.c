@@ -309,6 +309,13 @@ static void judge_sockets(struct verdict *verdict, const struct machine *machine
 	with(verdict, "LIBOS=catnap PROGRAM");
 }
 
+/* Of threads, without a device. */
+static void judge_queues(struct verdict *verdict, const struct machine *machine)
+{
+	(void)machine;
+	with(verdict, "LIBOS=catmem PROGRAM");
+}
+
 unsigned int verdict_all(struct verdict verdicts[VERDICTS_MAX], const struct machine *machine)
 {
 	static const struct {
@@ -325,7 +332,7 @@ unsigned int verdict_all(struct verdict verdicts[VERDICTS_MAX], const struct mac
 		{"cattree", "file", URING_OUTCOME, judge_file},
 		{"cattree", "NVMe", CAN_RUN, judge_nvme},
 		{"catmint", "RDMA", RDMA_OUTCOME, judge_rdma},
-		{"catmem", "shared memory", NOT_IN_BUILD, NULL},
+		{"catmem", "queues", CAN_RUN, judge_queues},
 	};
 	unsigned int count = sizeof(ways) / sizeof(ways[0]);
 

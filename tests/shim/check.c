@@ -377,3 +377,25 @@ size_t fill(int fd)
 	} while (poll(&poll_fd, 1, 300) > 0);
 	return total;
 }
+
+void await_sleep(const _Atomic int *id)
+{
+	char path[64], line[200];
+
+	for (int i = 0; i < WAIT_MS; i++) {
+		char *end = NULL;
+		FILE *file;
+
+		usleep(1000);
+		if (!*id)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *id);
+		file = fopen(path, "r");
+		if (file && fgets(line, sizeof(line), file))
+			end = strrchr(line, ')');
+		if (file)
+			fclose(file);
+		if (end && end[2] == 'S')
+			return;
+	}
+}

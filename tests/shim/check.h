@@ -48,6 +48,7 @@ extern const struct check epoll_checks[];
 extern const struct check mixed_checks[];
 extern const struct check datagram_checks[];
 extern const struct check signal_checks[];
+extern const struct check handler_checks[];
 extern const struct check thread_checks[];
 extern const struct check fork_checks[];
 
@@ -126,6 +127,9 @@ void wait_for(int fd, int events);
 size_t fill(int fd);
 
 void set_nonblocking(int fd, bool on);
+
+/** await_sleep - until the thread *@id, not 0, sleeps in the kernel; or for so long that it never will */
+void await_sleep(const _Atomic int *id);
 
 /** pattern - the byte of a stream at @offset */
 static inline uint8_t pattern(size_t offset)

@@ -491,12 +491,81 @@ static void many(const struct way *way)
 	close(listening);
 }
 
+/* Data is the program's: several may have the same, of either side, and of both. */
+static void same_data(const struct way *way)
+{
+	union address any = ours(way->family, 0);
+	int slot, fd = stream(way, &slot), set = epoll_create1(0), ends[2], told = 0;
+	int listening = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+	struct epoll_event event = {.events = EPOLLIN}, events[8];
+	char byte;
+
+	if (way->family == AF_INET)
+		any.v4.sin_addr.s_addr = 0;
+	else
+		any.v6.sin6_addr = in6addr_any;
+	must("bind", bind(listening, &any.any, address_len(way->family)));
+	must("listen", listen(listening, 4));
+	must("pipe", pipe(ends));
+	must("add", epoll_ctl(set, EPOLL_CTL_ADD, listening, &event));
+	must("add", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+	event.events = EPOLLIN | EPOLLET;
+	must("add", epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event));
+	peer("say %d x", slot);
+	wait_for(fd, POLLIN);
+	for (int i = 0; i < 20; i++) {
+		int got = 0;
+
+		must("write", write(ends[1], "x", 1));
+		/* The stream's is told each time, the pipe's once. */
+		for (int look = 0; look < 1000 && got < 2; look++)
+			got = (int)must("epoll_wait", epoll_wait(set, events, 8, WAIT_MS));
+		told += got == 2;
+		must("read", read(ends[0], &byte, 1));
+	}
+	say("events of the pipe", "%d", told);
+	peer("connect %d %d", way->family == AF_INET ? 4 : 6, port_of(listening));
+	must("recv", recv(fd, &byte, 1, 0));
+	outcome("the listener's", epoll_wait(set, events, 8, WAIT_MS));
+	close(listening);
+	close(fd);
+	close(ends[0]);
+	close(ends[1]);
+	close(set);
+}
+
+/* One that becomes of both sides when it is in the set already tells of itself once all the same. */
+static void decided_in_the_set(const struct way *way)
+{
+	union address any = ours(way->family, 0);
+	int set = epoll_create1(0);
+	int listening = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 7}, events[8] = {{.events = 0}};
+
+	if (way->family == AF_INET)
+		any.v4.sin_addr.s_addr = 0;
+	else
+		any.v6.sin6_addr = in6addr_any;
+	must("add", epoll_ctl(set, EPOLL_CTL_ADD, listening, &event));
+	must("bind", bind(listening, &any.any, address_len(way->family)));
+	must("listen", listen(listening, 4));
+	outcome("before", epoll_wait(set, events, 8, 0) > 1);
+	peer("connect %d %d", way->family == AF_INET ? 4 : 6, port_of(listening));
+	wait_for(listening, POLLIN);
+	outcome("connected", epoll_wait(set, events, 8, WAIT_MS));
+	say("data", "%d, %s", (int)events[0].data.u64, epoll_names(events[0].events & EPOLLIN));
+	close(listening);
+	close(set);
+}
+
 const struct check epoll_checks[] = {
 	{"epoll, level", level, EACH_WAY},
 	{"epoll, edge", edge, EACH_WAY},
 	{"epoll, edge of writing", edge_of_writing, EACH_WAY},
 	{"epoll, once", once, EACH_WAY},
 	{"epoll, once on both sides", once_on_both_sides, ONCE},
+	{"epoll, same data", same_data, EACH_FAMILY},
+	{"epoll, decided in the set", decided_in_the_set, EACH_FAMILY},
 	{"epoll, ends", ends, EACH_WAY},
 	{"epoll, resets", resets, EACH_WAY},
 	{"epoll of other sockets", of_sockets, EACH_FAMILY},

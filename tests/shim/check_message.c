@@ -2,6 +2,7 @@
 /* The calls that receive and send, and their flags, on streams. recv(2), send(2), readv(2) */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -368,7 +369,118 @@ static void two_streams_of_stdio(const struct way *way)
 	say("a mode that is none", "%d", fdopen(socket(way->family, SOCK_STREAM, 0), "q") == NULL);
 }
 
+/* preadv2(2): at the socket's own place, without waiting. */
+static void vectors_with_flags(const struct way *way)
+{
+	enum { UNKNOWN = 0x40000000 };
+	int slot, fd = stream(way, &slot);
+	char text[8] = "";
+	struct iovec piece = {text, 5};
+
+	outcome("nothing", preadv2(fd, &piece, 1, -1, RWF_NOWAIT));
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	outcome("unknown", preadv2(fd, &piece, 1, -1, UNKNOWN));
+	outcome("at a place", preadv2(fd, &piece, 1, 0, 0));
+	outcome("text", preadv2(fd, &piece, 1, -1, RWF_NOWAIT));
+	outcome("unknown", pwritev2(fd, &piece, 1, -1, UNKNOWN));
+	outcome("text", pwritev2(fd, &piece, 1, -1, RWF_NOWAIT));
+	say_peer("text", "hear %d 5", slot);
+	fill(fd);
+	outcome("full", pwritev2(fd, &piece, 1, -1, RWF_NOWAIT));
+	close(fd);
+}
+
+/* What is left of the time is told. */
+static void several_with_a_time(const struct way *way)
+{
+	uint16_t port;
+	int slot, fd = datagram(way->family, &slot, &port);
+	char text[8];
+	struct iovec piece = {text, sizeof(text)};
+	struct mmsghdr message = {.msg_hdr = {.msg_iov = &piece, .msg_iovlen = 1}};
+	struct timespec time = {.tv_sec = 1000};
+
+	peer("sendto %d %d hi", slot, port_of(fd));
+	outcome("recvmmsg", recvmmsg(fd, &message, 1, 0, &time));
+	say("some of it has gone", "%d", time.tv_sec < 1000 && time.tv_sec > 100);
+	time.tv_sec = 1000;
+	outcome("none", recvmmsg(fd, &message, 1, MSG_DONTWAIT, &time));
+	say("time", "%d", (int)time.tv_sec);
+	close(fd);
+}
+
+static void fast_open(const struct way *way)
+{
+	int listening = peer_number("listen %d", way->family == AF_INET ? 4 : 6);
+	union address address = theirs(way->family, (uint16_t)peer_number("port %d", listening));
+	struct iovec piece = {TEXT("world"), 5};
+	struct msghdr message = {.msg_name = &address,
+				 .msg_namelen = address_len(way->family),
+				 .msg_iov = &piece,
+				 .msg_iovlen = 1};
+	int fd = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+
+	outcome("sendto",
+		sendto(fd, "hello", 5, MSG_FASTOPEN, &address.any, address_len(way->family)));
+	say_peer("text", "hear %d 5", peer_number("accept %d", listening));
+	outcome("again",
+		sendto(fd, "hello", 5, MSG_FASTOPEN, &address.any, address_len(way->family)));
+	close(fd);
+	fd = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+	outcome("sendmsg", sendmsg(fd, &message, MSG_FASTOPEN));
+	say_peer("text", "hear %d 5", peer_number("accept %d", listening));
+	close(fd);
+}
+
+static void listeners_queue(const struct way *way)
+{
+	union address nowhere = theirs(way->family, 0);
+	int fd = listener(way->family, 4, NULL), bytes;
+
+	outcome("SIOCOUTQ", ioctl(fd, SIOCOUTQ, &bytes));
+	close(fd);
+	fd = (int)must("socket", socket(way->family, SOCK_STREAM, 0));
+	outcome("connect to no port", connect(fd, &nowhere.any, address_len(way->family)));
+	close(fd);
+}
+
+/* SO_RCVLOWAT: what a reader waits for, and poll too. */
+static void low_water(const struct way *way)
+{
+	int slot, fd = stream(way, &slot), bytes = 10;
+	struct timeval limit = {.tv_usec = NOTHING_MS * 1000};
+	socklen_t len = sizeof(bytes);
+	char text[64];
+
+	outcome("set", setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, len));
+	outcome("get", getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, &len));
+	say("bytes", "%d", bytes);
+	peer("say %d hello", slot);
+	must("recv", recv(fd, text, 1, MSG_PEEK));
+	say_events("five", fd, POLLIN);
+	say_text("without waiting", fd);
+	peer("say %d hello", slot);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	say_bytes("five, with a timeout", recv(fd, text, sizeof(text), 0), text);
+	peer("say %d hello,world", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("enough", recv(fd, text, sizeof(text), 0), text);
+	peer("say %d hello", slot);
+	say_bytes("all that is asked for", recv(fd, text, 5, 0), text);
+	peer("say %d hello", slot);
+	peer("shutdown %d write", slot);
+	wait_for(fd, POLLIN);
+	say_bytes("the end", recv(fd, text, sizeof(text), 0), text);
+	close(fd);
+}
+
 const struct check message_checks[] = {
+	{"vectors with flags", vectors_with_flags, EACH_FAMILY},
+	{"several with a time", several_with_a_time, EACH_FAMILY},
+	{"low water", low_water, EACH_WAY},
+	{"fast open", fast_open, EACH_FAMILY},
+	{"queue of a listener", listeners_queue, EACH_FAMILY},
 	{"nothing to receive", nothing_there, EACH_WAY},
 	{"peeking", peeking, EACH_WAY},
 	{"waiting for all", waiting_for_all, EACH_WAY},

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -254,6 +257,91 @@ static void splicing(const struct way *way)
 	close(fd);
 }
 
+struct splice {
+	int in, out;
+	atomic_int thread_id;
+	long result;
+};
+
+static void *run_splice(void *argument)
+{
+	struct splice *splicing = argument;
+
+	splicing->thread_id = gettid();
+	splicing->result = splice(splicing->in, NULL, splicing->out, NULL, 5, 0);
+	return NULL;
+}
+
+/* A splice that waits for its pipe holds up nobody else. */
+static void splicing_and_waiting(const struct way *way)
+{
+	int slot, other, fd = stream(way, &slot), second = stream(way, &other), ends[2];
+	struct splice in = {.out = fd}, out = {.in = fd};
+	static char block[65536];
+	pthread_t thread;
+
+	must("pipe", pipe(ends));
+	in.in = ends[0];
+	out.out = ends[1];
+	pthread_create(&thread, NULL, run_splice, &in);
+	await_sleep(&in.thread_id);
+	outcome("another meanwhile", send(second, "x", 1, 0));
+	must("write", write(ends[1], "hello", 5));
+	pthread_join(thread, NULL);
+	say("from an empty pipe", "%ld", in.result);
+	say_peer("text", "hear %d 5", slot);
+	outcome("without waiting", splice(ends[0], NULL, fd, NULL, 5, SPLICE_F_NONBLOCK));
+	must("fill", write(ends[1], block, sizeof(block)));
+	peer("say %d hello", slot);
+	wait_for(fd, POLLIN);
+	outcome("without waiting", splice(fd, NULL, ends[1], NULL, 5, SPLICE_F_NONBLOCK));
+	pthread_create(&thread, NULL, run_splice, &out);
+	await_sleep(&out.thread_id);
+	outcome("another meanwhile", send(second, "x", 1, 0));
+	must("read", read(ends[0], block, sizeof(block)));
+	pthread_join(thread, NULL);
+	say("into a full pipe", "%ld", out.result);
+	outcome("read", read(ends[0], block, sizeof(block)));
+	close(ends[0]);
+	close(ends[1]);
+	close(second);
+	close(fd);
+}
+
+/* sendfile(2) is for what has a place to be read from. */
+static void files_that_are_none(const struct way *way)
+{
+	int slot, fd = stream(way, &slot), ends[2], pair[2], file;
+	off_t offset = 0;
+
+	must("pipe", pipe(ends));
+	outcome("an empty pipe", sendfile(fd, ends[0], NULL, 5));
+	must("write", write(ends[1], "hello", 5));
+	outcome("a pipe", sendfile(fd, ends[0], NULL, 5));
+	outcome("a pipe, with an offset", sendfile(fd, ends[0], &offset, 5));
+	close(ends[0]);
+	close(ends[1]);
+	must("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	must("write", write(pair[0], "hello", 5));
+	outcome("a socket", sendfile(fd, pair[1], NULL, 5));
+	close(pair[0]);
+	close(pair[1]);
+	file = (int)must("eventfd", eventfd(1, 0));
+	outcome("an eventfd", sendfile(fd, file, NULL, 8));
+	close(file);
+	file = (int)must("open", open("/", O_RDONLY | O_DIRECTORY));
+	outcome("a folder", sendfile(fd, file, NULL, 8));
+	outcome("a folder, with an offset", sendfile(fd, file, &offset, 8));
+	close(file);
+	file = (int)must("memfd", memfd_create("file", 0));
+	must("write", write(file, "hello", 5));
+	outcome("more than there can be", sendfile(fd, file, &offset, (size_t)-1));
+	outcome("a file", sendfile(fd, file, &offset, 5));
+	say_peer("text", "hear %d 5", slot);
+	close(file);
+	close(fd);
+}
+
 const struct check transfer_checks[] = {
 	{"full", full, EACH_WAY},
 	{"timeouts", timeouts, EACH_WAY},
@@ -264,5 +352,7 @@ const struct check transfer_checks[] = {
 	{"files", files, EACH_WAY},
 	{"files without waiting", files_without_waiting, EACH_WAY},
 	{"splicing", splicing, ONCE},
+	{"splicing and waiting", splicing_and_waiting, EACH_FAMILY},
+	{"files that are none", files_that_are_none, EACH_FAMILY},
 	{NULL, NULL, 0},
 };

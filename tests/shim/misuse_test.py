@@ -21,6 +21,10 @@ udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.bind((sys.argv[1], 0))
 both = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 both.bind(('', 0))
+early = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+early.setsockopt(socket.SOL_SOCKET, 29, 1)  # SO_TIMESTAMP
+early.bind((sys.argv[1], 0))
+local = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 there = (sys.argv[2], 9)
 control = [(socket.IPPROTO_IP, socket.IP_TOS, struct.pack('i', 4))]
 for name, call in (('control', lambda: udp.sendmsg([b'x'], control, 0, there)),
@@ -28,6 +32,8 @@ for name, call in (('control', lambda: udp.sendmsg([b'x'], control, 0, there)),
                    ('option', lambda: udp.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)),
                    ('both', lambda: both.sendmsg([b'x'], control, 0, there)),
                    ('fresh', lambda: socket.socket().setsockopt(socket.SOL_SOCKET, 60, 1)),
+                   ('early', lambda: early.sendto(b'x', there)),
+                   ('local', lambda: local.sendto(b'x', ('127.0.0.1', 9))),
                    ('async', lambda: fcntl.fcntl(udp, fcntl.F_SETFL, os.O_ASYNC))):
     try:
         call()
@@ -150,12 +156,15 @@ class Misuse(stack.Test):
                 # SO_ZEROCOPY, whose reports would not come
                 ("fresh ENOPROTOOPT", r"option 60 of level 1 is refused: the stack has none such"),
                 ("", r"sendmsg on descriptor \d+ goes without its control messages"),
+                # taken before it was known whose the socket is
+                ("", r"option 29 of level 1 has no effect: "),
+                ("", r"udp descriptor \d+ is the kernel's so far: it sends to a peer"),
                 ("", r"O_ASYNC on descriptor \d+: no signals are sent for it")):
             with self.subTest(line):
                 self.assertRegex(said, f"{answer}\n")
                 self.assertRegex(said, rf"demi shim\[\d+\]: {line}")
         self.assertRegex(said, r"demi shim\[\d+\]: 4 calls not carried\n")
-        self.assertRegex(said, r"demi shim\[\d+\]: 2 socket options refused\n")
+        self.assertRegex(said, r"demi shim\[\d+\]: 3 socket options refused\n")
 
 
 if __name__ == "__main__":

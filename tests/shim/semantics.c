@@ -23,9 +23,10 @@
 struct semantics semantics;
 
 static const struct check *const groups[] = {
-	name_checks,       stream_checks, close_checks,  message_checks, transfer_checks,
-	option_checks,     poll_checks,   epoll_checks,  mixed_checks,   datagram_checks,
-	descriptor_checks, fault_checks,  signal_checks, thread_checks,  fork_checks,
+	name_checks,     stream_checks,   close_checks,      message_checks,
+	transfer_checks, option_checks,   poll_checks,       epoll_checks,
+	mixed_checks,    datagram_checks, descriptor_checks, fault_checks,
+	signal_checks,   handler_checks,  thread_checks,     fork_checks,
 };
 
 static const struct way ways[] = {

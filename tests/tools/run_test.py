@@ -264,6 +264,9 @@ REFUSED = (
      "--dev is for catnip"),
     ("idle", ["--idle", "doze", "true"], "allowed: sleep, spin"),
     ("empty rules", ["--rules", "", "true"], "--rules is empty"),
+    ("no rule", [*DEVICE, "--rules", "kernel tcp *:22, bogus", "true"], "\"bogus\"; allowed: demi|kernel"),
+    ("a gateway elsewhere", [*DEVICE, "--gw", "10.9.0.1", "true"], "in no network of --ip"),
+    ("two gateways", [*DEVICE, "--gw", "10.0.0.1", "--gw", "10.0.0.3", "true"], "a second one of IPv4"),
     ("no file", ["--config", "/nonexistent/demi.yaml", "true"], "No such file"),
     ("a folder for a file", ["--config", "/", "true"], "Is a directory"),
 )
