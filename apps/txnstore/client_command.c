@@ -113,6 +113,21 @@ static void give_up(struct shell *shell)
 	shell->transaction = NULL;
 }
 
+/* Return: 0 where the next command can be done, an errno. */
+static int refused(struct shell *shell, int error)
+{
+	if (error != EMSGSIZE)
+		return error;
+	fprintf(stderr,
+		PROGRAM_NAME
+		": the transaction is too large: what it reads and writes of a shard has at most "
+		"%u bytes; it is aborted\n",
+		OPERATION_MAX);
+	shell->transaction = NULL;
+	shell->status = EXIT_FAILURE;
+	return 0;
+}
+
 static int commit(struct shell *shell)
 {
 	static const char *const outcomes[] = {
@@ -124,8 +139,9 @@ static int commit(struct shell *shell)
 	} else {
 		shell->is_waiting = true;
 		error = -txn_commit(shell->transaction, process_now_ns(), ended, shell);
-		if (!error)
-			error = wait_for_it(shell);
+		if (error)
+			return refused(shell, error);
+		error = wait_for_it(shell);
 	}
 	if (!error)
 		puts(outcomes[shell->status]);

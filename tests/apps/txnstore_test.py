@@ -209,6 +209,18 @@ class Transactions(Case):
             one.tell(f"put key {large}x")
             self.assertEqual(one.ask("get key"), large)
 
+    def test_the_largest_transaction(self):
+        store = self.store(shards=1)
+        # Of 8,388,588 bytes 38 are its own, and 8 of each of the keys.
+        sizes = [1 << 20] * 7 + [8388588 - 38 - 8 * 8 - 7 * (1 << 20)]
+        lines = [f"put k{number} {'v' * size}" for number, size in enumerate(sizes)]
+        done = store.client(lines="\n".join(["begin", *lines, "commit", "begin", *lines, "delete x",
+                                            "commit", "put other value"]) + "\n")
+        self.assertEqual((done.returncode, done.stdout), (0, "committed\n" * 2), done.stderr)
+        self.assertIn("at most 8388588 bytes", done.stderr)
+        self.assert_client(store.client("get", "other", "get", "x"), COMMITTED,
+                           ["value", "(none)", "committed"])
+
     def test_weak_mode(self):
         store = self.store(mode="quorum")
         self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])

@@ -125,7 +125,7 @@ static struct coordinator *coordinator_add(struct transaction *transaction, uint
 	return coordinator;
 }
 
-/* The operation PREPARE of one shard. Return: 0, -ENOMEM. */
+/* The operation PREPARE of one shard. Return: 0, -ENOMEM, -EMSGSIZE. */
 static int make_operation(struct transaction *transaction, const struct coordinator *coordinator,
 			  const uint16_t *shards, uint16_t shard, struct writer *writer)
 {
@@ -137,6 +137,8 @@ static int make_operation(struct transaction *transaction, const struct coordina
 
 	*writer = (struct writer){.room = 0};
 	transaction_write(transaction, &operation, shards, shard, writer);
+	if (writer->len > OPERATION_MAX)
+		return -EMSGSIZE;
 	*writer = (struct writer){.room = writer->len};
 	writer->bytes = coordinator->memory->alloc(coordinator->memory->context, writer->room);
 	if (!writer->bytes)
@@ -145,23 +147,27 @@ static int make_operation(struct transaction *transaction, const struct coordina
 	return 0;
 }
 
-/* All operations first: where memory ends, no shard has heard of it yet. */
+/* All operations first: where memory ends, or one is too large, no shard has heard of it yet. */
 static int prepare_all(struct transaction *transaction, const uint16_t *shards, uint16_t count)
 {
 	struct coordinator *coordinator = coordinator_add(transaction, count);
 	struct writer bodies[SHARDS_MAX];
 	uint16_t made = 0;
+	int error = 0;
 
 	if (!coordinator)
 		return -ENOMEM;
-	while (made < count &&
-	       make_operation(transaction, coordinator, shards, shards[made], &bodies[made]) == 0)
-		made++;
-	if (made < count) {
+	while (made < count && !error) {
+		error = make_operation(transaction, coordinator, shards, shards[made],
+				       &bodies[made]);
+		if (!error)
+			made++;
+	}
+	if (error) {
 		while (made--)
 			coordinator->memory->free(coordinator->memory->context, bodies[made].bytes);
 		coordinator_drop(coordinator);
-		return -ENOMEM;
+		return error;
 	}
 	transaction->coordinator = coordinator;
 	for (uint16_t i = 0; i < count; i++)

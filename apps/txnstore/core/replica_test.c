@@ -210,6 +210,37 @@ static void replica__commits_with_a_majority_and_no_less(void **state)
 	assert_int_equal(last_result, RESULT_NONE);
 }
 
+/* What the others could not be sent would stand in their way for ever. */
+static void replica__refuses_what_does_not_go_to_the_others(void **state)
+{
+	struct message message = {.type = MESSAGE_OPERATION,
+				  .from = MESSAGE_NOT_A_REPLICA,
+				  .nonce = 1,
+				  .body_len = OPERATION_MAX + 1};
+	const uint16_t shard = 0;
+	struct operation operation = {
+		.kind = OPERATION_PREPARE, .client = 1, .number = 1, .shards = 1, .writes = 9};
+	struct writer writer = {.bytes = malloc(message.body_len), .room = message.body_len};
+	uint8_t *value = calloc(1, VALUE_MAX);
+	(void)state;
+
+	operation_write(&writer, &operation, &shard);
+	for (uint32_t i = 0; i < operation.writes; i++) {
+		uint32_t left = (uint32_t)(writer.room - writer.len) - 7;
+
+		operation_write_write(&writer, "abcdefghi" + i, 1, value,
+				      i + 1 == operation.writes ? left : VALUE_MAX - 100);
+	}
+	assert_int_equal(writer.len, writer.room);
+	message.body = writer.bytes;
+	last_result = RESULT_NONE;
+	replica_receive(&replicas[0], now_ns, 0, &message);
+	assert_int_equal(last_result, RESULT_BAD);
+	assert_int_equal(queued, 0);
+	free(value);
+	free(writer.bytes);
+}
+
 /* Nobody hears of the primary for long enough. */
 static void time_out(uint32_t index)
 {
@@ -389,6 +420,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(replica__commits_with_a_majority_and_no_less, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(replica__refuses_what_does_not_go_to_the_others,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(replica__takes_over_with_all_that_was_committed,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(view_change__takes_the_log_of_the_latest_view,

@@ -97,7 +97,8 @@ static void operation(struct replica *replica, uint64_t peer, const struct messa
 	struct entry entry = {.peer = peer, .nonce = message->nonce};
 	struct operation operation;
 
-	if (operation_parse(&operation, message->body, message->body_len) != 0) {
+	if (message->body_len > OPERATION_MAX ||
+	    operation_parse(&operation, message->body, message->body_len) != 0) {
 		answer(replica, peer, message, MESSAGE_REPLY, RESULT_BAD);
 		return;
 	}
