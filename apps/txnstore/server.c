@@ -67,7 +67,7 @@ static void send_to_shard(void *context, uint16_t shard, uint32_t replica,
 {
 	struct server *server = context;
 
-	links_send(&server->links, server->peers[shard][replica], message);
+	(void)links_send(&server->links, server->peers[shard][replica], message);
 }
 
 static void hold(struct server *server, uint32_t to, const struct message *message)
@@ -91,14 +91,15 @@ static void release(void *context, uint32_t to, const void *bytes, size_t len)
 		send_to_shard(server, (uint16_t)server->options.shard, to, &message);
 }
 
-static void send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
 {
 	struct server *server = context;
 
-	if (is_held && server->options.log)
-		hold(server, to, message);
-	else
-		send_to_shard(server, (uint16_t)server->options.shard, to, message);
+	if (!is_held || !server->options.log)
+		return links_send(&server->links, server->peers[server->options.shard][to],
+				  message);
+	hold(server, to, message);
+	return true;
 }
 
 static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)

@@ -29,6 +29,7 @@ struct fuzz {
 	struct replica replica;
 	struct quorum quorum;
 	uint64_t now_ns, written;
+	bool refuses;
 };
 
 static void *take(void *context, size_t size)
@@ -60,12 +61,14 @@ static void check_message(const struct message *message)
 	free(bytes);
 }
 
-static void send_message(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_message(void *context, uint32_t to, const struct message *message, bool is_held)
 {
-	(void)context;
+	const struct fuzz *fuzz = context;
 	(void)is_held;
+
 	must(to < REPLICAS);
 	check_message(message);
+	return !fuzz->refuses;
 }
 
 static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)
@@ -161,7 +164,10 @@ static void step(struct fuzz *fuzz, uint8_t type, struct reader *reader)
 	struct message message;
 
 	if (type == 0) {
-		fuzz->now_ns += read_u8(reader) * MS;
+		uint8_t passed = read_u8(reader);
+
+		fuzz->now_ns += passed * MS;
+		fuzz->refuses = passed & 64;
 		replica_tick(&fuzz->replica, fuzz->now_ns);
 		return;
 	}

@@ -68,9 +68,9 @@ struct message replica_message(const struct replica *replica, enum message_type 
 	};
 }
 
-void replica_tell(struct replica *replica, uint32_t to, const struct message *message, bool is_held)
+bool replica_tell(struct replica *replica, uint32_t to, const struct message *message, bool is_held)
 {
-	replica->ops->send(replica->context, to, message, is_held);
+	return replica->ops->send(replica->context, to, message, is_held);
 }
 
 void replica_tell_all(struct replica *replica, const struct message *message, bool is_held)

@@ -42,8 +42,11 @@ struct replica_config {
 struct replica;
 
 struct replica_ops {
-	/* To a replica of the shard. @is_held: only once all records before are durable. */
-	void (*send)(void *context, uint32_t to, const struct message *message, bool is_held);
+	/*
+	 * To a replica of the shard. @is_held: only once all records before are durable. Return: false: it is
+	 * known not to go there, as the way is full, or there is none.
+	 */
+	bool (*send)(void *context, uint32_t to, const struct message *message, bool is_held);
 	/* To a client, by what replica_receive got with its message. @blob: holds the body, may be NULL. */
 	void (*answer)(void *context, uint64_t peer, const struct message *message,
 		       struct blob *blob);
@@ -57,6 +60,16 @@ struct replica_ops {
 	/* A transaction has been in doubt for long: ask the others, tell the outcome with a DECIDE. */
 	void (*in_doubt)(void *context, const struct operation *operation);
 };
+
+/* How what is new comes to another replica. */
+enum flow {
+	FLOW_PUSHED,  /* as it is proposed */
+	FLOW_REFUSED, /* not before the next heartbeat: the way there was full */
+	FLOW_PULLED,  /* it lacks what was before, and asks for it, one batch after the other */
+};
+
+/* Places by which an operation that is asked for again is found, while it is under way. */
+#define PROPOSED_MAX 2048u
 
 enum replica_status { REPLICA_NORMAL, REPLICA_VIEW_CHANGE, REPLICA_RECOVERING, REPLICA_FAILED };
 
@@ -119,12 +132,17 @@ struct replica {
 	uint64_t now_ns, last_time_ns;
 
 	/* The primary's. */
-	uint64_t acked[REPLICAS_MAX], next[REPLICAS_MAX], confirmed[REPLICAS_MAX],
-		acked_ns[REPLICAS_MAX];
-	uint64_t view_start; /* operations up to it are of earlier views */
+	uint64_t acked[REPLICAS_MAX], next[REPLICAS_MAX], confirmed[REPLICAS_MAX];
+	uint8_t flow[REPLICAS_MAX];      /* enum flow */
+	uint64_t proposed[PROPOSED_MAX]; /* operations, by the nonces of those who asked for them */
+	uint64_t view_start;             /* operations up to it are of earlier views */
 	uint64_t beat, beat_ns;
 	struct confirmation *confirmations;
 	size_t confirmation_count, confirmation_room;
+
+	/* A follower's: it has asked for what it lacks. */
+	bool is_asking;
+	uint64_t asked_ns;
 
 	/* View changes. */
 	uint64_t heard_ns, patience_ns, sent_ns;

@@ -21,8 +21,8 @@ static inline uint32_t replica_quorum(const struct replica *replica)
 void replica_now(struct replica *replica, uint64_t now_ns);
 /** replica_message - of @type, with what every message of a replica says of it */
 struct message replica_message(const struct replica *replica, enum message_type type);
-/** replica_tell - send @message to @to; replica_tell_all: to every other */
-void replica_tell(struct replica *replica, uint32_t to, const struct message *message,
+/** replica_tell - send @message to @to, Return: as of replica_ops; replica_tell_all: to every other */
+bool replica_tell(struct replica *replica, uint32_t to, const struct message *message,
 		  bool is_held);
 void replica_tell_all(struct replica *replica, const struct message *message, bool is_held);
 /** replica_fail - no memory for what the others do: this one goes on no more */
@@ -40,6 +40,8 @@ void replica_count_acks(struct replica *replica);
 void replica_acknowledge(struct replica *replica, uint64_t nonce);
 void normal_prepare(struct replica *replica, const struct message *message);
 void normal_prepare_ok(struct replica *replica, const struct message *message);
+/** normal_served - @to was sent, as it had asked for it, what comes up to @last */
+void normal_served(struct replica *replica, uint32_t to, uint64_t last);
 void normal_new_state(struct replica *replica, const struct message *message);
 void normal_tick(struct replica *replica);
 /** normal_propose - the next operation; @entry's blob is taken over */

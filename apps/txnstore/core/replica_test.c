@@ -29,17 +29,21 @@ struct log {
 
 static struct log logs[REPLICAS];
 static struct replica replicas[REPLICAS];
-static bool is_up[REPLICAS];
+static bool is_up[REPLICAS], is_refusing[REPLICAS]; /* that its link is full */
 static struct sent queue[MESSAGES];
 static size_t queued;
 static enum result last_result;
 static uint64_t now_ns;
 
-static void send_message(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_message(void *context, uint32_t to, const struct message *message, bool is_held)
 {
 	const struct replica *from = context;
-	struct sent *sent = &queue[queued++];
+	struct sent *sent = &queue[queued];
 	(void)is_held;
+
+	if (is_refusing[to])
+		return false;
+	queued++;
 
 	assert_true(queued < MESSAGES && message_size(message) <= sizeof(sent->bytes));
 	*sent = (struct sent){.from = from->config.index,
@@ -47,6 +51,7 @@ static void send_message(void *context, uint32_t to, const struct message *messa
 			      .type = message->type,
 			      .len = message_size(message)};
 	message_write(message, sent->bytes);
+	return true;
 }
 
 static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)
@@ -152,7 +157,7 @@ static void put(uint32_t primary, uint64_t number)
 		&shard, &write, 1);
 	struct message message = {.type = MESSAGE_OPERATION,
 				  .from = MESSAGE_NOT_A_REPLICA,
-				  .nonce = 1,
+				  .nonce = number,
 				  .body = blob->bytes,
 				  .body_len = blob->len};
 
@@ -173,6 +178,7 @@ static int setup(void **state)
 	(void)state;
 	now_ns = MS;
 	queued = 0;
+	memset(is_refusing, 0, sizeof(is_refusing));
 	memset(logs, 0, sizeof(logs));
 	for (uint32_t i = 0; i < REPLICAS; i++)
 		start(i, 1, REPLICA_START_NEW);
@@ -208,6 +214,107 @@ static void replica__commits_with_a_majority_and_no_less(void **state)
 	put(0, 2);
 	deliver_all();
 	assert_int_equal(last_result, RESULT_NONE);
+}
+
+static uint64_t last_of(uint32_t index)
+{
+	return replicas[index].log.first + replicas[index].log.count - 1;
+}
+
+static size_t count_sent(uint32_t from, uint32_t to, enum message_type type)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < queued; i++)
+		count += queue[i].from == from && queue[i].to == to && queue[i].type == type;
+	return count;
+}
+
+/* A client that asks again too early must not make longer what it waits for. */
+static void replica__proposes_once_what_is_asked_again(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	put(0, 1);
+	assert_int_equal(last_of(0), 1);
+	put(0, 2);
+	assert_int_equal(last_of(0), 2);
+	deliver_all();
+	assert_int_equal(outcome(0, 2), RESULT_YES);
+}
+
+static void replica__pushes_later_what_a_full_link_has_refused(void **state)
+{
+	(void)state;
+
+	is_refusing[1] = true;
+	for (uint64_t number = 1; number <= 3; number++)
+		put(0, number);
+	deliver_all();
+	is_refusing[1] = false;
+	put(0, 4);
+	assert_int_equal(count_sent(0, 1, MESSAGE_PREPARE), 0);
+	now_ns += 5 * MS;
+	replica_tick(&replicas[0], now_ns);
+	deliver_all_but(0, 2);
+	assert_int_equal(last_of(1), 4);
+	assert_int_equal(replicas[1].is_asking, false);
+}
+
+static void drop_queue_to(uint32_t to)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < queued; i++)
+		if (queue[i].to != to)
+			queue[left++] = queue[i];
+	queued = left;
+}
+
+/* Of many PREPAREs that are of no use to it, it answers but the first with a question. */
+static void replica__asks_once_for_what_it_lacks(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	drop_queue_to(1);
+	deliver_all();
+	for (uint64_t number = 2; number <= 6; number++)
+		put(0, number);
+	while (queued && queue[0].type == MESSAGE_PREPARE) {
+		struct sent first = queue[0];
+
+		memmove(queue, queue + 1, --queued * sizeof(*queue));
+		if (first.to == 1)
+			deliver(&first);
+	}
+	assert_int_equal(count_sent(1, 0, MESSAGE_GET_STATE), 1);
+	deliver_all();
+	assert_int_equal(last_of(1), 6);
+	/* All of it has come in answers; then it is pushed again. */
+	put(0, 7);
+	assert_int_equal(count_sent(0, 1, MESSAGE_PREPARE), 1);
+	deliver_all();
+	assert_int_equal(last_of(1), 7);
+}
+
+/* The answer was lost, or the question. */
+static void replica__asks_again_with_a_heartbeat(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	drop_queue_to(1);
+	put(0, 2);
+	deliver_all_but(1, 2);
+	drop_queue_to(1);
+	for (unsigned i = 0; i < 3; i++) {
+		now_ns += 5 * MS;
+		replica_tick(&replicas[0], now_ns);
+		deliver_all();
+	}
+	assert_int_equal(last_of(1), 2);
 }
 
 /* What the others could not be sent would stand in their way for ever. */
@@ -422,6 +529,14 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(replica__refuses_what_does_not_go_to_the_others,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(replica__proposes_once_what_is_asked_again, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(replica__pushes_later_what_a_full_link_has_refused,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(replica__asks_once_for_what_it_lacks, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(replica__asks_again_with_a_heartbeat, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(replica__takes_over_with_all_that_was_committed,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(view_change__takes_the_log_of_the_latest_view,

@@ -92,6 +92,25 @@ static bool is_full(const struct replica *replica, const struct operation *opera
 	       replica->shard.store.bytes >= replica->config.bytes_max;
 }
 
+/*
+ * What is asked again is not proposed again, which would only make longer what it waits for. The answer
+ * goes where it was asked for last.
+ */
+static bool is_under_way(struct replica *replica, uint64_t peer, const struct message *message)
+{
+	uint64_t op = replica->proposed[message->nonce % PROPOSED_MAX];
+	struct entry *entry;
+
+	if (op <= replica->shard.applied || op > replica_op(replica))
+		return false;
+	entry = oplog_at(&replica->log, op);
+	if (entry->nonce != message->nonce || entry->blob->len != message->body_len ||
+	    memcmp(entry->blob->bytes, message->body, message->body_len) != 0)
+		return false;
+	entry->peer = peer;
+	return true;
+}
+
 static void operation(struct replica *replica, uint64_t peer, const struct message *message)
 {
 	struct entry entry = {.peer = peer, .nonce = message->nonce};
@@ -102,7 +121,8 @@ static void operation(struct replica *replica, uint64_t peer, const struct messa
 		answer(replica, peer, message, MESSAGE_REPLY, RESULT_BAD);
 		return;
 	}
-	if (answer_known(replica, peer, message, &operation))
+	if (answer_known(replica, peer, message, &operation) ||
+	    is_under_way(replica, peer, message))
 		return;
 	if (is_full(replica, &operation)) {
 		answer(replica, peer, message, MESSAGE_REPLY, RESULT_FULL);
@@ -115,6 +135,7 @@ static void operation(struct replica *replica, uint64_t peer, const struct messa
 	if (!entry.blob)
 		return;
 	memcpy(entry.blob->bytes, message->body, message->body_len);
+	replica->proposed[message->nonce % PROPOSED_MAX] = replica_op(replica) + 1;
 	normal_propose(replica, &entry);
 }
 

@@ -151,6 +151,7 @@ void view_change_begin(struct replica *replica, uint64_t view)
 	replica->view = view;
 	replica->start_mask = 1u << replica->config.index;
 	replica->has_voted = false;
+	replica->is_asking = false;
 	memset(replica->votes, 0, sizeof(replica->votes));
 	replica->views_begun++;
 	record_view(replica);

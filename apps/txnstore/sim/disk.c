@@ -47,7 +47,7 @@ static void release_held(struct node *node)
 		node->held = held->next;
 		if (!node->held)
 			node->held_end = &node->held;
-		network_send_bytes(node, held->to, held->bytes, held->len);
+		(void)network_send_bytes(node, held->to, held->bytes, held->len);
 		free(held);
 	}
 }

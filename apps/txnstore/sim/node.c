@@ -23,7 +23,7 @@ static void send_to_shard(void *context, uint16_t shard, uint32_t replica,
 {
 	struct node *node = context;
 
-	network_send(node, shard * node->world->config.replicas + replica, message);
+	(void)network_send(node, shard * node->world->config.replicas + replica, message);
 }
 
 /* ---- A replica ---- */
@@ -41,22 +41,22 @@ static void hold(struct node *node, uint32_t to, const struct message *message)
 	node->held_end = &held->next;
 }
 
-static void send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
 {
 	struct node *node = context;
 	uint32_t first = node->index - node->index % node->world->config.replicas;
 
-	if (is_held && !disk_is_idle(&node->disk))
-		hold(node, first + to, message);
-	else
-		network_send(node, first + to, message);
+	if (!is_held || disk_is_idle(&node->disk))
+		return network_send(node, first + to, message);
+	hold(node, first + to, message);
+	return true;
 }
 
 static void answer_client(void *context, uint64_t peer, const struct message *message,
 			  struct blob *blob)
 {
 	(void)blob;
-	network_send(context, (uint32_t)peer, message);
+	(void)network_send(context, (uint32_t)peer, message);
 }
 
 static void write_record(void *context, const void *record, size_t len)

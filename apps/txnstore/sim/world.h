@@ -67,10 +67,11 @@ struct node {
 	struct world *world;
 	uint32_t index;
 	bool is_up;
-	uint64_t life;     /* counts starts */
-	uint64_t clock_ns; /* its clock is so far ahead */
-	uint64_t wake_ns;  /* of the tick that is on its way; 0: none */
-	uint32_t side;     /* of a partition */
+	uint64_t life;                     /* counts starts */
+	uint64_t clock_ns;                 /* its clock is so far ahead */
+	uint64_t wake_ns;                  /* of the tick that is on its way; 0: none */
+	uint32_t side;                     /* of a partition */
+	uint16_t under_way[SIM_NODES_MAX]; /* messages to others, that have not come yet */
 	/* A replica */
 	struct replica replica;
 	struct quorum quorum; /* in place of it, in the weak mode */
