@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "cluster.h"
 #include "echo/process.h"
@@ -168,15 +167,6 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
-/* Larger at each start, as long as the clock of the day does not go back. */
-static uint64_t incarnation(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static bool load_cluster(struct server *server)
 {
 	const struct server_options *options = &server->options;
@@ -246,6 +236,7 @@ static int make_replica(struct server *server)
 	config.index = (uint32_t)server->options.replica;
 	config.count = server->cluster.replicas;
 	config.shard = (uint16_t)server->options.shard;
+	config.shards = server->cluster.shards;
 	config.configuration = server->cluster.configuration;
 	config.heartbeat_ns = config.election_ns / 8;
 	config.retry_ns = config.election_ns / 4;
@@ -257,14 +248,38 @@ static int make_replica(struct server *server)
 		      random_seed());
 	return -replica_init(&server->replica, &config,
 			     server->options.log ? &ops_with_log : &ops_without_log, server,
-			     &memory, incarnation(), random_seed());
+			     &memory, random_seed());
 }
 
-static const char *why_not_restored(int error)
+/* Of no log that this replica can go on with. */
+static void complain_of_log(const struct server *server, int error)
 {
-	if (error == -EBADMSG)
-		return "it is not the log of a replica, or of a newer version";
-	return strerror(error < 0 ? -error : error);
+	const struct log_identity *other = &server->replica.other;
+	char text[160];
+
+	if (error == -EXDEV) {
+		snprintf(
+			text, sizeof(text),
+			"it is the log of replica %u of %u of shard %u of %u; this one is replica %u "
+			"of %u of shard %u of %u",
+			other->index, other->count, other->shard, other->shards,
+			server->replica.config.index, server->replica.config.count,
+			server->replica.config.shard, server->replica.config.shards);
+		complain(server->options.log, text);
+	} else if (error == -EPROTONOSUPPORT) {
+		complain(
+			server->options.log,
+			"it is the log of another version of demi-txnstore, or not one of a replica");
+	} else if (error == -EBADMSG) {
+		snprintf(text, sizeof(text),
+			 "record %" PRIu64
+			 " is damaged; without this log the replica gets from the "
+			 "others what it had",
+			 server->journal.written);
+		complain(server->options.log, text);
+	} else {
+		complain(server->options.log, strerror(error < 0 ? -error : error));
+	}
 }
 
 static bool open_log(struct server *server)
@@ -279,9 +294,13 @@ static bool open_log(struct server *server)
 	server->journal.context = server;
 	server->replica.written = server->replica.durable = server->journal.written;
 	if (error) {
-		complain(name, why_not_restored(error));
+		complain_of_log(server, error);
 		return false;
 	}
+	if (server->journal.torn)
+		complain(name,
+			 "its end was not whole, as after a crash, and has been cut off: nobody "
+			 "was told of it");
 	if (server->options.is_new && server->journal.written) {
 		complain("--new",
 			 "this log has a replica in it; leave --new out to go on with it, or "
@@ -298,6 +317,10 @@ static void start_replica(struct server *server)
 				 : has_log              ? REPLICA_START_RESTORED
 							: REPLICA_START_LOST;
 
+	if (how == REPLICA_START_LOST && server->cluster.replicas == 1)
+		complain("it serves nobody",
+			 "what it had is lost, and there is no other replica to get it from; --new "
+			 "begins a new store");
 	replica_start(&server->replica, process_now_ns(), how);
 }
 

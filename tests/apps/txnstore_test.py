@@ -12,6 +12,7 @@ import json
 import os
 import random
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import unittest
 
 PROGRAM = sys.argv.pop(1)
 DEADLINE_S = 60
+MASK = (1 << 64) - 1
 COMMITTED, ABORTED, UNKNOWN = 0, 3, 4
 
 
@@ -32,12 +34,33 @@ def free_ports(count):
         return [sock.getsockname()[1] for sock in sockets]
 
 
+def mix(number):
+    """random_mix of apps/txnstore/random.h."""
+    number = ((number ^ number >> 30) * 0xBF58476D1CE4E5B9) & MASK
+    number = ((number ^ number >> 27) * 0x94D049BB133111EB) & MASK
+    return number ^ number >> 31
+
+
+def record_head(kind):
+    return bytes([kind]) + bytes(16)
+
+
+def framed(record):
+    """As a record stands in a file."""
+    total = len(record)
+    for word in range(0, len(record) // 8 * 8 + 1, 8):
+        total = mix(total ^ int.from_bytes(record[word:word + 8], "little"))
+    return struct.pack("<IIQ", len(record), len(record) ^ 0x464C5844, total) + record
+
+
 class Store:
     """Servers of all shards, each a process of its own."""
 
     def __init__(self, folder, shards=2, replicas=3, mode="serializable", log=False,
-                 transport="tcp", size="128M"):
+                 transport="tcp", size="128M", options=()):
+        """@log: True: on a device; "file": in a file. @options: of all servers, at each start."""
         self.folder, self.log, self.size, self.servers = folder, log, size, {}
+        self.options = options
         self.ports = [free_ports(replicas) for _ in range(shards)]
         self.config = os.path.join(folder, "store.yaml")
         with open(self.config, "w", encoding="ascii") as file:
@@ -48,7 +71,10 @@ class Store:
 
     def start(self, shard, replica, *options):
         environment = dict(os.environ, DEMI_RUNTIME_IDLE="sleep")
-        if self.log:
+        options = (*self.options, *options)
+        if self.log == "file":
+            options = ("--log", os.path.join(self.folder, f"{shard}.{replica}.log"), *options)
+        elif self.log:
             image = os.path.join(self.folder, f"{shard}.{replica}.img")
             environment.update(LIBOS=os.environ["DURABLE"], DEMI_BLK_DEV=f"uring:{image},size={self.size}")
             options = ("--log", "txnstore", *options)
@@ -353,7 +379,39 @@ class Failures(Case):
 
     @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
     def test_what_was_acknowledged_is_there_after_all_were_killed(self):
-        store = self.store(log=True)
+        self.kill_all_again_and_again(True)
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_what_was_acknowledged_is_in_files_after_all_were_killed(self):
+        self.kill_all_again_and_again("file")
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_end_of_a_file_may_be_torn(self):
+        store = self.store(shards=1, replicas=1, log="file")
+        for number in range(5):
+            self.assert_client(store.client("put", f"key{number}", "value"), COMMITTED, ["committed"])
+        store.kill_all()
+        path = os.path.join(self.folder, "0.0.log")
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) - 1)
+        store.start(0, 0)
+        self.assert_client(store.client("get", "key3", "put", "key4", "again"), COMMITTED,
+                           ["value", "committed"])
+        self.assertIn("its end was not whole", store.said(0, 0))
+        store.kill_all()
+        store.start(0, 0)
+        self.assert_client(store.client("get", "key0", "get", "key4"), COMMITTED,
+                           ["value", "again", "committed"])
+        store.kill_all()
+        with open(path, "r+b") as file:
+            file.seek(100)
+            file.write(b"damage")
+        store.start(0, 0)
+        self.assertEqual(store.servers[0, 0].wait(DEADLINE_S), 1)
+        self.assertRegex(store.said(0, 0), "record [0-9]+ is damaged")
+
+    def kill_all_again_and_again(self, log):
+        store = self.store(log=log)
         acknowledged, count = {}, [0]
         stop = threading.Event()
 
@@ -483,6 +541,15 @@ class BadUse(Case):
                 self.assertEqual(done.returncode, status)
                 self.assertIn(told, done.stderr)
 
+    def test_single_replica_that_has_lost_all_serves_nobody(self):
+        store = self.store(shards=1, replicas=1)
+        self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])
+        store.kill_all()
+        store.start(0, 0)
+        store.wait_for_line(0, 0, "recovering")
+        self.assert_client(store.client("put", "key", "value", timeout=1), UNKNOWN, ["unknown"])
+        self.assertIn("there is no other replica to get it from", store.said(0, 0))
+
     def test_client_of_another_configuration_is_not_served(self):
         store = self.store(shards=1, replicas=1)
         with open(store.config, encoding="ascii") as file:
@@ -500,6 +567,27 @@ class BadUse(Case):
                 self.assertEqual(sock.recv(1), b"")
         self.assertIn("what came is no message", store.said(0, 0))
         self.assert_client(store.client("get", "key"), COMMITTED, ["value", "committed"])
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_log_of_another_is_refused(self):
+        store = self.store(shards=2, replicas=1, log="file")
+        self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])
+        self.assertEqual(store.stop(), [0, 0])
+        paths = [os.path.join(self.folder, f"{shard}.0.log") for shard in range(2)]
+        with open(paths[0], "rb") as file:
+            content = file.read()
+        for bytes_there, told in (
+                (content, "it is the log of replica 0 of 1 of shard 0 of 2; this one is replica 0 of 1 "
+                          "of shard 1 of 2"),
+                (framed(record_head(16) + b"DTXL" + b"\2\0" + bytes(30)), "of another version"),
+                (framed(record_head(8)), "of another version"),
+                (b"[store]\nname = x\n" * 20, "record 0 is damaged")):
+            with self.subTest(told), open(paths[1], "wb") as file:
+                file.write(bytes_there)
+                file.flush()
+                store.start(1, 0)
+                self.assertEqual(store.servers[1, 0].wait(DEADLINE_S), 1)
+                self.assertIn(told, store.said(1, 0))
 
     @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
     def test_new_store_over_a_log_that_has_one_is_refused(self):

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "txnstore/core/frame.h"
 #include "txnstore/core/quorum.h"
 #include "txnstore/core/replica.h"
 
@@ -124,7 +125,7 @@ static void begin(struct fuzz *fuzz, uint8_t how)
 
 	memset(fuzz, 0, sizeof(*fuzz));
 	must(replica_init(&fuzz->replica, &config, how & 8 ? &with_log : &without_log, fuzz,
-			  &memory, 5, how) == 0);
+			  &memory, how) == 0);
 	fuzz->quorum = (struct quorum){
 		.memory = &memory, .configuration = CONFIGURATION, .answer = answer};
 	must(quorum_init(&fuzz->quorum) == 0);
@@ -186,9 +187,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader reader = reader_of(data, size);
 	struct message message;
+	const void *record;
+	uint32_t record_len;
 	struct fuzz fuzz;
 
 	(void)message_parse(&message, data, size);
+	must(frame_read(data, size, &record, &record_len) <= size);
+	(void)frame_is_torn(data, size);
 	begin(&fuzz, read_u8(&reader));
 	while (reader.left)
 		step(&fuzz, read_u8(&reader) % MESSAGE_TYPE_END, &reader);

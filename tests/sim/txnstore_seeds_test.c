@@ -43,6 +43,7 @@ static void add(struct verdict *sum, const struct verdict *verdict)
 	sum->unknown += verdict->unknown;
 	sum->judged += verdict->judged;
 	sum->crashes += verdict->crashes;
+	sum->lost_disks += verdict->lost_disks;
 	sum->partitions += verdict->partitions;
 	sum->views += verdict->views;
 	sum->transfers += verdict->transfers;
@@ -57,6 +58,7 @@ static void assert_tried(const struct verdict *sum)
 	assert_true(sum->unknown > 0);
 	assert_true(sum->judged > 0);
 	assert_true(sum->crashes > 0);
+	assert_true(sum->lost_disks > 0);
 	assert_true(sum->partitions > 0);
 	assert_true(sum->views > 0);
 	assert_true(sum->transfers > 0);

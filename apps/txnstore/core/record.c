@@ -4,13 +4,15 @@
  * takes part in, and, all at once by the last record of a row, what it took over from another.
  *
  * A record: its kind, a view, the number of an operation; then, by kind, an entry as in messages, the
- * tables or items of a snapshot.
+ * tables or items of a snapshot. The first one says whose log it is, and of which version all are.
  */
 #include <errno.h>
 
 #include "replica_parts.h"
 
 #define RECORD_HEAD 17u
+#define LOG_MAGIC 0x4c585444u /* "DTXL" */
+#define LOG_VERSION 1u
 
 enum record_kind {
 	RECORD_ENTRY = 1, /* the next operation */
@@ -20,12 +22,15 @@ enum record_kind {
 	RECORD_ITEMS,     /* items of a snapshot; as STAGED */
 	RECORD_INSTALL, /* behind this operation stands what was staged; the log is of this view */
 	RECORD_INSTALL_SNAPSHOT, /* and up to it the snapshot */
-	RECORD_NEW,              /* all replicas were new */
+	/* Whose log it is, and which starts of the others are known; whether it was new, as all were. */
+	RECORD_IDENTITY = 16,
 };
 
 /* Room for a record with @size bytes behind its head. Return: false, and the replica goes on no more. */
 static bool record_begin(struct replica *replica, struct writer *writer, size_t size)
 {
+	if (!replica->has_identity)
+		record_identity(replica);
 	*writer = (struct writer){.room = RECORD_HEAD + size, .len = RECORD_HEAD};
 	writer->bytes = replica->memory->alloc(replica->memory->context, writer->room);
 	if (!writer->bytes)
@@ -101,10 +106,31 @@ void record_entry(struct replica *replica)
 		replica_fail(replica);
 }
 
-void record_new(struct replica *replica)
+static void write_identity(const struct replica *replica, struct writer *writer)
 {
-	if (replica->ops->write)
-		write_record(replica, RECORD_NEW, 0, NULL);
+	const struct replica_config *config = &replica->config;
+
+	write_u32(writer, LOG_MAGIC);
+	write_u16(writer, LOG_VERSION);
+	write_u16(writer, config->shard);
+	write_u16(writer, config->shards);
+	write_u32(writer, config->index);
+	write_u32(writer, config->count);
+	write_u8(writer, replica->is_restored);
+	for (uint32_t i = 0; i < config->count; i++)
+		write_u64(writer, replica->incarnations[i]);
+}
+
+void record_identity(struct replica *replica)
+{
+	struct writer size = {.room = 0}, writer;
+
+	replica->has_identity = true;
+	write_identity(replica, &size);
+	if (!record_begin(replica, &writer, size.len))
+		return;
+	write_identity(replica, &writer);
+	record_end(replica, &writer, RECORD_IDENTITY, 0);
 }
 
 void record_view(struct replica *replica)
@@ -221,6 +247,7 @@ void record_rewrite(struct replica *replica)
 	replica->rewrites++;
 	replica->log_bytes = 0;
 	replica->ops->rewrite(replica->context, true);
+	replica->has_identity = false;
 	write_all(replica);
 	replica->ops->rewrite(replica->context, false);
 	replica->rewritten = replica->written;
@@ -376,6 +403,36 @@ static int restore_install(struct replica *replica, uint64_t base)
 	return 0;
 }
 
+static bool is_own(const struct replica *replica, const struct log_identity *identity)
+{
+	const struct replica_config *config = &replica->config;
+
+	return identity->shard == config->shard && identity->shards == config->shards &&
+	       identity->index == config->index && identity->count == config->count;
+}
+
+static int restore_identity(struct replica *replica, struct reader *reader)
+{
+	struct log_identity identity;
+
+	if (read_u32(reader) != LOG_MAGIC || read_u16(reader) != LOG_VERSION)
+		return -EPROTONOSUPPORT;
+	identity.shard = read_u16(reader);
+	identity.shards = read_u16(reader);
+	identity.index = read_u32(reader);
+	identity.count = read_u32(reader);
+	replica->is_restored |= read_u8(reader) != 0;
+	if (!reader->failed && !is_own(replica, &identity)) {
+		replica->other = identity;
+		return -EXDEV;
+	}
+	for (uint32_t i = 0; i < replica->config.count; i++)
+		replica->incarnations[i] = read_u64(reader);
+	replica->incarnation = replica->incarnations[replica->config.index];
+	replica->has_identity = true;
+	return 0;
+}
+
 int replica_restore(struct replica *replica, const void *record, size_t len)
 {
 	struct reader reader = reader_of(record, len);
@@ -383,6 +440,8 @@ int replica_restore(struct replica *replica, const void *record, size_t len)
 	uint64_t view = read_u64(&reader), op = read_u64(&reader);
 	int error = 0;
 
+	if (!replica->has_identity && kind != RECORD_IDENTITY)
+		return -EPROTONOSUPPORT;
 	if (reader.failed || view < replica->view)
 		return -EBADMSG;
 	replica->view = view;
@@ -409,8 +468,8 @@ int replica_restore(struct replica *replica, const void *record, size_t len)
 	case RECORD_INSTALL:
 		error = restore_install(replica, op);
 		break;
-	case RECORD_NEW:
-		replica->is_restored = true;
+	case RECORD_IDENTITY:
+		error = restore_identity(replica, &reader);
 		break;
 	case RECORD_VIEW:
 		drop_staged_shard(replica);

@@ -12,6 +12,8 @@
  *   promised to the primary of a view. Each start of a replica has a number, its incarnation, and a
  *   promise of one that is known to have gone is not counted (Michael, Ports, Sharma and Szekeres,
  *   "Recovering shared objects without stable storage", DISC 2017).
+ *   No clock is asked for it: a replica that has lost what it had asks a quorum which numbers they know
+ *   of, and takes a higher one. One that has its log has forgotten nothing, and keeps its number.
  * - With a log on a disk, what a replica says is held back until what it says is written.
  */
 #ifndef TXNSTORE_REPLICA_H
@@ -21,8 +23,8 @@
 #include "txnstore/random.h"
 
 struct replica_config {
-	uint32_t index, count; /* of this one; of all, 2f + 1 */
-	uint16_t shard;
+	uint32_t index, count;  /* of this one; of all, 2f + 1 */
+	uint16_t shard, shards; /* which one; of how many, which only the log tells */
 	uint64_t configuration; /* messages of another are refused */
 	uint64_t heartbeat_ns;  /* a primary without work is heard so often */
 	uint64_t
@@ -116,13 +118,19 @@ struct do_view_change {
 	uint64_t last_normal, op, commit, incarnation;
 };
 
+/* Whose a log is. */
+struct log_identity {
+	uint32_t index, count;
+	uint16_t shard, shards;
+};
+
 struct replica {
 	struct replica_config config;
 	const struct replica_ops *ops;
 	void *context;
 	const struct memory *memory;
 	struct random random;
-	uint64_t incarnation, incarnations[REPLICAS_MAX]; /* the last known of each */
+	uint64_t incarnation, incarnations[REPLICAS_MAX]; /* the last known of each; 0: none */
 
 	enum replica_status status;
 	uint64_t view, last_normal;
@@ -152,6 +160,7 @@ struct replica {
 	struct adoption adoption;
 
 	/* Recovery without a disk. */
+	uint64_t recovery_nonce;
 	uint32_t reply_mask;
 	uint64_t reply_view[REPLICAS_MAX];
 
@@ -169,7 +178,9 @@ struct replica {
 	size_t unwritten_first, unwritten_count, unwritten_room;
 	/* Of the log, in all; of what it began with when it was last written anew, and that one's last. */
 	uint64_t log_bytes, rewritten_bytes, rewritten;
-	bool is_restored; /* the log says what this replica was */
+	bool is_restored;          /* the log says what this replica was */
+	bool has_identity;         /* the log says whose it is */
+	struct log_identity other; /* whose it is, if it is another's */
 	/* What replica_restore has read and what counts only from an INSTALL on. */
 	struct oplog staged;
 	bool has_staged_shard;
@@ -183,15 +194,20 @@ struct replica {
 /**
  * replica_init - an empty one; then either replica_restore with each record of its log, or nothing
  *
- * @incarnation: larger at each start
+ * @seed: another one at each start
  * Return: 0, -ENOMEM, -EINVAL: a value of @config is out of range.
  */
 int replica_init(struct replica *replica, const struct replica_config *config,
 		 const struct replica_ops *ops, void *context, const struct memory *memory,
-		 uint64_t incarnation, uint64_t seed);
+		 uint64_t seed);
 void replica_destroy(struct replica *replica);
 
-/** replica_restore - take in the next record of the log. Return: 0, -EBADMSG, -ENOMEM. */
+/**
+ * replica_restore - take in the next record of the log
+ *
+ * Return: 0; -EBADMSG; -ENOMEM; -EPROTONOSUPPORT: of another version, or no log of a replica; -EXDEV: it is
+ * `other`'s.
+ */
 int replica_restore(struct replica *replica, const void *record, size_t len);
 
 /*

@@ -25,6 +25,10 @@ struct message replica_message(const struct replica *replica, enum message_type 
 bool replica_tell(struct replica *replica, uint32_t to, const struct message *message,
 		  bool is_held);
 void replica_tell_all(struct replica *replica, const struct message *message, bool is_held);
+/** replica_know - replica @index has started with number @incarnation */
+void replica_know(struct replica *replica, uint32_t index, uint64_t incarnation);
+/** replica_know_all - what a message says of all of them. Return: the number that it has for this one. */
+uint64_t replica_know_all(struct replica *replica, const struct message *message);
 /** replica_fail - no memory for what the others do: this one goes on no more */
 void replica_fail(struct replica *replica);
 
@@ -92,13 +96,15 @@ void snapshot_tick(struct replica *replica);
 
 void recovery_begin(struct replica *replica);
 void recovery_receive(struct replica *replica, const struct message *message);
+/** recovery_correct - whoever takes itself for an earlier start of @to hears of the last one */
+void recovery_correct(struct replica *replica, uint32_t to);
 void recovery_tick(struct replica *replica);
 
 /* ---- record.c ---- */
 
 void record_destroy(struct replica *replica);
-/** record_new - write that there was nothing before, on any replica */
-void record_new(struct replica *replica);
+/** record_identity - write whose log it is, which starts of the others are known, and if it was new */
+void record_identity(struct replica *replica);
 /** record_entry - write the last operation of the log */
 void record_entry(struct replica *replica);
 /** record_view - write that no view before this one is taken part in any more */

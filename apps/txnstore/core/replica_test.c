@@ -2,6 +2,7 @@
 /* Three replicas, and a network that delivers what the test says: what seeds reach too seldom. */
 #include "replica.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "testing.h"
@@ -82,8 +83,10 @@ static void write_record(void *context, const void *bytes, size_t len)
 static const struct replica_ops ops = {send_message, answer, NULL, NULL, in_doubt};
 static const struct replica_ops ops_with_log = {send_message, answer, write_record, NULL, in_doubt};
 static bool has_logs;
+static uint64_t starts;
 
-static void start(uint32_t index, uint64_t incarnation, enum replica_start how)
+/* Not yet started, so that a log can be read in. */
+static void start_empty(uint32_t index)
 {
 	const struct replica_config config = {
 		.index = index,
@@ -101,9 +104,14 @@ static void start(uint32_t index, uint64_t incarnation, enum replica_start how)
 	};
 
 	assert_int_equal(replica_init(&replicas[index], &config, has_logs ? &ops_with_log : &ops,
-				      &replicas[index], &testing_memory, incarnation, index + 1),
+				      &replicas[index], &testing_memory, ++starts),
 			 0);
 	is_up[index] = true;
+}
+
+static void start(uint32_t index, enum replica_start how)
+{
+	start_empty(index);
 	for (size_t i = 0; how == REPLICA_START_RESTORED && i < logs[index].count; i++)
 		assert_int_equal(replica_restore(&replicas[index], logs[index].records[i].bytes,
 						 logs[index].records[i].len),
@@ -181,7 +189,7 @@ static int setup(void **state)
 	memset(is_refusing, 0, sizeof(is_refusing));
 	memset(logs, 0, sizeof(logs));
 	for (uint32_t i = 0; i < REPLICAS; i++)
-		start(i, 1, REPLICA_START_NEW);
+		start(i, REPLICA_START_NEW);
 	return 0;
 }
 
@@ -421,7 +429,7 @@ static void recovery__waits_for_a_quorum(void **state)
 
 	leave_0_behind();
 	stop(2);
-	start(2, 2, REPLICA_START_LOST);
+	start(2, REPLICA_START_LOST);
 	is_up[1] = false;
 	deliver_all();
 	now_ns += 11 * MS;
@@ -453,7 +461,7 @@ static void view_change__is_not_forgotten_with_a_restart(void **state)
 	assert_int_equal(replicas[2].status, REPLICA_VIEW_CHANGE);
 	stop(2);
 	queued = 0;
-	start(2, 2, REPLICA_START_RESTORED);
+	start(2, REPLICA_START_RESTORED);
 	assert_true(replicas[2].view >= 1);
 	assert_int_equal(replicas[2].status, REPLICA_VIEW_CHANGE);
 	queued = 0;
@@ -481,7 +489,7 @@ static struct sent promise_of_view_2(void)
 static void recover_1_and_commit_with_0(void)
 {
 	stop(1);
-	start(1, 2, REPLICA_START_LOST);
+	start(1, REPLICA_START_LOST);
 	deliver_all();
 	assert_int_equal(replicas[1].status, REPLICA_NORMAL);
 	assert_int_equal(replicas[1].view, 0);
@@ -505,6 +513,85 @@ static void recovery__voids_promises_of_before(void **state)
 			assert_int_equal(replicas[i].log.first + replicas[i].log.count - 1, 1);
 }
 
+/* No clock says so: those who know of the last one do. */
+static void recovery__is_a_later_start_each_time(void **state)
+{
+	(void)state;
+
+	put(0, 1);
+	deliver_all();
+	for (uint64_t incarnation = 2; incarnation <= 4; incarnation++) {
+		stop(1);
+		start(1, REPLICA_START_LOST);
+		deliver_all();
+		assert_int_equal(replicas[1].status, REPLICA_NORMAL);
+		assert_int_equal(replicas[1].incarnation, incarnation);
+		assert_int_equal(replicas[0].incarnations[1], incarnation);
+		assert_int_equal(outcome(1, 1), RESULT_YES);
+	}
+}
+
+/* The question of a start that came to nothing comes late; what took part since is heard all the same. */
+static void recovery__late_question_does_not_silence(void **state)
+{
+	struct message late = {.type = MESSAGE_RECOVERY, .from = 1, .incarnation = 7, .nonce = 5};
+	(void)state;
+
+	recover_1_and_commit_with_0();
+	queued = 0;
+	replica_receive(&replicas[0], now_ns, 0, &late);
+	deliver_all();
+	put(0, 2);
+	deliver_all_but(0, 2);
+	assert_int_equal(replicas[1].incarnation, 7);
+	now_ns += 5 * MS;
+	replica_tick(&replicas[0], now_ns);
+	deliver_all_but(0, 2);
+	assert_int_equal(last_result, RESULT_YES);
+}
+
+/* Who had voided a promise knows that after a restart, too. */
+static void recovery__of_others_is_not_forgotten_with_a_restart(void **state)
+{
+	struct sent promise = promise_of_view_2();
+	(void)state;
+
+	recover_1_and_commit_with_0();
+	deliver_all();
+	assert_int_equal(replicas[2].incarnations[1], 2);
+	stop(2);
+	start(2, REPLICA_START_RESTORED);
+	queued = 0;
+	assert_int_equal(replicas[2].incarnation, 1);
+	deliver(&promise);
+	assert_false(replica_leads(&replicas[2]));
+}
+
+/* What is in the log of another, or of another version, is not this one's. */
+static void restore__knows_whose_log_it_is(void **state)
+{
+	struct record *identity = &logs[0].records[0];
+	(void)state;
+
+	stop(0);
+	stop(1);
+	start(0, REPLICA_START_RESTORED);
+	assert_int_equal(replicas[0].status, REPLICA_VIEW_CHANGE);
+	start_empty(1);
+	assert_int_equal(replica_restore(&replicas[1], identity->bytes, identity->len), -EXDEV);
+	assert_int_equal(replicas[1].other.index, 0);
+	assert_int_equal(replicas[1].other.count, REPLICAS);
+	stop(1);
+	start_empty(1);
+	identity = &logs[1].records[0];
+	identity->bytes[17 + 4]++; /* the version, behind a record's head and the magic number */
+	assert_int_equal(replica_restore(&replicas[1], identity->bytes, identity->len),
+			 -EPROTONOSUPPORT);
+	assert_int_equal(
+		replica_restore(&replicas[1], logs[0].records[1].bytes, logs[0].records[1].len),
+		-EPROTONOSUPPORT);
+}
+
 static void recovery__waits_for_the_primary_of_the_latest_view(void **state)
 {
 	(void)state;
@@ -512,7 +599,7 @@ static void recovery__waits_for_the_primary_of_the_latest_view(void **state)
 	put(0, 1);
 	deliver_all();
 	stop(1);
-	start(1, 2, REPLICA_START_LOST);
+	start(1, REPLICA_START_LOST);
 	deliver_all_but(0, 1);
 	assert_int_equal(replicas[1].status, REPLICA_RECOVERING);
 	now_ns += 11 * MS;
@@ -545,6 +632,14 @@ int main(void)
 						setup_logs, teardown),
 		cmocka_unit_test_setup_teardown(recovery__waits_for_a_quorum, setup, teardown),
 		cmocka_unit_test_setup_teardown(recovery__voids_promises_of_before, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(recovery__is_a_later_start_each_time, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(recovery__late_question_does_not_silence, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(recovery__of_others_is_not_forgotten_with_a_restart,
+						setup_logs, teardown),
+		cmocka_unit_test_setup_teardown(restore__knows_whose_log_it_is, setup_logs,
 						teardown),
 		cmocka_unit_test_setup_teardown(recovery__waits_for_the_primary_of_the_latest_view,
 						setup, teardown),

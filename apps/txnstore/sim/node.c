@@ -87,6 +87,7 @@ static struct replica_config replica_config(const struct node *node)
 		.index = node->index % node->world->config.replicas,
 		.count = node->world->config.replicas,
 		.shard = (uint16_t)(node->index / node->world->config.replicas),
+		.shards = node->world->config.shards,
 		.configuration = CONFIGURATION,
 		.heartbeat_ns = 5 * NS_PER_MS,
 		.election_ns = 30 * NS_PER_MS,
@@ -127,8 +128,9 @@ static int start_replica(struct node *node, enum replica_start how)
 	struct caller_config others = caller_config(world);
 	int error = replica_init(&node->replica, &config,
 				 world->config.has_log ? &ops_with_log : &ops_without_log, node,
-				 &world_memory, ++node->life, random_next(&world->random));
+				 &world_memory, random_next(&world->random));
 
+	node->life++;
 	if (error)
 		return error;
 	node->held_end = &node->held;

@@ -122,6 +122,7 @@ static void count(const struct play *play, struct verdict *verdict)
 	verdict->unknown = program->unknown;
 	verdict->crashes = world->crashes;
 	verdict->partitions = world->partitions;
+	verdict->lost_disks = world->lost_disks;
 	verdict->resolved = world->resolved;
 	for (uint32_t i = 0; i < world->replica_count; i++) {
 		verdict->views += world->nodes[i].replica.views_begun;

@@ -76,6 +76,7 @@ struct node {
 	struct replica replica;
 	struct quorum quorum; /* in place of it, in the weak mode */
 	struct disk disk;
+	bool is_lost; /* its disk was, and does not have again what the others told it */
 	struct held *held, **held_end;
 	struct resolver resolver;
 	/* A client */
@@ -95,8 +96,8 @@ struct world {
 	void (*client_down)(void *context, uint32_t client);
 	void *context;
 	uint64_t clients_made;
-	uint64_t crashes, partitions; /* counted */
-	uint64_t resolved;            /* by replicas that are gone */
+	uint64_t crashes, partitions, lost_disks; /* counted */
+	uint64_t resolved;                        /* by replicas that are gone */
 };
 
 /** world_init - Return: 0, -ENOMEM, -EINVAL. */
