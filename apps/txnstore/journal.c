@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "txnstore/core/frame.h"
+
 struct held_message {
 	struct held_message *next;
 	uint64_t record;
@@ -17,7 +19,9 @@ struct held_message {
 
 /* ---- What is there ---- */
 
-/* Return: 1: a record, 0: there are no more, an errno as a negative number. */
+typedef int restore_fn(void *context, const void *record, size_t len);
+
+/* Return: 1: a record, or bytes of a file, 0: there are no more, an errno as a negative number. */
 static int next_record(int qd, demi_sgarray_t *record)
 {
 	demi_qresult_t result;
@@ -37,8 +41,7 @@ static int next_record(int qd, demi_sgarray_t *record)
 	return 0;
 }
 
-static int read_all(struct journal *journal, int qd,
-		    int (*restore)(void *context, const void *record, size_t len), void *context)
+static int read_log(struct journal *journal, int qd, restore_fn *restore, void *context)
 {
 	demi_sgarray_t record = {.sga_numsegs = 0};
 	int outcome;
@@ -55,10 +58,103 @@ static int read_all(struct journal *journal, int qd,
 	return outcome;
 }
 
+/* What of a file was read, but not yet taken for records. */
+struct unread {
+	uint8_t *bytes;
+	size_t len, room;
+	uint64_t offset; /* of the first of them in the file */
+};
+
+static bool add(struct unread *unread, const demi_sgaseg_t *segment)
+{
+	size_t len = unread->len + segment->sgaseg_len;
+	uint8_t *grown;
+
+	if (len > unread->room) {
+		grown = realloc(unread->bytes, 2 * len);
+		if (!grown)
+			return false;
+		unread->bytes = grown;
+		unread->room = 2 * len;
+	}
+	memcpy(unread->bytes + unread->len, segment->sgaseg_buf, segment->sgaseg_len);
+	unread->len = len;
+	return true;
+}
+
+/* Return: 0, also where what is left is no record, an errno as a negative number, or of @restore. */
+static int take_frames(struct journal *journal, struct unread *unread, restore_fn *restore,
+		       void *context)
+{
+	const void *record;
+	size_t taken = 0, size;
+	uint32_t len;
+	int error = 0;
+
+	while (!error && (size = frame_read(unread->bytes + taken, unread->len - taken, &record,
+					    &len)) != 0) {
+		error = restore(context, record, len);
+		taken += size;
+		journal->written += !error;
+	}
+	unread->offset += taken;
+	unread->len -= taken;
+	if (taken)
+		memmove(unread->bytes, unread->bytes + taken, unread->len);
+	return error;
+}
+
+/* All of it, up to an end that may be torn. */
+static int read_file(struct journal *journal, int qd, restore_fn *restore, void *context,
+		     uint64_t *end)
+{
+	struct unread unread = {.bytes = NULL};
+	demi_sgarray_t array = {.sga_numsegs = 0};
+	int outcome;
+
+	while ((outcome = next_record(qd, &array)) == 1) {
+		bool is_added = add(&unread, &array.sga_segs[0]);
+
+		demi_sgafree(&array);
+		outcome = is_added ? take_frames(journal, &unread, restore, context) : -ENOMEM;
+		/* More than one frame that is none is not the end. */
+		if (!outcome && unread.len > FRAME_MAX && !frame_is_torn(unread.bytes, unread.len))
+			outcome = -EBADMSG;
+		if (outcome)
+			break;
+	}
+	if (!outcome && unread.len && !frame_is_torn(unread.bytes, unread.len))
+		outcome = -EBADMSG;
+	journal->torn = unread.len;
+	*end = unread.offset;
+	free(unread.bytes);
+	return outcome;
+}
+
+static int visit_none(const demi_log_t *log, void *context)
+{
+	(void)log;
+	(void)context;
+	return 1;
+}
+
+static int read_all(struct journal *journal, restore_fn *restore, void *context, uint64_t *end)
+{
+	int qd, outcome = demi_open(&qd, journal->name, O_RDONLY | O_CREAT, 0644);
+
+	if (outcome)
+		return outcome;
+	outcome = journal->is_file ? read_file(journal, qd, restore, context, end)
+				   : read_log(journal, qd, restore, context);
+	demi_close(qd);
+	return outcome;
+}
+
 int journal_open(struct journal *journal, const char *name,
 		 int (*restore)(void *context, const void *record, size_t len), void *context)
 {
-	int qd, error, end;
+	uint64_t end = 0;
+	int error;
 
 	*journal = (struct journal){.qd = -1, .old_qd = -1};
 	journal->held_end = &journal->held;
@@ -67,19 +163,19 @@ int journal_open(struct journal *journal, const char *name,
 	    snprintf(journal->new_name, sizeof(journal->new_name), "%s.new", name) >=
 		    (int)sizeof(journal->new_name))
 		return ENAMETOOLONG;
+	journal->is_file = demi_log_each(visit_none, NULL) == EOPNOTSUPP;
 	/* One that was not yet whole when this server ended. */
 	error = demi_unlink(journal->new_name);
 	if (error && error != ENOENT)
 		return error;
-	error = demi_open(&qd, journal->name, O_RDONLY | O_CREAT, 0644);
+	error = read_all(journal, restore, context, &end);
 	if (error)
 		return error;
-	end = read_all(journal, qd, restore, context);
-	demi_close(qd);
-	if (end)
-		return end;
 	journal->durable = journal->first = journal->written;
-	return demi_open(&journal->qd, journal->name, O_WRONLY, 0644);
+	error = demi_open(&journal->qd, journal->name, O_WRONLY, 0644);
+	if (!error && journal->torn)
+		error = demi_truncate(journal->qd, (int64_t)end);
+	return error;
 }
 
 static void drop_held(struct journal *journal)
@@ -113,14 +209,17 @@ static void fail(struct journal *journal, int error)
 
 void journal_write(struct journal *journal, const void *record, size_t len)
 {
-	uint8_t *bytes = demi_malloc(len);
-	demi_sgarray_t array = {.sga_numsegs = 1, .sga_segs = {{bytes, (uint32_t)len}}};
+	size_t head = journal->is_file ? FRAME_HEAD : 0;
+	uint8_t *bytes = demi_malloc(head + len);
+	demi_sgarray_t array = {.sga_numsegs = 1, .sga_segs = {{bytes, (uint32_t)(head + len)}}};
 	demi_qtoken_t token;
 	int error = bytes ? 0 : ENOMEM;
 
 	journal->written++;
 	if (!error) {
-		memcpy(bytes, record, len);
+		if (head)
+			frame_head(bytes, record, (uint32_t)len);
+		memcpy(bytes + head, record, len);
 		error = demi_push(&token, journal->qd, &array);
 		demi_free(bytes);
 	}
@@ -204,6 +303,30 @@ static void release_held(struct journal *journal)
 		journal->release(journal->context, held->to, held->bytes, held->len);
 		free(held);
 	}
+}
+
+struct taken {
+	const char *name;
+	uint64_t bytes;
+};
+
+static int visit_own(const demi_log_t *log, void *context)
+{
+	struct taken *taken = context;
+
+	if (strcmp(log->log_name, taken->name) != 0)
+		return 0;
+	taken->bytes = log->log_bytes;
+	return 1;
+}
+
+uint64_t journal_taken(const struct journal *journal)
+{
+	struct taken taken = {.name = journal->is_rewriting ? journal->new_name : journal->name};
+
+	if (!journal->is_file)
+		(void)demi_log_each(visit_own, &taken);
+	return taken.bytes;
 }
 
 bool journal_result(struct journal *journal, const demi_qresult_t *result)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The records of a replica in a log of the library, and what it says only once they are durable. */
+/*
+ * The records of a replica in a log of the library, or in a file where it has none, and what it says only
+ * once they are durable.
+ */
 #ifndef TXNSTORE_JOURNAL_H
 #define TXNSTORE_JOURNAL_H
 
@@ -20,7 +23,9 @@ struct journal {
 	bool is_rewriting;
 	uint64_t
 		rewritten; /* once this one is durable the new log takes the old one's place; 0: later */
-	int error;         /* errno of the first failure: nothing is durable any more */
+	bool is_file;      /* which has no records of its own: see core/frame.h */
+	uint64_t torn; /* bytes at its end that were no record, as a crash leaves them */
+	int error;     /* errno of the first failure: nothing is durable any more */
 	struct held_message *held, **held_end;
 	/* Called for what was held, in its order. */
 	void (*release)(void *context, uint32_t to, const void *bytes, size_t len);
@@ -41,6 +46,9 @@ void journal_write(struct journal *journal, const void *record, size_t len);
 void journal_rewrite(struct journal *journal, bool begins);
 /** journal_hold - release @bytes, which are copied, when all that was written until now is durable */
 void journal_hold(struct journal *journal, uint32_t to, const void *bytes, size_t len);
+
+/** journal_taken - bytes that the log takes on its device; 0: that is not known */
+uint64_t journal_taken(const struct journal *journal);
 
 /** journal_result - Return: whether @result was of this log; then `durable` may have grown. */
 bool journal_result(struct journal *journal, const demi_qresult_t *result);

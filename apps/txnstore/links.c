@@ -201,41 +201,43 @@ static void accepted(struct links *links, const demi_qresult_t *result)
 
 /* ---- Out ---- */
 
-static void push(struct links *links, struct link *link, const struct message *message)
+static bool push(struct links *links, struct link *link, const struct message *message)
 {
 	demi_sgarray_t array;
 	demi_qtoken_t token;
 	uint8_t *bytes = segments_of(message, 0, &array);
+	int error;
 
-	if (!bytes) {
-		links->dropped++;
-		return;
-	}
-	if (demi_push(&token, link->qd, &array) == 0)
-		link->pushes++;
-	else
-		disconnect(links, link);
+	if (!bytes)
+		return false;
+	error = demi_push(&token, link->qd, &array);
 	demi_free(bytes);
+	if (error)
+		disconnect(links, link);
+	else
+		link->pushes++;
+	return !error;
 }
 
-static void send_on(struct links *links, struct link *link, const struct message *message)
+static bool send_on(struct links *links, struct link *link, const struct message *message)
 {
+	bool is_sent;
+
 	if (link->qd < 0 && link->is_out)
 		connect_to(links, link);
-	if (!link->is_up || link->pushes >= PUSHES_MAX)
-		links->dropped++;
-	else
-		push(links, link, message);
+	is_sent = link->is_up && link->pushes < PUSHES_MAX && push(links, link, message);
+	links->dropped += !is_sent;
+	return is_sent;
 }
 
-void links_send(struct links *links, int number, const struct message *message)
+bool links_send(struct links *links, int number, const struct message *message)
 {
 	struct link *link = links->list[number];
 
-	if (!message->by_stream && datagrams_take(&links->datagrams, message))
-		datagrams_send(&links->datagrams, &link->address, message);
-	else
-		send_on(links, link, message);
+	if (message->by_stream || !datagrams_take(&links->datagrams, message))
+		return send_on(links, link, message);
+	datagrams_send(&links->datagrams, &link->address, message);
+	return true;
 }
 
 void links_answer(struct links *links, uint64_t peer, const struct message *message)
@@ -247,7 +249,7 @@ void links_answer(struct links *links, uint64_t peer, const struct message *mess
 	else if (number < links->count &&
 		 links->list[number]->generation == (uint32_t)(peer >> 32) &&
 		 links->list[number]->is_up)
-		send_on(links, links->list[number], message);
+		(void)send_on(links, links->list[number], message);
 }
 
 /* ---- In ---- */

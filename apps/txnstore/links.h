@@ -60,8 +60,8 @@ int links_datagrams(struct links *links, const struct address *at, int family, u
 /** links_to - a place for connections to @address. Return: its number, -ENOMEM. */
 int links_to(struct links *links, const struct address *address);
 
-/** links_send - to a number of links_to */
-void links_send(struct links *links, int number, const struct message *message);
+/** links_send - to a number of links_to. Return: false: it was dropped, and is known not to come. */
+bool links_send(struct links *links, int number, const struct message *message);
 /** links_answer - to whom a message came from, if the connection is still there */
 void links_answer(struct links *links, uint64_t peer, const struct message *message);
 

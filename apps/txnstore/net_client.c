@@ -30,7 +30,7 @@ static void send_message(void *context, uint16_t shard, uint32_t replica,
 {
 	struct net_client *client = context;
 
-	links_send(&client->links, client->replicas[shard][replica], message);
+	(void)links_send(&client->links, client->replicas[shard][replica], message);
 }
 
 static void received(void *context, uint64_t peer, const struct message *message)

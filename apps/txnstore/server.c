@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "cluster.h"
 #include "echo/process.h"
@@ -36,7 +35,7 @@ struct server {
 	int peers[SHARDS_MAX][REPLICAS_MAX]; /* links to all replicas of all shards */
 	enum replica_status told_status;
 	uint64_t told_view;
-	uint64_t told_malformed;
+	uint64_t told_malformed, told_full;
 };
 
 static void complain(const char *what, const char *why)
@@ -67,7 +66,7 @@ static void send_to_shard(void *context, uint16_t shard, uint32_t replica,
 {
 	struct server *server = context;
 
-	links_send(&server->links, server->peers[shard][replica], message);
+	(void)links_send(&server->links, server->peers[shard][replica], message);
 }
 
 static void hold(struct server *server, uint32_t to, const struct message *message)
@@ -91,14 +90,15 @@ static void release(void *context, uint32_t to, const void *bytes, size_t len)
 		send_to_shard(server, (uint16_t)server->options.shard, to, &message);
 }
 
-static void send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
 {
 	struct server *server = context;
 
-	if (is_held && server->options.log)
-		hold(server, to, message);
-	else
-		send_to_shard(server, (uint16_t)server->options.shard, to, message);
+	if (!is_held || !server->options.log)
+		return links_send(&server->links, server->peers[server->options.shard][to],
+				  message);
+	hold(server, to, message);
+	return true;
 }
 
 static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)
@@ -167,15 +167,6 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
-/* Larger at each start, as long as the clock of the day does not go back. */
-static uint64_t incarnation(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static bool load_cluster(struct server *server)
 {
 	const struct server_options *options = &server->options;
@@ -237,6 +228,22 @@ static int start_links(struct server *server)
 	return error ? error : start_datagrams(server, own);
 }
 
+/* What is asked for and cannot be had is said when the server starts. */
+static bool has_memory(const struct server *server)
+{
+	demi_heap_stats_t heap;
+	char text[160];
+
+	if (demi_heap_stats(&heap) != 0 || server->options.limits.bytes_max <= heap.bytes_max)
+		return true;
+	snprintf(text, sizeof(text),
+		 "it is %" PRIu64 ", but Demi's heap has %" PRIu64
+		 " MiB: set heap.max_bytes (DEMI_HEAP_MAX_BYTES) to more, or this to less",
+		 server->options.limits.bytes_max >> 20, heap.bytes_max >> 20);
+	complain("--memory-mib", text);
+	return false;
+}
+
 static int make_replica(struct server *server)
 {
 	struct replica_config config = server->options.limits;
@@ -245,6 +252,7 @@ static int make_replica(struct server *server)
 	config.index = (uint32_t)server->options.replica;
 	config.count = server->cluster.replicas;
 	config.shard = (uint16_t)server->options.shard;
+	config.shards = server->cluster.shards;
 	config.configuration = server->cluster.configuration;
 	config.heartbeat_ns = config.election_ns / 8;
 	config.retry_ns = config.election_ns / 4;
@@ -256,14 +264,38 @@ static int make_replica(struct server *server)
 		      random_seed());
 	return -replica_init(&server->replica, &config,
 			     server->options.log ? &ops_with_log : &ops_without_log, server,
-			     &memory, incarnation(), random_seed());
+			     &memory, random_seed());
 }
 
-static const char *why_not_restored(int error)
+/* Of no log that this replica can go on with. */
+static void complain_of_log(const struct server *server, int error)
 {
-	if (error == -EBADMSG)
-		return "it is not the log of a replica, or of a newer version";
-	return strerror(error < 0 ? -error : error);
+	const struct log_identity *other = &server->replica.other;
+	char text[160];
+
+	if (error == -EXDEV) {
+		snprintf(
+			text, sizeof(text),
+			"it is the log of replica %u of %u of shard %u of %u; this one is replica %u "
+			"of %u of shard %u of %u",
+			other->index, other->count, other->shard, other->shards,
+			server->replica.config.index, server->replica.config.count,
+			server->replica.config.shard, server->replica.config.shards);
+		complain(server->options.log, text);
+	} else if (error == -EPROTONOSUPPORT) {
+		complain(
+			server->options.log,
+			"it is the log of another version of demi-txnstore, or not one of a replica");
+	} else if (error == -EBADMSG) {
+		snprintf(text, sizeof(text),
+			 "record %" PRIu64
+			 " is damaged; without this log the replica gets from the "
+			 "others what it had",
+			 server->journal.written);
+		complain(server->options.log, text);
+	} else {
+		complain(server->options.log, strerror(error < 0 ? -error : error));
+	}
 }
 
 static bool open_log(struct server *server)
@@ -278,9 +310,15 @@ static bool open_log(struct server *server)
 	server->journal.context = server;
 	server->replica.written = server->replica.durable = server->journal.written;
 	if (error) {
-		complain(name, why_not_restored(error));
+		complain_of_log(server, error);
 		return false;
 	}
+	if (server->options.limits.log_room && journal_taken(&server->journal))
+		server->replica.log_taken = journal_taken(&server->journal);
+	if (server->journal.torn)
+		complain(name,
+			 "its end was not whole, as after a crash, and has been cut off: nobody "
+			 "was told of it");
 	if (server->options.is_new && server->journal.written) {
 		complain("--new",
 			 "this log has a replica in it; leave --new out to go on with it, or "
@@ -297,6 +335,10 @@ static void start_replica(struct server *server)
 				 : has_log              ? REPLICA_START_RESTORED
 							: REPLICA_START_LOST;
 
+	if (how == REPLICA_START_LOST && server->cluster.replicas == 1)
+		complain("it serves nobody",
+			 "what it had is lost, and there is no other replica to get it from; --new "
+			 "begins a new store");
 	replica_start(&server->replica, process_now_ns(), how);
 }
 
@@ -307,6 +349,7 @@ static int make_quorum(struct server *server)
 		.index = (uint32_t)server->options.replica,
 		.shard = (uint16_t)server->options.shard,
 		.configuration = server->cluster.configuration,
+		.bytes_max = server->options.limits.bytes_max,
 		.answer = answer,
 		.context = server,
 	};
@@ -332,11 +375,28 @@ static void tell_malformed(struct server *server)
 			       : "what came is no message");
 }
 
+/* As tell_malformed. */
+static void tell_full(struct server *server)
+{
+	const struct replica *replica = &server->replica;
+	uint64_t count = server->cluster.is_weak ? server->quorum.full
+						 : replica->memory_full + replica->log_full;
+
+	if (count <= 2 * server->told_full)
+		return;
+	server->told_full = count;
+	complain("the store is full, and refuses what is not a delete",
+		 !server->cluster.is_weak && replica->log_full
+			 ? "its log has no more room, --log-mib"
+			 : "its memory has no more room, --memory-mib");
+}
+
 static void tell_changes(struct server *server)
 {
 	const struct replica *replica = &server->replica;
 
 	tell_malformed(server);
+	tell_full(server);
 	if (server->cluster.is_weak ||
 	    (server->told_status == replica->status && server->told_view == replica->view))
 		return;
@@ -390,9 +450,24 @@ static int check(struct server *server)
 	}
 	if (server->options.log && server->journal.error) {
 		complain(server->options.log, strerror(server->journal.error));
+		if (server->journal.error == ENOSPC)
+			complain("--log-mib", "says how much room there is, so that writes are "
+					      "refused before it is used up");
 		return server->journal.error;
 	}
 	return 0;
+}
+
+static void take_written(struct server *server)
+{
+	uint64_t taken;
+
+	if (server->journal.durable <= server->replica.durable)
+		return;
+	taken = server->options.limits.log_room ? journal_taken(&server->journal) : 0;
+	if (taken)
+		server->replica.log_taken = taken;
+	replica_written(&server->replica, server->links.now_ns, server->journal.durable);
 }
 
 static int run(struct server *server)
@@ -410,9 +485,8 @@ static int run(struct server *server)
 		server->links.now_ns = process_now_ns();
 		for (int i = 0; i < count; i++)
 			take_result(server, &results[i]);
-		if (server->options.log && server->journal.durable > server->replica.durable)
-			replica_written(&server->replica, server->links.now_ns,
-					server->journal.durable);
+		if (server->options.log)
+			take_written(server);
 		if (!server->cluster.is_weak) {
 			replica_tick(&server->replica, server->links.now_ns);
 			resolver_tick(&server->resolver, server->links.now_ns);
@@ -465,7 +539,7 @@ int server_command(int argc, char **argv)
 	error = server.cluster.is_weak ? make_quorum(&server) : make_replica(&server);
 	if (error)
 		complain("no replica", strerror(error));
-	else if (!open_log(&server))
+	else if (!has_memory(&server) || !open_log(&server))
 		error = EINVAL;
 	else
 		error = start_and_run(&server);

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,8 @@ import unittest
 
 PROGRAM = sys.argv.pop(1)
 DEADLINE_S = 60
-COMMITTED, ABORTED, UNKNOWN = 0, 3, 4
+MASK = (1 << 64) - 1
+COMMITTED, ABORTED, UNKNOWN, FULL = 0, 3, 4, 5
 
 
 def free_ports(count):
@@ -32,12 +34,33 @@ def free_ports(count):
         return [sock.getsockname()[1] for sock in sockets]
 
 
+def mix(number):
+    """random_mix of apps/txnstore/random.h."""
+    number = ((number ^ number >> 30) * 0xBF58476D1CE4E5B9) & MASK
+    number = ((number ^ number >> 27) * 0x94D049BB133111EB) & MASK
+    return number ^ number >> 31
+
+
+def record_head(kind):
+    return bytes([kind]) + bytes(24)
+
+
+def framed(record):
+    """As a record stands in a file."""
+    total = len(record)
+    for word in range(0, len(record) // 8 * 8 + 1, 8):
+        total = mix(total ^ int.from_bytes(record[word:word + 8], "little"))
+    return struct.pack("<IIQ", len(record), len(record) ^ 0x464C5844, total) + record
+
+
 class Store:
     """Servers of all shards, each a process of its own."""
 
     def __init__(self, folder, shards=2, replicas=3, mode="serializable", log=False,
-                 transport="tcp", size="128M"):
+                 transport="tcp", size="128M", options=()):
+        """@log: True: on a device; "file": in a file. @options: of all servers, at each start."""
         self.folder, self.log, self.size, self.servers = folder, log, size, {}
+        self.options = options
         self.ports = [free_ports(replicas) for _ in range(shards)]
         self.config = os.path.join(folder, "store.yaml")
         with open(self.config, "w", encoding="ascii") as file:
@@ -48,7 +71,10 @@ class Store:
 
     def start(self, shard, replica, *options):
         environment = dict(os.environ, DEMI_RUNTIME_IDLE="sleep")
-        if self.log:
+        options = (*self.options, *options)
+        if self.log == "file":
+            options = ("--log", os.path.join(self.folder, f"{shard}.{replica}.log"), *options)
+        elif self.log:
             image = os.path.join(self.folder, f"{shard}.{replica}.img")
             environment.update(LIBOS=os.environ["DURABLE"], DEMI_BLK_DEV=f"uring:{image},size={self.size}")
             options = ("--log", "txnstore", *options)
@@ -209,6 +235,18 @@ class Transactions(Case):
             one.tell(f"put key {large}x")
             self.assertEqual(one.ask("get key"), large)
 
+    def test_the_largest_transaction(self):
+        store = self.store(shards=1)
+        # Of 8,388,588 bytes 38 are its own, and 8 of each of the keys.
+        sizes = [1 << 20] * 7 + [8388588 - 38 - 8 * 8 - 7 * (1 << 20)]
+        lines = [f"put k{number} {'v' * size}" for number, size in enumerate(sizes)]
+        done = store.client(lines="\n".join(["begin", *lines, "commit", "begin", *lines, "delete x",
+                                            "commit", "put other value"]) + "\n")
+        self.assertEqual((done.returncode, done.stdout), (0, "committed\n" * 2), done.stderr)
+        self.assertIn("at most 8388588 bytes", done.stderr)
+        self.assert_client(store.client("get", "other", "get", "x"), COMMITTED,
+                           ["value", "(none)", "committed"])
+
     def test_weak_mode(self):
         store = self.store(mode="quorum")
         self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])
@@ -341,7 +379,39 @@ class Failures(Case):
 
     @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
     def test_what_was_acknowledged_is_there_after_all_were_killed(self):
-        store = self.store(log=True)
+        self.kill_all_again_and_again(True)
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_what_was_acknowledged_is_in_files_after_all_were_killed(self):
+        self.kill_all_again_and_again("file")
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_end_of_a_file_may_be_torn(self):
+        store = self.store(shards=1, replicas=1, log="file")
+        for number in range(5):
+            self.assert_client(store.client("put", f"key{number}", "value"), COMMITTED, ["committed"])
+        store.kill_all()
+        path = os.path.join(self.folder, "0.0.log")
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) - 1)
+        store.start(0, 0)
+        self.assert_client(store.client("get", "key3", "put", "key4", "again"), COMMITTED,
+                           ["value", "committed"])
+        self.assertIn("its end was not whole", store.said(0, 0))
+        store.kill_all()
+        store.start(0, 0)
+        self.assert_client(store.client("get", "key0", "get", "key4"), COMMITTED,
+                           ["value", "again", "committed"])
+        store.kill_all()
+        with open(path, "r+b") as file:
+            file.seek(100)
+            file.write(b"damage")
+        store.start(0, 0)
+        self.assertEqual(store.servers[0, 0].wait(DEADLINE_S), 1)
+        self.assertRegex(store.said(0, 0), "record [0-9]+ is damaged")
+
+    def kill_all_again_and_again(self, log):
+        store = self.store(log=log)
         acknowledged, count = {}, [0]
         stop = threading.Event()
 
@@ -383,10 +453,61 @@ class Failures(Case):
                 self.assertLess(count, 400)
             self.assertEqual(store.servers[0, 0].wait(DEADLINE_S), 1)
         self.assertIn("txnstore: No space left on device", store.said(0, 0))
+        self.assertIn("--log-mib", store.said(0, 0))
         self.assertGreater(count, 20)
         store.restart(0, 0)
         done = store.client(lines="".join(f"get key{number}\n" for number in range(count)))
         self.assertTrue(done.stdout == f"{value}\ncommitted\n" * count, done.stderr)
+
+    def fill(self, store, value):
+        """Return: how many keys there are, when there is no more room."""
+        count = 0
+        with Shell(store) as shell:
+            while (said := shell.ask(f"put key{count} {value}")) == "committed":
+                count += 1
+                self.assertLess(count, 1000)
+            self.assertEqual(said, "full")
+        return count
+
+    def assert_filled(self, store, value, first, count):
+        done = store.client(lines="".join(f"get key{number}\n" for number in range(first, count)))
+        self.assertTrue(done.stdout == f"{value}\ncommitted\n" * (count - first), done.stderr)
+
+    @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
+    def test_store_whose_logs_are_full_goes_on(self):
+        store = self.store(shards=1, log=True, size="16M", options=("--log-mib", "14"))
+        value = "v" * 100000
+        count = self.fill(store, value)
+        self.assertGreater(count, 15)
+        self.assertIn("--log-mib", "".join(store.said(0, replica) for replica in range(3)))
+        for _ in range(3):
+            store.kill_all()
+            store.start_all()
+            self.assert_filled(store, value, 0, count)
+            self.assert_client(store.client("put", "more", value), FULL, ["full"])
+        # What has room again can be written, and be written over many times.
+        self.assert_client(store.client("delete", "key0", "delete", "key1"), COMMITTED, ["committed"])
+        with Shell(store) as shell:
+            for number in range(100):
+                self.assertEqual(shell.ask(f"put key0 {number}{value}"), "committed")
+        self.assert_filled(store, value, 2, count)
+        self.assertEqual(store.stop(), [0, 0, 0])
+
+    def test_full_memory(self):
+        for mode in "serializable", "quorum":
+            with self.subTest(mode):
+                store = self.store(shards=1, mode=mode, options=("--memory-mib", "1"))
+                value = "v" * 50000
+                count = self.fill(store, value)
+                self.assertIn("its memory has no more room, --memory-mib",
+                              "".join(store.said(0, replica) for replica in range(3)))
+                self.assert_client(store.client("put", "more", value), FULL, ["full"])
+                for number in range(count - 1):
+                    self.assert_client(store.client("delete", f"key{number}"), COMMITTED,
+                                       ["committed"])
+                self.assert_client(store.client("put", "more", value), COMMITTED, ["committed"])
+                self.assert_filled(store, value, count - 1, count)
+                store.kill_all()
 
     def test_transfers_keep_their_sum_while_primaries_are_killed(self):
         store = self.store()
@@ -471,6 +592,24 @@ class BadUse(Case):
                 self.assertEqual(done.returncode, status)
                 self.assertIn(told, done.stderr)
 
+    def test_single_replica_that_has_lost_all_serves_nobody(self):
+        store = self.store(shards=1, replicas=1)
+        self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])
+        store.kill_all()
+        store.start(0, 0)
+        store.wait_for_line(0, 0, "recovering")
+        self.assert_client(store.client("put", "key", "value", timeout=1), UNKNOWN, ["unknown"])
+        self.assertIn("there is no other replica to get it from", store.said(0, 0))
+
+    def test_more_memory_than_there_is_is_refused(self):
+        path = self.config("shards:\n  - [127.0.0.1:1]\n")
+        done = subprocess.run(
+            [PROGRAM, "server", "--config", path, "--shard", "0", "--replica", "0", "--memory-mib",
+             "100", "--new"], capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+            env=dict(os.environ, DEMI_HEAP_MAX_BYTES="64M"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--memory-mib: it is 100, but Demi's heap has 64 MiB", done.stderr)
+
     def test_client_of_another_configuration_is_not_served(self):
         store = self.store(shards=1, replicas=1)
         with open(store.config, encoding="ascii") as file:
@@ -488,6 +627,27 @@ class BadUse(Case):
                 self.assertEqual(sock.recv(1), b"")
         self.assertIn("what came is no message", store.said(0, 0))
         self.assert_client(store.client("get", "key"), COMMITTED, ["value", "committed"])
+
+    @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
+    def test_log_of_another_is_refused(self):
+        store = self.store(shards=2, replicas=1, log="file")
+        self.assert_client(store.client("put", "key", "value"), COMMITTED, ["committed"])
+        self.assertEqual(store.stop(), [0, 0])
+        paths = [os.path.join(self.folder, f"{shard}.0.log") for shard in range(2)]
+        with open(paths[0], "rb") as file:
+            content = file.read()
+        for bytes_there, told in (
+                (content, "it is the log of replica 0 of 1 of shard 0 of 2; this one is replica 0 of 1 "
+                          "of shard 1 of 2"),
+                (framed(record_head(16) + b"DTXL" + b"\2\0" + bytes(30)), "of another version"),
+                (framed(record_head(8)), "of another version"),
+                (b"[store]\nname = x\n" * 20, "record 0 is damaged")):
+            with self.subTest(told), open(paths[1], "wb") as file:
+                file.write(bytes_there)
+                file.flush()
+                store.start(1, 0)
+                self.assertEqual(store.servers[1, 0].wait(DEADLINE_S), 1)
+                self.assertIn(told, store.said(1, 0))
 
     @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
     def test_new_store_over_a_log_that_has_one_is_refused(self):

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "txnstore/core/frame.h"
 #include "txnstore/core/quorum.h"
 #include "txnstore/core/replica.h"
 
@@ -29,6 +30,7 @@ struct fuzz {
 	struct replica replica;
 	struct quorum quorum;
 	uint64_t now_ns, written;
+	bool refuses;
 };
 
 static void *take(void *context, size_t size)
@@ -60,12 +62,14 @@ static void check_message(const struct message *message)
 	free(bytes);
 }
 
-static void send_message(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_message(void *context, uint32_t to, const struct message *message, bool is_held)
 {
-	(void)context;
+	const struct fuzz *fuzz = context;
 	(void)is_held;
+
 	must(to < REPLICAS);
 	check_message(message);
+	return !fuzz->refuses;
 }
 
 static void answer(void *context, uint64_t peer, const struct message *message, struct blob *blob)
@@ -116,14 +120,17 @@ static void begin(struct fuzz *fuzz, uint8_t how)
 		.versions_keep = 4,
 		.bytes_max = 1 << 20,
 		.rewrite_bytes = 1000,
+		.log_room = how & 32 ? 4000 : 0,
 		.limits = {.clients_max = 4, .session_idle_ns = 10 * MS},
 	};
 
 	memset(fuzz, 0, sizeof(*fuzz));
 	must(replica_init(&fuzz->replica, &config, how & 8 ? &with_log : &without_log, fuzz,
-			  &memory, 5, how) == 0);
-	fuzz->quorum = (struct quorum){
-		.memory = &memory, .configuration = CONFIGURATION, .answer = answer};
+			  &memory, how) == 0);
+	fuzz->quorum = (struct quorum){.memory = &memory,
+				       .configuration = CONFIGURATION,
+				       .bytes_max = 200,
+				       .answer = answer};
 	must(quorum_init(&fuzz->quorum) == 0);
 	replica_start(&fuzz->replica, 1, how & 16 ? REPLICA_START_LOST : REPLICA_START_NEW);
 }
@@ -161,7 +168,10 @@ static void step(struct fuzz *fuzz, uint8_t type, struct reader *reader)
 	struct message message;
 
 	if (type == 0) {
-		fuzz->now_ns += read_u8(reader) * MS;
+		uint8_t passed = read_u8(reader);
+
+		fuzz->now_ns += passed * MS;
+		fuzz->refuses = passed & 64;
 		replica_tick(&fuzz->replica, fuzz->now_ns);
 		return;
 	}
@@ -180,9 +190,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader reader = reader_of(data, size);
 	struct message message;
+	const void *record;
+	uint32_t record_len;
 	struct fuzz fuzz;
 
 	(void)message_parse(&message, data, size);
+	must(frame_read(data, size, &record, &record_len) <= size);
+	(void)frame_is_torn(data, size);
 	begin(&fuzz, read_u8(&reader));
 	while (reader.left)
 		step(&fuzz, read_u8(&reader) % MESSAGE_TYPE_END, &reader);

@@ -43,10 +43,13 @@ static void add(struct verdict *sum, const struct verdict *verdict)
 	sum->unknown += verdict->unknown;
 	sum->judged += verdict->judged;
 	sum->crashes += verdict->crashes;
+	sum->lost_disks += verdict->lost_disks;
 	sum->partitions += verdict->partitions;
 	sum->views += verdict->views;
 	sum->transfers += verdict->transfers;
 	sum->snapshots += verdict->snapshots;
+	sum->rewrites += verdict->rewrites;
+	sum->full += verdict->full;
 	sum->resolved += verdict->resolved;
 }
 
@@ -57,10 +60,13 @@ static void assert_tried(const struct verdict *sum)
 	assert_true(sum->unknown > 0);
 	assert_true(sum->judged > 0);
 	assert_true(sum->crashes > 0);
+	assert_true(sum->lost_disks > 0);
 	assert_true(sum->partitions > 0);
 	assert_true(sum->views > 0);
 	assert_true(sum->transfers > 0);
 	assert_true(sum->snapshots > 0);
+	assert_true(sum->rewrites > 0);
+	assert_true(sum->full > 0);
 	/* A transaction of one operation is of one shard, and never in doubt. */
 	assert_true(sum->resolved > 0 || check == PROGRAM_REGISTER);
 }

@@ -88,12 +88,15 @@ static void end(struct transaction *transaction, enum outcome outcome)
 static void decided(struct coordinator *coordinator)
 {
 	struct transaction *transaction = coordinator->context;
+	enum outcome outcome = coordinator->outcome;
 
 	if (!transaction)
 		return; /* its time was up */
 	coordinator->context = NULL;
 	transaction->coordinator = NULL;
-	end(transaction, coordinator->outcome);
+	if (outcome == OUTCOME_ABORTED && coordinator->is_full)
+		outcome = OUTCOME_FULL;
+	end(transaction, outcome);
 }
 
 /* Transactions below are over in every shard. */
@@ -125,7 +128,7 @@ static struct coordinator *coordinator_add(struct transaction *transaction, uint
 	return coordinator;
 }
 
-/* The operation PREPARE of one shard. Return: 0, -ENOMEM. */
+/* The operation PREPARE of one shard. Return: 0, -ENOMEM, -EMSGSIZE. */
 static int make_operation(struct transaction *transaction, const struct coordinator *coordinator,
 			  const uint16_t *shards, uint16_t shard, struct writer *writer)
 {
@@ -137,6 +140,8 @@ static int make_operation(struct transaction *transaction, const struct coordina
 
 	*writer = (struct writer){.room = 0};
 	transaction_write(transaction, &operation, shards, shard, writer);
+	if (writer->len > OPERATION_MAX)
+		return -EMSGSIZE;
 	*writer = (struct writer){.room = writer->len};
 	writer->bytes = coordinator->memory->alloc(coordinator->memory->context, writer->room);
 	if (!writer->bytes)
@@ -145,23 +150,27 @@ static int make_operation(struct transaction *transaction, const struct coordina
 	return 0;
 }
 
-/* All operations first: where memory ends, no shard has heard of it yet. */
+/* All operations first: where memory ends, or one is too large, no shard has heard of it yet. */
 static int prepare_all(struct transaction *transaction, const uint16_t *shards, uint16_t count)
 {
 	struct coordinator *coordinator = coordinator_add(transaction, count);
 	struct writer bodies[SHARDS_MAX];
 	uint16_t made = 0;
+	int error = 0;
 
 	if (!coordinator)
 		return -ENOMEM;
-	while (made < count &&
-	       make_operation(transaction, coordinator, shards, shards[made], &bodies[made]) == 0)
-		made++;
-	if (made < count) {
+	while (made < count && !error) {
+		error = make_operation(transaction, coordinator, shards, shards[made],
+				       &bodies[made]);
+		if (!error)
+			made++;
+	}
+	if (error) {
 		while (made--)
 			coordinator->memory->free(coordinator->memory->context, bodies[made].bytes);
 		coordinator_drop(coordinator);
-		return -ENOMEM;
+		return error;
 	}
 	transaction->coordinator = coordinator;
 	for (uint16_t i = 0; i < count; i++)
@@ -195,7 +204,7 @@ static void confirm(struct transaction *transaction, uint16_t shard)
 
 /* ---- Commit of the weak mode ---- */
 
-static void majorities_have_it(struct writes *writes)
+static void majorities_have_answered(struct writes *writes)
 {
 	struct transaction *transaction = writes->context;
 
@@ -203,7 +212,7 @@ static void majorities_have_it(struct writes *writes)
 		return;
 	writes->context = NULL;
 	transaction->written = NULL;
-	end(transaction, OUTCOME_COMMITTED);
+	end(transaction, writes->is_full ? OUTCOME_FULL : OUTCOME_COMMITTED);
 }
 
 /* Newer than all that this client has written, whatever its clock does. */
@@ -231,7 +240,7 @@ static int write_to_all(struct transaction *transaction)
 		return error;
 	}
 	writes->context = transaction;
-	writes->done = majorities_have_it;
+	writes->done = majorities_have_answered;
 	transaction->written = writes;
 	writes_start(writes);
 	return 0;

@@ -77,8 +77,8 @@ int txn_put(struct transaction *transaction, const void *key, uint16_t key_len, 
 /**
  * txn_commit - @ended: called with the outcome, perhaps before this returns
  *
- * Return: 0; -ENOMEM: @ended will not be called, and the transaction is aborted; -EBUSY: a read is still
- * under way.
+ * Return: 0; -ENOMEM, -EMSGSIZE (what it has of a shard is more than OPERATION_MAX): @ended will not be
+ * called, and the transaction is aborted; -EBUSY: a read is still under way.
  */
 int txn_commit(struct transaction *transaction, uint64_t now_ns, txn_ended *ended, void *context);
 

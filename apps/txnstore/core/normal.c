@@ -7,6 +7,9 @@
 
 /* So many items are looked at for each operation, for versions that nobody needs any more. */
 #define SWEEP 2
+/* Where there is no more room for them, more, and what reads may ask for is less. */
+#define SWEEP_FULL 256
+#define VERSIONS_FULL 16u
 
 /* ---- Carrying out ---- */
 
@@ -25,22 +28,36 @@ static void answer_result(struct replica *replica, const struct entry *entry, en
 
 static void set_horizon(struct replica *replica)
 {
-	uint64_t applied = replica->shard.applied, keep = replica->config.versions_keep;
-	uint64_t horizon = applied > keep ? applied - keep : 0;
+	uint64_t applied = replica->shard.applied, keep = replica->config.versions_keep, horizon;
+	bool is_full = replica->shard.store.bytes >= replica->config.bytes_max;
+
+	if (is_full && keep > VERSIONS_FULL)
+		keep = VERSIONS_FULL;
+	horizon = applied > keep ? applied - keep : 0;
 
 	if (replica->pin_op && replica->pin_op < horizon)
 		horizon = replica->pin_op;
 	store_set_horizon(&replica->shard.store, horizon);
-	store_sweep(&replica->shard.store, SWEEP);
+	store_sweep(&replica->shard.store, is_full ? SWEEP_FULL : SWEEP);
 }
 
-/* Those that nobody who is up to date asks for. */
+/*
+ * Those that nobody who is up to date asks for; and those that take too much of the room of the logs of
+ * the others, to whom a snapshot is less.
+ */
 static void drop_log(struct replica *replica)
 {
 	uint64_t applied = replica->shard.applied, keep = replica->config.log_keep;
+	uint64_t bytes_max = replica->config.log_room / 5, first = replica->log.first, bytes;
 
-	if (applied > 2 * keep && replica->log.first < applied - 2 * keep)
+	if (applied > 2 * keep && first < applied - 2 * keep)
 		oplog_drop(&replica->log, applied - keep);
+	bytes = replica->log.bytes;
+	if (!bytes_max || bytes <= bytes_max)
+		return;
+	for (first = replica->log.first; first < applied && bytes > bytes_max / 2; first++)
+		bytes -= oplog_size(oplog_at(&replica->log, first));
+	oplog_drop(&replica->log, first);
 }
 
 void replica_execute(struct replica *replica)
@@ -66,8 +83,20 @@ void replica_execute(struct replica *replica)
 
 /* ---- The primary ---- */
 
+/* Of @count operations. Return: whether they are under way; if not, they wait for the next heartbeat. */
+static bool send_entries(struct replica *replica, uint32_t to, const struct message *message,
+			 uint32_t count)
+{
+	if (!replica_tell(replica, to, message, false)) {
+		replica->flow[to] = FLOW_REFUSED;
+		return false;
+	}
+	replica->next[to] += count;
+	return true;
+}
+
 /* One operation that is large, where it stands. */
-static void send_large(struct replica *replica, uint32_t to, struct message message)
+static bool send_large(struct replica *replica, uint32_t to, struct message message)
 {
 	const struct blob *blob = oplog_at(&replica->log, message.op)->blob;
 	uint8_t head[OPLOG_HEAD];
@@ -78,59 +107,68 @@ static void send_large(struct replica *replica, uint32_t to, struct message mess
 	message.body_len = (uint32_t)writer.len;
 	message.tail = blob->bytes;
 	message.tail_len = blob->len;
-	replica->next[to]++;
-	replica_tell(replica, to, &message, false);
+	return send_entries(replica, to, &message, 1);
 }
 
 /* As many as a message takes. */
-static void send_batch(struct replica *replica, uint32_t to, struct message message)
+static bool send_batch(struct replica *replica, uint32_t to, struct message message)
 {
 	const struct memory *memory = replica->memory;
 	struct writer writer = {
 		.room = oplog_room(&replica->log, message.op, replica->config.batch_bytes)};
+	uint32_t count;
+	bool is_sent;
 
 	writer.bytes = memory->alloc(memory->context, writer.room);
 	if (!writer.bytes)
-		return; /* as if it were lost */
-	replica->next[to] += oplog_write(&replica->log, message.op, &writer);
+		return false;
+	count = oplog_write(&replica->log, message.op, &writer);
 	message.body = writer.bytes;
 	message.body_len = (uint32_t)writer.len;
-	replica_tell(replica, to, &message, false);
+	is_sent = send_entries(replica, to, &message, count);
 	memory->free(memory->context, writer.bytes);
+	return is_sent;
 }
 
-/* Entries from what @to is to get next; none: a heartbeat. */
-static void send_prepare(struct replica *replica, uint32_t to)
+/* One that is to ask for what it lacks sees by it that there is something. */
+static void send_heartbeat(struct replica *replica, uint32_t to)
+{
+	struct message message = replica_message(replica, MESSAGE_PREPARE);
+
+	message.op = replica->flow[to] == FLOW_PULLED ? replica_op(replica) + 1 : replica->next[to];
+	message.nonce = replica->beat;
+	replica_tell(replica, to, &message, false);
+}
+
+/* Entries from what @to is to get next. Return: whether they are under way. */
+static bool send_prepare(struct replica *replica, uint32_t to)
 {
 	struct message message = replica_message(replica, MESSAGE_PREPARE);
 
 	/* What is not in the log any more it asks for. */
-	if (replica->next[to] < replica->log.first)
-		replica->next[to] = replica_op(replica) + 1;
+	if (replica->next[to] < replica->log.first) {
+		replica->flow[to] = FLOW_PULLED;
+		send_heartbeat(replica, to);
+		return false;
+	}
 	message.op = replica->next[to];
 	message.nonce = replica->beat;
-	if (replica->next[to] > replica_op(replica))
-		replica_tell(replica, to, &message, false);
-	else if (oplog_at(&replica->log, message.op)->blob->len >= OPLOG_LARGE)
-		send_large(replica, to, message);
-	else
-		send_batch(replica, to, message);
+	return oplog_at(&replica->log, message.op)->blob->len >= OPLOG_LARGE
+		       ? send_large(replica, to, message)
+		       : send_batch(replica, to, message);
 }
 
 static void send_prepares(struct replica *replica, bool even_empty)
 {
 	for (uint32_t to = 0; to < replica->config.count; to++) {
-		uint64_t next;
+		bool goes_on = replica->flow[to] == FLOW_PUSHED;
 
 		if (to == replica->config.index)
 			continue;
-		if (even_empty && replica->next[to] > replica_op(replica))
-			send_prepare(replica, to);
-		for (next = 0;
-		     replica->next[to] != next && replica->next[to] <= replica_op(replica);) {
-			next = replica->next[to];
-			send_prepare(replica, to);
-		}
+		if (even_empty && (!goes_on || replica->next[to] > replica_op(replica)))
+			send_heartbeat(replica, to);
+		while (goes_on && replica->next[to] <= replica_op(replica))
+			goes_on = send_prepare(replica, to);
 	}
 }
 
@@ -148,7 +186,7 @@ void replica_lead(struct replica *replica)
 		replica->acked[i] = 0;
 		replica->confirmed[i] = 0;
 		replica->next[i] = replica_op(replica) + 1;
-		replica->acked_ns[i] = replica->now_ns;
+		replica->flow[i] = FLOW_PUSHED;
 	}
 	replica->view_start = replica_op(replica);
 	replica->sent_ns = replica->now_ns;
@@ -203,25 +241,35 @@ void normal_prepare_ok(struct replica *replica, const struct message *message)
 		replica->confirmed[from] = message->nonce;
 	if (message->op > replica->acked[from]) {
 		replica->acked[from] = message->op;
-		replica->acked_ns[from] = replica->now_ns;
 		if (replica->next[from] <= message->op)
 			replica->next[from] = message->op + 1;
 		replica_count_acks(replica);
 	}
+	if (message->op == replica_op(replica) && replica->flow[from] == FLOW_PULLED)
+		replica->flow[from] = FLOW_PUSHED;
 	requests_confirmed(replica);
 }
 
-/* Whoever has not answered for a while gets again what it has not said it has. */
-static void send_again(struct replica *replica)
+/*
+ * What one lacks goes to it as fast as it asks: what is new would only be in the way. Nothing is sent
+ * again otherwise; whoever has lost something sees that with the next PREPARE, be it a heartbeat.
+ */
+void normal_served(struct replica *replica, uint32_t to, uint64_t last)
 {
-	for (uint32_t i = 0; i < replica->config.count; i++) {
-		if (i == replica->config.index || replica->acked[i] >= replica_op(replica) ||
-		    replica->now_ns - replica->acked_ns[i] < replica->config.retry_ns)
-			continue;
-		replica->next[i] = replica->acked[i] + 1;
-		replica->acked_ns[i] = replica->now_ns;
-	}
-	send_prepares(replica, false);
+	if (!replica_leads(replica))
+		return;
+	replica->next[to] = last + 1;
+	replica->flow[to] = last < replica_op(replica) ? FLOW_PULLED : FLOW_PUSHED;
+}
+
+static void beat_when_due(struct replica *replica)
+{
+	if (replica->now_ns - replica->beat_ns < replica->config.heartbeat_ns)
+		return;
+	for (uint32_t i = 0; i < replica->config.count; i++)
+		if (replica->flow[i] == FLOW_REFUSED)
+			replica->flow[i] = FLOW_PUSHED;
+	normal_beat(replica);
 }
 
 static void ask_for_outcomes(struct replica *replica)
@@ -246,11 +294,9 @@ void normal_tick(struct replica *replica)
 			view_change_begin(replica, replica->view + 1);
 		return;
 	}
-	if (replica->now_ns - replica->beat_ns >= replica->config.heartbeat_ns)
-		normal_beat(replica);
+	beat_when_due(replica);
 	if (replica->now_ns - replica->sent_ns >= replica->config.retry_ns) {
 		replica->sent_ns = replica->now_ns;
-		send_again(replica);
 		ask_for_outcomes(replica);
 	}
 }
@@ -266,10 +312,15 @@ void replica_acknowledge(struct replica *replica, uint64_t nonce)
 	replica_tell(replica, replica_primary(replica, replica->view), &message, true);
 }
 
+/* One question at a time: what a second one were answered would be the same. */
 static void ask_for_missing(struct replica *replica)
 {
 	struct message message = replica_message(replica, MESSAGE_GET_STATE);
 
+	if (replica->is_asking && replica->now_ns - replica->asked_ns < replica->config.retry_ns)
+		return;
+	replica->is_asking = true;
+	replica->asked_ns = replica->now_ns;
 	message.op = replica_op(replica) + 1;
 	replica_tell(replica, replica_primary(replica, replica->view), &message, false);
 }
@@ -342,7 +393,10 @@ void normal_new_state(struct replica *replica, const struct message *message)
 	    message->from != replica_primary(replica, replica->view) || replica_leads(replica))
 		return;
 	if (message->type == MESSAGE_NEW_STATE) {
+		replica->is_asking = false;
 		follow(replica, message, 0);
+		if (replica->status == REPLICA_NORMAL && message->snapshot > replica_op(replica))
+			ask_for_missing(replica);
 	} else {
 		/* The primary has no such old operations any more. */
 		replica->status = REPLICA_VIEW_CHANGE;

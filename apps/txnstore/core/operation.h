@@ -9,6 +9,11 @@
 #include "bytes.h"
 #include "message.h"
 
+/* Entries of a log in messages: view, time, length, and then the operation. */
+#define OPLOG_HEAD 20u
+/* What a client may ask for must go to the other replicas as well. */
+#define OPERATION_MAX (BODY_MAX - OPLOG_HEAD)
+
 enum operation_kind {
 	/* Validate what was read, lock what was read and is written: the shard's vote. Of a transaction of
 	 * this shard alone the vote is the outcome, and is carried out at once. */

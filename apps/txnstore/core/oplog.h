@@ -27,8 +27,6 @@ void oplog_cut(struct oplog *log, uint64_t op);
 /** oplog_drop - drop what comes before @op, which becomes the first */
 void oplog_drop(struct oplog *log, uint64_t op);
 
-/* Entries in messages: view, time, length, operation. */
-#define OPLOG_HEAD 20u
 /* Bytes of an operation that is not copied to be sent. */
 #define OPLOG_LARGE 4096u
 

@@ -17,7 +17,7 @@ static bool config_is_right(const struct replica_config *config)
 
 int replica_init(struct replica *replica, const struct replica_config *config,
 		 const struct replica_ops *ops, void *context, const struct memory *memory,
-		 uint64_t incarnation, uint64_t seed)
+		 uint64_t seed)
 {
 	if (!config_is_right(config))
 		return -EINVAL;
@@ -25,10 +25,8 @@ int replica_init(struct replica *replica, const struct replica_config *config,
 				    .ops = ops,
 				    .context = context,
 				    .memory = memory,
-				    .incarnation = incarnation,
 				    .random = {.state = seed},
 				    .status = REPLICA_RECOVERING};
-	replica->incarnations[config->index] = incarnation;
 	oplog_init(&replica->log, 1);
 	oplog_init(&replica->staged, 1);
 	return shard_init(&replica->shard, memory, &config->limits);
@@ -46,6 +44,18 @@ void replica_destroy(struct replica *replica)
 	if (replica->tables)
 		memory->free(memory->context, replica->tables);
 	record_destroy(replica);
+}
+
+/* Of an item, or of a client with a transaction, in a snapshot. */
+#define ITEM_BYTES 14u
+#define CLIENT_BYTES 64u
+
+uint64_t replica_live(const struct replica *replica)
+{
+	const struct shard *shard = &replica->shard;
+
+	return shard->store.live + ITEM_BYTES * shard->store.slot_count +
+	       CLIENT_BYTES * shard->client_count;
 }
 
 /* A clock that goes back stands still here. */
@@ -68,9 +78,9 @@ struct message replica_message(const struct replica *replica, enum message_type 
 	};
 }
 
-void replica_tell(struct replica *replica, uint32_t to, const struct message *message, bool is_held)
+bool replica_tell(struct replica *replica, uint32_t to, const struct message *message, bool is_held)
 {
-	replica->ops->send(replica->context, to, message, is_held);
+	return replica->ops->send(replica->context, to, message, is_held);
 }
 
 void replica_tell_all(struct replica *replica, const struct message *message, bool is_held)
@@ -78,6 +88,35 @@ void replica_tell_all(struct replica *replica, const struct message *message, bo
 	for (uint32_t to = 0; to < replica->config.count; to++)
 		if (to != replica->config.index)
 			replica_tell(replica, to, message, is_held);
+}
+
+/*
+ * With a log it is written before anybody hears that it is known: the promises of an earlier start must
+ * not count again when this replica has started anew. Of the first start there is no earlier one.
+ */
+void replica_know(struct replica *replica, uint32_t index, uint64_t incarnation)
+{
+	if (incarnation <= replica->incarnations[index])
+		return;
+	replica->incarnations[index] = incarnation;
+	if (incarnation > 1 && replica->ops->write && replica->status != REPLICA_FAILED)
+		record_identity(replica);
+}
+
+uint64_t replica_know_all(struct replica *replica, const struct message *message)
+{
+	struct reader reader = reader_of(message->body, message->body_len);
+	uint64_t own = 0;
+
+	for (uint32_t i = 0; i < replica->config.count; i++) {
+		uint64_t incarnation = read_u64(&reader);
+
+		if (i == replica->config.index)
+			own = incarnation;
+		else
+			replica_know(replica, i, incarnation);
+	}
+	return own;
 }
 
 void replica_fail(struct replica *replica)
@@ -90,13 +129,18 @@ void replica_start(struct replica *replica, uint64_t now_ns, enum replica_start 
 	replica->now_ns = now_ns;
 	if (how == REPLICA_START_RESTORED && !replica->is_restored)
 		how = REPLICA_START_LOST;
-	if (replica->config.count > 1 && how == REPLICA_START_LOST) {
+	if (how == REPLICA_START_LOST) {
 		recovery_begin(replica);
 		return;
 	}
+	if (!replica->incarnation)
+		replica->incarnation = replica->incarnations[replica->config.index] = 1;
 	replica->status = REPLICA_NORMAL;
-	if (how == REPLICA_START_NEW)
-		record_new(replica);
+	if (how == REPLICA_START_NEW) {
+		replica->is_restored = true;
+		if (replica->ops->write)
+			record_identity(replica);
+	}
 	view_change_heard(replica);
 	/* What a primary had proposed, others may have, and its own log not: it does not go on. */
 	if (how == REPLICA_START_RESTORED && replica->config.count > 1 &&
@@ -152,10 +196,15 @@ void replica_receive(struct replica *replica, uint64_t now_ns, uint64_t peer,
 		requests_receive(replica, peer, message);
 		return;
 	}
-	if (from >= replica->config.count || from == replica->config.index ||
-	    message->incarnation < replica->incarnations[from])
+	if (from >= replica->config.count || from == replica->config.index)
 		return;
-	replica->incarnations[from] = message->incarnation;
+	if (message->type != MESSAGE_RECOVERY) {
+		if (message->incarnation < replica->incarnations[from]) {
+			recovery_correct(replica, from);
+			return;
+		}
+		replica_know(replica, from, message->incarnation);
+	}
 	receive_of_replica(replica, message);
 }
 

@@ -12,6 +12,8 @@
  *   promised to the primary of a view. Each start of a replica has a number, its incarnation, and a
  *   promise of one that is known to have gone is not counted (Michael, Ports, Sharma and Szekeres,
  *   "Recovering shared objects without stable storage", DISC 2017).
+ *   No clock is asked for it: a replica that has lost what it had asks a quorum which numbers they know
+ *   of, and takes a higher one. One that has its log has forgotten nothing, and keeps its number.
  * - With a log on a disk, what a replica says is held back until what it says is written.
  */
 #ifndef TXNSTORE_REPLICA_H
@@ -21,8 +23,8 @@
 #include "txnstore/random.h"
 
 struct replica_config {
-	uint32_t index, count; /* of this one; of all, 2f + 1 */
-	uint16_t shard;
+	uint32_t index, count;  /* of this one; of all, 2f + 1 */
+	uint16_t shard, shards; /* which one; of how many, which only the log tells */
 	uint64_t configuration; /* messages of another are refused */
 	uint64_t heartbeat_ns;  /* a primary without work is heard so often */
 	uint64_t
@@ -36,14 +38,23 @@ struct replica_config {
 	uint64_t bytes_max;     /* of keys and values; more are not taken */
 	/* A log is written anew when so many bytes, and as many as it began with, were added; 0: never. */
 	uint64_t rewrite_bytes;
+	/*
+	 * So much its log may take; 0: there is no limit. From two fifths on it is written anew, which takes
+	 * a fifth at the most, since values of more are not taken; from a half on no writes are. What is left
+	 * is for views, and for what the others tell; for them no more than a fifth of operations is kept.
+	 */
+	uint64_t log_room;
 	struct shard_limits limits;
 };
 
 struct replica;
 
 struct replica_ops {
-	/* To a replica of the shard. @is_held: only once all records before are durable. */
-	void (*send)(void *context, uint32_t to, const struct message *message, bool is_held);
+	/*
+	 * To a replica of the shard. @is_held: only once all records before are durable. Return: false: it is
+	 * known not to go there, as the way is full, or there is none.
+	 */
+	bool (*send)(void *context, uint32_t to, const struct message *message, bool is_held);
 	/* To a client, by what replica_receive got with its message. @blob: holds the body, may be NULL. */
 	void (*answer)(void *context, uint64_t peer, const struct message *message,
 		       struct blob *blob);
@@ -57,6 +68,16 @@ struct replica_ops {
 	/* A transaction has been in doubt for long: ask the others, tell the outcome with a DECIDE. */
 	void (*in_doubt)(void *context, const struct operation *operation);
 };
+
+/* How what is new comes to another replica. */
+enum flow {
+	FLOW_PUSHED,  /* as it is proposed */
+	FLOW_REFUSED, /* not before the next heartbeat: the way there was full */
+	FLOW_PULLED,  /* it lacks what was before, and asks for it, one batch after the other */
+};
+
+/* Places by which an operation that is asked for again is found, while it is under way. */
+#define PROPOSED_MAX 2048u
 
 enum replica_status { REPLICA_NORMAL, REPLICA_VIEW_CHANGE, REPLICA_RECOVERING, REPLICA_FAILED };
 
@@ -72,6 +93,7 @@ struct oplog {
 	struct entry *entries;
 	size_t count, room;
 	uint64_t first;
+	uint64_t bytes; /* of all, as in messages */
 };
 
 struct confirmation {
@@ -103,13 +125,19 @@ struct do_view_change {
 	uint64_t last_normal, op, commit, incarnation;
 };
 
+/* Whose a log is. */
+struct log_identity {
+	uint32_t index, count;
+	uint16_t shard, shards;
+};
+
 struct replica {
 	struct replica_config config;
 	const struct replica_ops *ops;
 	void *context;
 	const struct memory *memory;
 	struct random random;
-	uint64_t incarnation, incarnations[REPLICAS_MAX]; /* the last known of each */
+	uint64_t incarnation, incarnations[REPLICAS_MAX]; /* the last known of each; 0: none */
 
 	enum replica_status status;
 	uint64_t view, last_normal;
@@ -119,12 +147,17 @@ struct replica {
 	uint64_t now_ns, last_time_ns;
 
 	/* The primary's. */
-	uint64_t acked[REPLICAS_MAX], next[REPLICAS_MAX], confirmed[REPLICAS_MAX],
-		acked_ns[REPLICAS_MAX];
-	uint64_t view_start; /* operations up to it are of earlier views */
+	uint64_t acked[REPLICAS_MAX], next[REPLICAS_MAX], confirmed[REPLICAS_MAX];
+	uint8_t flow[REPLICAS_MAX];      /* enum flow */
+	uint64_t proposed[PROPOSED_MAX]; /* operations, by the nonces of those who asked for them */
+	uint64_t view_start;             /* operations up to it are of earlier views */
 	uint64_t beat, beat_ns;
 	struct confirmation *confirmations;
 	size_t confirmation_count, confirmation_room;
+
+	/* A follower's: it has asked for what it lacks. */
+	bool is_asking;
+	uint64_t asked_ns;
 
 	/* View changes. */
 	uint64_t heard_ns, patience_ns, sent_ns;
@@ -134,6 +167,7 @@ struct replica {
 	struct adoption adoption;
 
 	/* Recovery without a disk. */
+	uint64_t recovery_nonce;
 	uint32_t reply_mask;
 	uint64_t reply_view[REPLICAS_MAX];
 
@@ -151,7 +185,10 @@ struct replica {
 	size_t unwritten_first, unwritten_count, unwritten_room;
 	/* Of the log, in all; of what it began with when it was last written anew, and that one's last. */
 	uint64_t log_bytes, rewritten_bytes, rewritten;
-	bool is_restored; /* the log says what this replica was */
+	uint64_t log_taken; /* on its device, as far as is known: the owner may know it better */
+	bool is_restored;   /* the log says what this replica was */
+	bool has_identity;  /* the log says whose it is */
+	struct log_identity other; /* whose it is, if it is another's */
 	/* What replica_restore has read and what counts only from an INSTALL on. */
 	struct oplog staged;
 	bool has_staged_shard;
@@ -160,20 +197,26 @@ struct replica {
 	size_t staged_tables_len, staged_tables_total;
 
 	uint64_t views_begun, transfers, snapshots, rewrites; /* counted */
+	uint64_t memory_full, log_full;                       /* writes refused for it */
 };
 
 /**
  * replica_init - an empty one; then either replica_restore with each record of its log, or nothing
  *
- * @incarnation: larger at each start
+ * @seed: another one at each start
  * Return: 0, -ENOMEM, -EINVAL: a value of @config is out of range.
  */
 int replica_init(struct replica *replica, const struct replica_config *config,
 		 const struct replica_ops *ops, void *context, const struct memory *memory,
-		 uint64_t incarnation, uint64_t seed);
+		 uint64_t seed);
 void replica_destroy(struct replica *replica);
 
-/** replica_restore - take in the next record of the log. Return: 0, -EBADMSG, -ENOMEM. */
+/**
+ * replica_restore - take in the next record of the log
+ *
+ * Return: 0; -EBADMSG; -ENOMEM; -EPROTONOSUPPORT: of another version, or no log of a replica; -EXDEV: it is
+ * `other`'s.
+ */
 int replica_restore(struct replica *replica, const void *record, size_t len);
 
 /*

@@ -18,13 +18,19 @@ static inline uint32_t replica_quorum(const struct replica *replica)
 
 /* ---- replica.c ---- */
 
+/** replica_live - bytes of a snapshot, about */
+uint64_t replica_live(const struct replica *replica);
 void replica_now(struct replica *replica, uint64_t now_ns);
 /** replica_message - of @type, with what every message of a replica says of it */
 struct message replica_message(const struct replica *replica, enum message_type type);
-/** replica_tell - send @message to @to; replica_tell_all: to every other */
-void replica_tell(struct replica *replica, uint32_t to, const struct message *message,
+/** replica_tell - send @message to @to, Return: as of replica_ops; replica_tell_all: to every other */
+bool replica_tell(struct replica *replica, uint32_t to, const struct message *message,
 		  bool is_held);
 void replica_tell_all(struct replica *replica, const struct message *message, bool is_held);
+/** replica_know - replica @index has started with number @incarnation */
+void replica_know(struct replica *replica, uint32_t index, uint64_t incarnation);
+/** replica_know_all - what a message says of all of them. Return: the number that it has for this one. */
+uint64_t replica_know_all(struct replica *replica, const struct message *message);
 /** replica_fail - no memory for what the others do: this one goes on no more */
 void replica_fail(struct replica *replica);
 
@@ -40,6 +46,8 @@ void replica_count_acks(struct replica *replica);
 void replica_acknowledge(struct replica *replica, uint64_t nonce);
 void normal_prepare(struct replica *replica, const struct message *message);
 void normal_prepare_ok(struct replica *replica, const struct message *message);
+/** normal_served - @to was sent, as it had asked for it, what comes up to @last */
+void normal_served(struct replica *replica, uint32_t to, uint64_t last);
 void normal_new_state(struct replica *replica, const struct message *message);
 void normal_tick(struct replica *replica);
 /** normal_propose - the next operation; @entry's blob is taken over */
@@ -90,13 +98,15 @@ void snapshot_tick(struct replica *replica);
 
 void recovery_begin(struct replica *replica);
 void recovery_receive(struct replica *replica, const struct message *message);
+/** recovery_correct - whoever takes itself for an earlier start of @to hears of the last one */
+void recovery_correct(struct replica *replica, uint32_t to);
 void recovery_tick(struct replica *replica);
 
 /* ---- record.c ---- */
 
 void record_destroy(struct replica *replica);
-/** record_new - write that there was nothing before, on any replica */
-void record_new(struct replica *replica);
+/** record_identity - write whose log it is, which starts of the others are known, and if it was new */
+void record_identity(struct replica *replica);
 /** record_entry - write the last operation of the log */
 void record_entry(struct replica *replica);
 /** record_view - write that no view before this one is taken part in any more */

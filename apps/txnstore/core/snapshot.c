@@ -112,7 +112,8 @@ void snapshot_serve(struct replica *replica, const struct message *message)
 	}
 	answer.body = writer.bytes;
 	answer.body_len = (uint32_t)writer.len;
-	replica_tell(replica, message->from, &answer, true);
+	if (replica_tell(replica, message->from, &answer, true))
+		normal_served(replica, message->from, replica->pin_op);
 	memory->free(memory->context, writer.bytes);
 }
 

@@ -22,6 +22,7 @@ static void serve_entries(struct replica *replica, const struct message *message
 	const struct memory *memory = replica->memory;
 	struct message answer = replica_message(replica, MESSAGE_NEW_STATE);
 	struct writer writer = {.room = 0};
+	uint32_t count = 0;
 
 	answer.op = message->op;
 	answer.snapshot = replica_op(replica);
@@ -31,11 +32,12 @@ static void serve_entries(struct replica *replica, const struct message *message
 		writer.bytes = memory->alloc(memory->context, writer.room);
 		if (!writer.bytes)
 			return;
-		(void)oplog_write(&replica->log, message->op, &writer);
+		count = oplog_write(&replica->log, message->op, &writer);
 	}
 	answer.body = writer.bytes;
 	answer.body_len = (uint32_t)writer.len;
-	replica_tell(replica, message->from, &answer, true);
+	if (replica_tell(replica, message->from, &answer, true))
+		normal_served(replica, message->from, message->op + count - 1);
 	if (writer.bytes)
 		memory->free(memory->context, writer.bytes);
 }

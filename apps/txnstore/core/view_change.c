@@ -151,6 +151,7 @@ void view_change_begin(struct replica *replica, uint64_t view)
 	replica->view = view;
 	replica->start_mask = 1u << replica->config.index;
 	replica->has_voted = false;
+	replica->is_asking = false;
 	memset(replica->votes, 0, sizeof(replica->votes));
 	replica->views_begun++;
 	record_view(replica);
@@ -159,24 +160,12 @@ void view_change_begin(struct replica *replica, uint64_t view)
 	count_starts(replica);
 }
 
-static void take_incarnations(struct replica *replica, const struct message *message)
-{
-	struct reader reader = reader_of(message->body, message->body_len);
-
-	for (uint32_t i = 0; i < replica->config.count; i++) {
-		uint64_t incarnation = read_u64(&reader);
-
-		if (i != replica->config.index && incarnation > replica->incarnations[i])
-			replica->incarnations[i] = incarnation;
-	}
-}
-
 static void take_vote(struct replica *replica, const struct message *message)
 {
 	if (replica->status != REPLICA_VIEW_CHANGE ||
 	    replica_primary(replica, replica->view) != replica->config.index)
 		return;
-	take_incarnations(replica, message);
+	(void)replica_know_all(replica, message);
 	replica->votes[message->from] = (struct do_view_change){
 		.is_there = true,
 		.last_normal = message->nonce,

@@ -26,15 +26,34 @@ static void later(struct world *world, uint64_t ns, uint32_t node,
 
 /* ---- Replicas ---- */
 
-static uint32_t down_of_shard(const struct world *world, uint32_t node)
+/* Whether what it has is in its memory alone, or nowhere. */
+static bool is_lost(struct node *node)
+{
+	if (node->is_lost && node->is_up && node->replica.status == REPLICA_NORMAL &&
+	    disk_is_idle(&node->disk))
+		node->is_lost = false;
+	return node->is_lost;
+}
+
+static uint32_t down_of_shard(struct world *world, uint32_t node)
 {
 	uint32_t first = node - node % world->config.replicas, down = 0;
 
-	for (uint32_t i = 0; i < world->config.replicas; i++)
-		down += !world->nodes[first + i].is_up ||
-			(!world->config.is_weak &&
-			 world->nodes[first + i].replica.status == REPLICA_RECOVERING);
+	for (uint32_t i = 0; i < world->config.replicas; i++) {
+		struct node *other = &world->nodes[first + i];
+
+		if (world->config.has_log)
+			down += is_lost(other);
+		else
+			down += !other->is_up || (!world->config.is_weak &&
+						  other->replica.status == REPLICA_RECOVERING);
+	}
 	return down;
+}
+
+static uint64_t draw_clock(struct world *world)
+{
+	return random_chance(&world->random, 0.5) ? 0 : random_below(&world->random, JUMP_NS);
 }
 
 static void restart(void *context, struct event *event)
@@ -44,12 +63,15 @@ static void restart(void *context, struct event *event)
 
 	if (node->is_up)
 		return;
-	/* A disk is never lost: of one that has nothing nobody has heard anything. */
-	if (world->config.has_log)
+	if (world->config.jump_ns && !faults_are_over(world))
+		node->clock_ns = draw_clock(world);
+	/* Of a disk that has nothing, and was not lost, nobody has heard anything. */
+	if (!world->config.has_log || node->is_lost)
+		(void)node_start(node, node->disk.now.count ? REPLICA_START_RESTORED
+							    : REPLICA_START_LOST);
+	else
 		(void)node_start(node,
 				 node->disk.now.count ? REPLICA_START_RESTORED : REPLICA_START_NEW);
-	else
-		(void)node_start(node, REPLICA_START_LOST);
 }
 
 static void crash_one(struct world *world, uint32_t index)
@@ -60,6 +82,19 @@ static void crash_one(struct world *world, uint32_t index)
 	world->crashes++;
 	later(world, draw(world, (uint64_t)(LASTS * (double)world->config.crash_ns)), index,
 	      restart);
+}
+
+/* Those of fewer than a majority: what they had, the others have. */
+static void lose_disk(struct world *world, uint32_t index)
+{
+	struct node *node = &world->nodes[index];
+
+	if (!node->is_up || down_of_shard(world, index) >= world->config.replicas / 2)
+		return;
+	crash_one(world, index);
+	disk_destroy(&node->disk);
+	node->is_lost = true;
+	world->lost_disks++;
 }
 
 static void crash(void *context, struct event *event)
@@ -73,6 +108,8 @@ static void crash(void *context, struct event *event)
 	if (world->config.has_log && random_chance(&world->random, 0.3)) {
 		for (uint32_t i = 0; i < world->replica_count; i++)
 			crash_one(world, i);
+	} else if (world->config.has_log && random_chance(&world->random, 0.1)) {
+		lose_disk(world, index);
 	} else if (world->config.has_log ||
 		   down_of_shard(world, index) < world->config.replicas / 2) {
 		/* What is in memory alone is lost with more than so many. */
@@ -139,8 +176,7 @@ static void jump(void *context, struct event *event)
 	if (faults_are_over(world))
 		return;
 	/* Forward or back to where it was. */
-	node->clock_ns = random_chance(&world->random, 0.5) ? 0
-							    : random_below(&world->random, JUMP_NS);
+	node->clock_ns = draw_clock(world);
 	node_wake(node);
 	later(world, draw(world, world->config.jump_ns), 0, jump);
 }

@@ -7,6 +7,8 @@
 /* So often a message takes so many times as long as others. */
 #define STRAGGLERS 0.01
 #define STRAGGLER_TIMES 40
+/* More are not taken on the way from one to another. */
+#define UNDER_WAY_MAX 32
 
 uint8_t *network_bytes(const struct message *message, size_t *len)
 {
@@ -36,6 +38,7 @@ static void arrive(void *context, struct event *event)
 	struct node *node = &world->nodes[event->node];
 	struct message message;
 
+	world->nodes[event->number].under_way[event->node]--;
 	if (!node->is_up || message_parse(&message, event->bytes, event->len) != 0)
 		return;
 	if (node->index < world->replica_count)
@@ -68,28 +71,33 @@ static void send_one(struct node *node, uint32_t to, const uint8_t *bytes, size_
 	if (!event.bytes)
 		return;
 	memcpy(event.bytes, bytes, len);
-	(void)events_add(&world->events, &event);
+	if (events_add(&world->events, &event) == 0)
+		node->under_way[to]++;
 }
 
-void network_send_bytes(struct node *node, uint32_t to, const uint8_t *bytes, size_t len)
+bool network_send_bytes(struct node *node, uint32_t to, const uint8_t *bytes, size_t len)
 {
 	struct world *world = node->world;
 	bool faults = world->now_ns < world->config.faults_until_ns;
 
-	if (to >= world->node_count || (world->is_parted && world->nodes[to].side != node->side) ||
+	if (to >= world->node_count || node->under_way[to] >= UNDER_WAY_MAX)
+		return false;
+	/* A connection that has ended is known to have; one that stands still is not. */
+	if ((world->is_parted && world->nodes[to].side != node->side) ||
 	    (faults && random_chance(&world->random, world->config.lost)))
-		return;
+		return random_chance(&world->random, 0.5);
 	send_one(node, to, bytes, len);
 	if (faults && random_chance(&world->random, world->config.doubled))
 		send_one(node, to, bytes, len);
+	return true;
 }
 
-void network_send(struct node *node, uint32_t to, const struct message *message)
+bool network_send(struct node *node, uint32_t to, const struct message *message)
 {
 	size_t len;
 	uint8_t *bytes = network_bytes(message, &len);
+	bool is_sent = bytes && network_send_bytes(node, to, bytes, len);
 
-	if (bytes)
-		network_send_bytes(node, to, bytes, len);
 	free(bytes);
+	return is_sent;
 }

@@ -23,7 +23,7 @@ static void send_to_shard(void *context, uint16_t shard, uint32_t replica,
 {
 	struct node *node = context;
 
-	network_send(node, shard * node->world->config.replicas + replica, message);
+	(void)network_send(node, shard * node->world->config.replicas + replica, message);
 }
 
 /* ---- A replica ---- */
@@ -41,22 +41,22 @@ static void hold(struct node *node, uint32_t to, const struct message *message)
 	node->held_end = &held->next;
 }
 
-static void send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
+static bool send_to_replica(void *context, uint32_t to, const struct message *message, bool is_held)
 {
 	struct node *node = context;
 	uint32_t first = node->index - node->index % node->world->config.replicas;
 
-	if (is_held && !disk_is_idle(&node->disk))
-		hold(node, first + to, message);
-	else
-		network_send(node, first + to, message);
+	if (!is_held || disk_is_idle(&node->disk))
+		return network_send(node, first + to, message);
+	hold(node, first + to, message);
+	return true;
 }
 
 static void answer_client(void *context, uint64_t peer, const struct message *message,
 			  struct blob *blob)
 {
 	(void)blob;
-	network_send(context, (uint32_t)peer, message);
+	(void)network_send(context, (uint32_t)peer, message);
 }
 
 static void write_record(void *context, const void *record, size_t len)
@@ -87,6 +87,7 @@ static struct replica_config replica_config(const struct node *node)
 		.index = node->index % node->world->config.replicas,
 		.count = node->world->config.replicas,
 		.shard = (uint16_t)(node->index / node->world->config.replicas),
+		.shards = node->world->config.shards,
 		.configuration = CONFIGURATION,
 		.heartbeat_ns = 5 * NS_PER_MS,
 		.election_ns = 30 * NS_PER_MS,
@@ -98,7 +99,8 @@ static struct replica_config replica_config(const struct node *node)
 		.log_keep = 64,
 		.versions_keep = 64,
 		.bytes_max = UINT64_MAX,
-		.rewrite_bytes = 4096,
+		.rewrite_bytes = node->world->config.log_room ? 0 : 4096,
+		.log_room = node->world->config.log_room,
 		.limits = {.clients_max = 1000, .session_idle_ns = 1000 * NS_PER_MS},
 	};
 }
@@ -114,6 +116,7 @@ static int start_weak(struct node *node)
 		.index = node->index % world->config.replicas,
 		.shard = (uint16_t)(node->index / world->config.replicas),
 		.configuration = CONFIGURATION,
+		.bytes_max = UINT64_MAX,
 		.answer = answer_client,
 		.context = node,
 	};
@@ -127,8 +130,9 @@ static int start_replica(struct node *node, enum replica_start how)
 	struct caller_config others = caller_config(world);
 	int error = replica_init(&node->replica, &config,
 				 world->config.has_log ? &ops_with_log : &ops_without_log, node,
-				 &world_memory, ++node->life, random_next(&world->random));
+				 &world_memory, random_next(&world->random));
 
+	node->life++;
 	if (error)
 		return error;
 	node->held_end = &node->held;

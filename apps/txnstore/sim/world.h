@@ -31,6 +31,7 @@ struct world_config {
 	double lost, doubled;
 	uint64_t delay_ns; /* half of it to one and a half times, and now and then far longer */
 	uint64_t write_ns; /* of a disk, half of it to one and a half times */
+	uint64_t log_room; /* of its logs; 0: any */
 	/* Between one and the next, on average; 0: never */
 	uint64_t crash_ns, partition_ns, jump_ns, client_crash_ns;
 	uint64_t faults_until_ns; /* then all is healed */
@@ -43,6 +44,7 @@ struct records {
 		size_t len;
 	} * list;
 	size_t count, room;
+	size_t bytes; /* of all */
 };
 
 /* A disk with a log of records, those up to `durable` being so; and with the one before, until then. */
@@ -67,14 +69,16 @@ struct node {
 	struct world *world;
 	uint32_t index;
 	bool is_up;
-	uint64_t life;     /* counts starts */
-	uint64_t clock_ns; /* its clock is so far ahead */
-	uint64_t wake_ns;  /* of the tick that is on its way; 0: none */
-	uint32_t side;     /* of a partition */
+	uint64_t life;                     /* counts starts */
+	uint64_t clock_ns;                 /* its clock is so far ahead */
+	uint64_t wake_ns;                  /* of the tick that is on its way; 0: none */
+	uint32_t side;                     /* of a partition */
+	uint16_t under_way[SIM_NODES_MAX]; /* messages to others, that have not come yet */
 	/* A replica */
 	struct replica replica;
 	struct quorum quorum; /* in place of it, in the weak mode */
 	struct disk disk;
+	bool is_lost; /* its disk was, and does not have again what the others told it */
 	struct held *held, **held_end;
 	struct resolver resolver;
 	/* A client */
@@ -93,9 +97,10 @@ struct world {
 	void (*client_up)(void *context, uint32_t client);
 	void (*client_down)(void *context, uint32_t client);
 	void *context;
+	bool is_overfull; /* logs took more than there is */
 	uint64_t clients_made;
-	uint64_t crashes, partitions; /* counted */
-	uint64_t resolved;            /* by replicas that are gone */
+	uint64_t crashes, partitions, lost_disks; /* counted */
+	uint64_t resolved;                        /* by replicas that are gone */
 };
 
 /** world_init - Return: 0, -ENOMEM, -EINVAL. */

@@ -22,9 +22,9 @@ void node_stop(struct node *node);
 
 /* ---- network.c ---- */
 
-/** network_send - @message from @node to the node @to, or lose it */
-void network_send(struct node *node, uint32_t to, const struct message *message);
-void network_send_bytes(struct node *node, uint32_t to, const uint8_t *bytes, size_t len);
+/** network_send - @message from @node to the node @to, or lose it. Return: false: that it is lost is known. */
+bool network_send(struct node *node, uint32_t to, const struct message *message);
+bool network_send_bytes(struct node *node, uint32_t to, const uint8_t *bytes, size_t len);
 /** network_bytes - @message as it goes on the wire; NULL: no memory */
 uint8_t *network_bytes(const struct message *message, size_t *len);
 
