@@ -409,7 +409,8 @@ static int idle_once(struct waiter *self, struct wait *wait, struct hold *hold, 
 	if (!*since_ns)
 		*since_ns = engine.now_ns;
 	idle_ns = engine.now_ns - *since_ns;
-	if (idle_ns >= SIGNALS_AFTER_NS && !hold->is_held && !wait->signals && !hold_signals(hold))
+	/* With a mask of its own at once: those that it keeps out must not come meanwhile. */
+	if ((idle_ns >= SIGNALS_AFTER_NS || wait->signals) && !hold->is_held && !hold_signals(hold))
 		return -EINTR;
 	if (engine.state == ENGINE_RUNS && (engine.spins || idle_ns < engine.idle_after_ns) &&
 	    polls(self, woke)) {

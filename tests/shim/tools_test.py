@@ -35,27 +35,31 @@ class Iperf(stack.Test):
             self.assertGreater(end["sum_received"]["bytes"], 1_000_000)
             self.assertEqual(end["sum_sent"]["bytes"] > 0, True)
 
-    def run_all(self, run, peer):
+    def ask(self, run, server, *options):
+        """It opens its port anew for each client; one more has been served than it waits for."""
+        asked = self.asked
+        stack.wait_until(lambda: server.said().count("Server listening") > asked, "iperf3 listens again")
+        self.asked += 1
+        return run("iperf3", "-J", "-t", IPERF_SECONDS, *options,
+                   timeout=stack.DEADLINE_S + int(IPERF_SECONDS))
+
+    def run_all(self, run, peer, server):
         for options in (*self.ways, ("-u", "-b", "20M"), ("-u", "-b", "20M", "-R")):
             with self.subTest(options=options):
-                self.check(run("iperf3", "-c", peer, "-J", "-t", IPERF_SECONDS, *options,
-                               timeout=stack.DEADLINE_S + int(IPERF_SECONDS)), *options)
+                self.check(self.ask(run, server, "-c", peer, *options), *options)
         with self.subTest("over IPv6"):
-            self.check(run("iperf3", "-6", "-c", peer.replace("10.77.0.", "fd77::"), "-J", "-t",
-                           IPERF_SECONDS, timeout=stack.DEADLINE_S + int(IPERF_SECONDS)))
+            self.check(self.ask(run, server, "-6", "-c", peer.replace("10.77.0.", "fd77::")))
 
     def start_server(self, end):
-        """It takes the look at its port for a client, and serves others when it is done with that."""
-        server = self.start("iperf3", "-s", "--forceflush", end=end, port=5201, statuses=(0, 1))
-        stack.wait_until(lambda: server.said().count("Server listening") > 1, "iperf3 listens again")
+        """It takes the look at its port for a client."""
+        self.asked = 1
+        return self.start("iperf3", "-s", "--forceflush", end=end, port=5201, statuses=(0, 1))
 
     def test_server(self):
-        self.start_server(1)
-        self.run_all(stack.here, stack.address())
+        self.run_all(stack.here, stack.address(), self.start_server(1))
 
     def test_client(self):
-        self.start_server(None)
-        self.run_all(stack.client, lab.LINUX_IP[4])
+        self.run_all(stack.client, lab.LINUX_IP[4], self.start_server(None))
 
 
 class Sockperf(stack.Test):
