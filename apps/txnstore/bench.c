@@ -77,6 +77,11 @@ static void ended(void *context, struct transaction *transaction, enum outcome o
 
 	(void)transaction;
 	lane->transaction = NULL;
+	if (outcome == OUTCOME_FULL) {
+		fail(bench, ENOSPC);
+		lane->is_busy = false;
+		return;
+	}
 	count(bench, lane, outcome);
 	if (outcome == OUTCOME_ABORTED && !bench->is_ending) {
 		try_again(lane);

@@ -82,7 +82,9 @@ static int run(struct bench *bench)
 		error = bench_run(bench);
 	if (error) {
 		fprintf(stderr, PROGRAM_NAME ": %s\n",
-			error == EINTR ? "it was told to end" : strerror(error));
+			error == EINTR    ? "it was told to end"
+			: error == ENOSPC ? "the store is full"
+					  : strerror(error));
 		return EXIT_FAILURE;
 	}
 	print(bench, json_file_is_stdout(bench->options->json_path) ? stderr : stdout);

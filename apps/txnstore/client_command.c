@@ -15,6 +15,7 @@
 #define PROGRAM_NAME "demi-txnstore client"
 #define EXIT_ABORTED 3
 #define EXIT_UNKNOWN 4
+#define EXIT_FULL 5
 
 static const char help[] =
 	"usage: demi-txnstore client --config FILE [--timeout SECONDS] [COMMAND]...\n"
@@ -31,7 +32,8 @@ static const char help[] =
 	"  --help             this text\n"
 	"\n"
 	"The exit status is 0 if the last transaction was committed, 3 if it was aborted, so that nothing\n"
-	"of it will be seen, and 4 if no answer came: it may have been done, or be done yet.\n";
+	"of it will be seen, 5 if that was so as the store is full, and 4 if no answer came: it may have\n"
+	"been done, or be done yet.\n";
 
 struct shell {
 	struct net_client net;
@@ -93,6 +95,7 @@ static void ended(void *context, struct transaction *transaction, enum outcome o
 	shell->transaction = NULL;
 	shell->status = outcome == OUTCOME_COMMITTED ? 0
 			: outcome == OUTCOME_ABORTED ? EXIT_ABORTED
+			: outcome == OUTCOME_FULL    ? EXIT_FULL
 						     : EXIT_UNKNOWN;
 }
 
@@ -130,8 +133,10 @@ static int refused(struct shell *shell, int error)
 
 static int commit(struct shell *shell)
 {
-	static const char *const outcomes[] = {
-		[0] = "committed", [EXIT_ABORTED] = "aborted", [EXIT_UNKNOWN] = "unknown"};
+	static const char *const outcomes[] = {[0] = "committed",
+					       [EXIT_ABORTED] = "aborted",
+					       [EXIT_UNKNOWN] = "unknown",
+					       [EXIT_FULL] = "full"};
 	int error = 0;
 
 	if (shell->is_over) {

@@ -305,6 +305,30 @@ static void release_held(struct journal *journal)
 	}
 }
 
+struct taken {
+	const char *name;
+	uint64_t bytes;
+};
+
+static int visit_own(const demi_log_t *log, void *context)
+{
+	struct taken *taken = context;
+
+	if (strcmp(log->log_name, taken->name) != 0)
+		return 0;
+	taken->bytes = log->log_bytes;
+	return 1;
+}
+
+uint64_t journal_taken(const struct journal *journal)
+{
+	struct taken taken = {.name = journal->is_rewriting ? journal->new_name : journal->name};
+
+	if (!journal->is_file)
+		(void)demi_log_each(visit_own, &taken);
+	return taken.bytes;
+}
+
 bool journal_result(struct journal *journal, const demi_qresult_t *result)
 {
 	if (journal->old_qd >= 0 && result->qr_qd == journal->old_qd) {

@@ -47,6 +47,9 @@ void journal_rewrite(struct journal *journal, bool begins);
 /** journal_hold - release @bytes, which are copied, when all that was written until now is durable */
 void journal_hold(struct journal *journal, uint32_t to, const void *bytes, size_t len);
 
+/** journal_taken - bytes that the log takes on its device; 0: that is not known */
+uint64_t journal_taken(const struct journal *journal);
+
 /** journal_result - Return: whether @result was of this log; then `durable` may have grown. */
 bool journal_result(struct journal *journal, const demi_qresult_t *result);
 

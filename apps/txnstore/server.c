@@ -35,7 +35,7 @@ struct server {
 	int peers[SHARDS_MAX][REPLICAS_MAX]; /* links to all replicas of all shards */
 	enum replica_status told_status;
 	uint64_t told_view;
-	uint64_t told_malformed;
+	uint64_t told_malformed, told_full;
 };
 
 static void complain(const char *what, const char *why)
@@ -228,6 +228,22 @@ static int start_links(struct server *server)
 	return error ? error : start_datagrams(server, own);
 }
 
+/* What is asked for and cannot be had is said when the server starts. */
+static bool has_memory(const struct server *server)
+{
+	demi_heap_stats_t heap;
+	char text[160];
+
+	if (demi_heap_stats(&heap) != 0 || server->options.limits.bytes_max <= heap.bytes_max)
+		return true;
+	snprintf(text, sizeof(text),
+		 "it is %" PRIu64 ", but Demi's heap has %" PRIu64
+		 " MiB: set heap.max_bytes (DEMI_HEAP_MAX_BYTES) to more, or this to less",
+		 server->options.limits.bytes_max >> 20, heap.bytes_max >> 20);
+	complain("--memory-mib", text);
+	return false;
+}
+
 static int make_replica(struct server *server)
 {
 	struct replica_config config = server->options.limits;
@@ -297,6 +313,8 @@ static bool open_log(struct server *server)
 		complain_of_log(server, error);
 		return false;
 	}
+	if (server->options.limits.log_room && journal_taken(&server->journal))
+		server->replica.log_taken = journal_taken(&server->journal);
 	if (server->journal.torn)
 		complain(name,
 			 "its end was not whole, as after a crash, and has been cut off: nobody "
@@ -331,6 +349,7 @@ static int make_quorum(struct server *server)
 		.index = (uint32_t)server->options.replica,
 		.shard = (uint16_t)server->options.shard,
 		.configuration = server->cluster.configuration,
+		.bytes_max = server->options.limits.bytes_max,
 		.answer = answer,
 		.context = server,
 	};
@@ -356,11 +375,28 @@ static void tell_malformed(struct server *server)
 			       : "what came is no message");
 }
 
+/* As tell_malformed. */
+static void tell_full(struct server *server)
+{
+	const struct replica *replica = &server->replica;
+	uint64_t count = server->cluster.is_weak ? server->quorum.full
+						 : replica->memory_full + replica->log_full;
+
+	if (count <= 2 * server->told_full)
+		return;
+	server->told_full = count;
+	complain("the store is full, and refuses what is not a delete",
+		 !server->cluster.is_weak && replica->log_full
+			 ? "its log has no more room, --log-mib"
+			 : "its memory has no more room, --memory-mib");
+}
+
 static void tell_changes(struct server *server)
 {
 	const struct replica *replica = &server->replica;
 
 	tell_malformed(server);
+	tell_full(server);
 	if (server->cluster.is_weak ||
 	    (server->told_status == replica->status && server->told_view == replica->view))
 		return;
@@ -414,9 +450,24 @@ static int check(struct server *server)
 	}
 	if (server->options.log && server->journal.error) {
 		complain(server->options.log, strerror(server->journal.error));
+		if (server->journal.error == ENOSPC)
+			complain("--log-mib", "says how much room there is, so that writes are "
+					      "refused before it is used up");
 		return server->journal.error;
 	}
 	return 0;
+}
+
+static void take_written(struct server *server)
+{
+	uint64_t taken;
+
+	if (server->journal.durable <= server->replica.durable)
+		return;
+	taken = server->options.limits.log_room ? journal_taken(&server->journal) : 0;
+	if (taken)
+		server->replica.log_taken = taken;
+	replica_written(&server->replica, server->links.now_ns, server->journal.durable);
 }
 
 static int run(struct server *server)
@@ -434,9 +485,8 @@ static int run(struct server *server)
 		server->links.now_ns = process_now_ns();
 		for (int i = 0; i < count; i++)
 			take_result(server, &results[i]);
-		if (server->options.log && server->journal.durable > server->replica.durable)
-			replica_written(&server->replica, server->links.now_ns,
-					server->journal.durable);
+		if (server->options.log)
+			take_written(server);
 		if (!server->cluster.is_weak) {
 			replica_tick(&server->replica, server->links.now_ns);
 			resolver_tick(&server->resolver, server->links.now_ns);
@@ -489,7 +539,7 @@ int server_command(int argc, char **argv)
 	error = server.cluster.is_weak ? make_quorum(&server) : make_replica(&server);
 	if (error)
 		complain("no replica", strerror(error));
-	else if (!open_log(&server))
+	else if (!has_memory(&server) || !open_log(&server))
 		error = EINVAL;
 	else
 		error = start_and_run(&server);

@@ -22,6 +22,8 @@ static const char help[] =
 	"  --new              the store is new, and this replica empty, as all others are\n"
 	"  --log NAME         keep it in the log of this name: nothing acknowledged is lost when all\n"
 	"                     replicas end at once (without: when a majority of a shard does)\n"
+	"  --log-mib N        room on its device that the log may take: writes are refused while there is\n"
+	"                     some left (as much as there is, and it ends when there is no more)\n"
 	"  --election-ms N    a primary that is not heard of for one to two of these is replaced (200)\n"
 	"  --memory-mib N     of keys and values; more writes are refused (1024)\n"
 	"  --clients-max N    clients of which is remembered what they did (100000)\n"
@@ -38,6 +40,7 @@ enum {
 	OPTION_REPLICA,
 	OPTION_NEW,
 	OPTION_LOG,
+	OPTION_LOG_ROOM,
 	OPTION_ELECTION,
 	OPTION_MEMORY,
 	OPTION_CLIENTS,
@@ -53,6 +56,7 @@ static const struct option longs[] = {
 	{"replica", required_argument, NULL, OPTION_REPLICA},
 	{"new", no_argument, NULL, OPTION_NEW},
 	{"log", required_argument, NULL, OPTION_LOG},
+	{"log-mib", required_argument, NULL, OPTION_LOG_ROOM},
 	{"election-ms", required_argument, NULL, OPTION_ELECTION},
 	{"memory-mib", required_argument, NULL, OPTION_MEMORY},
 	{"clients-max", required_argument, NULL, OPTION_CLIENTS},
@@ -77,6 +81,10 @@ static int parse_limit(struct server_options *options, int option)
 	case OPTION_MEMORY:
 		status = argument_number(PROGRAM_NAME, "memory-mib", 1, UINT64_C(1) << 20, &number);
 		limits->bytes_max = number * MIB;
+		return status;
+	case OPTION_LOG_ROOM:
+		status = argument_number(PROGRAM_NAME, "log-mib", 8, UINT64_C(1) << 30, &number);
+		limits->log_room = number * MIB;
 		return status;
 	case OPTION_CLIENTS:
 		return argument_number_32(PROGRAM_NAME, "clients-max", 1, 10000000,

@@ -550,6 +550,12 @@ int demi_rename(const char *path, const char *new_path)
 	return ENOTSUP;
 }
 
+int demi_heap_stats(demi_heap_stats_t *stats)
+{
+	(void)stats;
+	return ENOTSUP;
+}
+
 int demi_log_each(demi_log_fn_t visit, void *context)
 {
 	(void)visit;

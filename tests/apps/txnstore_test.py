@@ -23,7 +23,7 @@ import unittest
 PROGRAM = sys.argv.pop(1)
 DEADLINE_S = 60
 MASK = (1 << 64) - 1
-COMMITTED, ABORTED, UNKNOWN = 0, 3, 4
+COMMITTED, ABORTED, UNKNOWN, FULL = 0, 3, 4, 5
 
 
 def free_ports(count):
@@ -42,7 +42,7 @@ def mix(number):
 
 
 def record_head(kind):
-    return bytes([kind]) + bytes(16)
+    return bytes([kind]) + bytes(24)
 
 
 def framed(record):
@@ -453,10 +453,61 @@ class Failures(Case):
                 self.assertLess(count, 400)
             self.assertEqual(store.servers[0, 0].wait(DEADLINE_S), 1)
         self.assertIn("txnstore: No space left on device", store.said(0, 0))
+        self.assertIn("--log-mib", store.said(0, 0))
         self.assertGreater(count, 20)
         store.restart(0, 0)
         done = store.client(lines="".join(f"get key{number}\n" for number in range(count)))
         self.assertTrue(done.stdout == f"{value}\ncommitted\n" * count, done.stderr)
+
+    def fill(self, store, value):
+        """Return: how many keys there are, when there is no more room."""
+        count = 0
+        with Shell(store) as shell:
+            while (said := shell.ask(f"put key{count} {value}")) == "committed":
+                count += 1
+                self.assertLess(count, 1000)
+            self.assertEqual(said, "full")
+        return count
+
+    def assert_filled(self, store, value, first, count):
+        done = store.client(lines="".join(f"get key{number}\n" for number in range(first, count)))
+        self.assertTrue(done.stdout == f"{value}\ncommitted\n" * (count - first), done.stderr)
+
+    @unittest.skipUnless(os.environ.get("DURABLE"), "there are no logs here")
+    def test_store_whose_logs_are_full_goes_on(self):
+        store = self.store(shards=1, log=True, size="16M", options=("--log-mib", "14"))
+        value = "v" * 100000
+        count = self.fill(store, value)
+        self.assertGreater(count, 15)
+        self.assertIn("--log-mib", "".join(store.said(0, replica) for replica in range(3)))
+        for _ in range(3):
+            store.kill_all()
+            store.start_all()
+            self.assert_filled(store, value, 0, count)
+            self.assert_client(store.client("put", "more", value), FULL, ["full"])
+        # What has room again can be written, and be written over many times.
+        self.assert_client(store.client("delete", "key0", "delete", "key1"), COMMITTED, ["committed"])
+        with Shell(store) as shell:
+            for number in range(100):
+                self.assertEqual(shell.ask(f"put key0 {number}{value}"), "committed")
+        self.assert_filled(store, value, 2, count)
+        self.assertEqual(store.stop(), [0, 0, 0])
+
+    def test_full_memory(self):
+        for mode in "serializable", "quorum":
+            with self.subTest(mode):
+                store = self.store(shards=1, mode=mode, options=("--memory-mib", "1"))
+                value = "v" * 50000
+                count = self.fill(store, value)
+                self.assertIn("its memory has no more room, --memory-mib",
+                              "".join(store.said(0, replica) for replica in range(3)))
+                self.assert_client(store.client("put", "more", value), FULL, ["full"])
+                for number in range(count - 1):
+                    self.assert_client(store.client("delete", f"key{number}"), COMMITTED,
+                                       ["committed"])
+                self.assert_client(store.client("put", "more", value), COMMITTED, ["committed"])
+                self.assert_filled(store, value, count - 1, count)
+                store.kill_all()
 
     def test_transfers_keep_their_sum_while_primaries_are_killed(self):
         store = self.store()
@@ -549,6 +600,15 @@ class BadUse(Case):
         store.wait_for_line(0, 0, "recovering")
         self.assert_client(store.client("put", "key", "value", timeout=1), UNKNOWN, ["unknown"])
         self.assertIn("there is no other replica to get it from", store.said(0, 0))
+
+    def test_more_memory_than_there_is_is_refused(self):
+        path = self.config("shards:\n  - [127.0.0.1:1]\n")
+        done = subprocess.run(
+            [PROGRAM, "server", "--config", path, "--shard", "0", "--replica", "0", "--memory-mib",
+             "100", "--new"], capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+            env=dict(os.environ, DEMI_HEAP_MAX_BYTES="64M"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--memory-mib: it is 100, but Demi's heap has 64 MiB", done.stderr)
 
     def test_client_of_another_configuration_is_not_served(self):
         store = self.store(shards=1, replicas=1)

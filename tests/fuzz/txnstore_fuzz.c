@@ -120,14 +120,17 @@ static void begin(struct fuzz *fuzz, uint8_t how)
 		.versions_keep = 4,
 		.bytes_max = 1 << 20,
 		.rewrite_bytes = 1000,
+		.log_room = how & 32 ? 4000 : 0,
 		.limits = {.clients_max = 4, .session_idle_ns = 10 * MS},
 	};
 
 	memset(fuzz, 0, sizeof(*fuzz));
 	must(replica_init(&fuzz->replica, &config, how & 8 ? &with_log : &without_log, fuzz,
 			  &memory, how) == 0);
-	fuzz->quorum = (struct quorum){
-		.memory = &memory, .configuration = CONFIGURATION, .answer = answer};
+	fuzz->quorum = (struct quorum){.memory = &memory,
+				       .configuration = CONFIGURATION,
+				       .bytes_max = 200,
+				       .answer = answer};
 	must(quorum_init(&fuzz->quorum) == 0);
 	replica_start(&fuzz->replica, 1, how & 16 ? REPLICA_START_LOST : REPLICA_START_NEW);
 }

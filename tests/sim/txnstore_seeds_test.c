@@ -48,6 +48,8 @@ static void add(struct verdict *sum, const struct verdict *verdict)
 	sum->views += verdict->views;
 	sum->transfers += verdict->transfers;
 	sum->snapshots += verdict->snapshots;
+	sum->rewrites += verdict->rewrites;
+	sum->full += verdict->full;
 	sum->resolved += verdict->resolved;
 }
 
@@ -63,6 +65,9 @@ static void assert_tried(const struct verdict *sum)
 	assert_true(sum->views > 0);
 	assert_true(sum->transfers > 0);
 	assert_true(sum->snapshots > 0);
+	assert_true(sum->rewrites > 0);
+	/* Lists grow; accounts and registers do not. */
+	assert_true(sum->full > 0 || check != PROGRAM_GRAPH);
 	/* A transaction of one operation is of one shard, and never in doubt. */
 	assert_true(sum->resolved > 0 || check == PROGRAM_REGISTER);
 }

@@ -88,12 +88,15 @@ static void end(struct transaction *transaction, enum outcome outcome)
 static void decided(struct coordinator *coordinator)
 {
 	struct transaction *transaction = coordinator->context;
+	enum outcome outcome = coordinator->outcome;
 
 	if (!transaction)
 		return; /* its time was up */
 	coordinator->context = NULL;
 	transaction->coordinator = NULL;
-	end(transaction, coordinator->outcome);
+	if (outcome == OUTCOME_ABORTED && coordinator->is_full)
+		outcome = OUTCOME_FULL;
+	end(transaction, outcome);
 }
 
 /* Transactions below are over in every shard. */
@@ -201,7 +204,7 @@ static void confirm(struct transaction *transaction, uint16_t shard)
 
 /* ---- Commit of the weak mode ---- */
 
-static void majorities_have_it(struct writes *writes)
+static void majorities_have_answered(struct writes *writes)
 {
 	struct transaction *transaction = writes->context;
 
@@ -209,7 +212,7 @@ static void majorities_have_it(struct writes *writes)
 		return;
 	writes->context = NULL;
 	transaction->written = NULL;
-	end(transaction, OUTCOME_COMMITTED);
+	end(transaction, writes->is_full ? OUTCOME_FULL : OUTCOME_COMMITTED);
 }
 
 /* Newer than all that this client has written, whatever its clock does. */
@@ -237,7 +240,7 @@ static int write_to_all(struct transaction *transaction)
 		return error;
 	}
 	writes->context = transaction;
-	writes->done = majorities_have_it;
+	writes->done = majorities_have_answered;
 	transaction->written = writes;
 	writes_start(writes);
 	return 0;

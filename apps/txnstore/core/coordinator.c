@@ -188,6 +188,7 @@ static void voted(struct call *call, const struct message *answer)
 		decide_if_known(participant->owner);
 		break;
 	case RESULT_FULL: /* it may have been put twice: that it is not done is only sure once refused */
+		participant->owner->is_full = true;
 		if (participant->body[0] != OPERATION_REFUSE)
 			(void)put_small(participant, voted, OPERATION_REFUSE, false);
 		break;

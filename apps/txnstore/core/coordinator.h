@@ -19,6 +19,7 @@ enum outcome {
 	OUTCOME_COMMITTED,
 	OUTCOME_ABORTED,
 	OUTCOME_UNKNOWN, /* it may still become one or the other */
+	OUTCOME_FULL,    /* aborted, as there is no room for what it writes */
 };
 
 struct participant {
@@ -38,6 +39,7 @@ struct coordinator {
 	uint64_t finished_below; /* told with the decision */
 	uint16_t count;
 	enum outcome outcome;
+	bool is_full; /* a shard has no room */
 	/* Once, when the outcome is known. */
 	void (*decided)(struct coordinator *coordinator);
 	/* Once, when all have carried it out; it may be destroyed then. */

@@ -7,6 +7,9 @@
 
 /* So many items are looked at for each operation, for versions that nobody needs any more. */
 #define SWEEP 2
+/* Where there is no more room for them, more, and what reads may ask for is less. */
+#define SWEEP_FULL 256
+#define VERSIONS_FULL 16u
 
 /* ---- Carrying out ---- */
 
@@ -25,22 +28,36 @@ static void answer_result(struct replica *replica, const struct entry *entry, en
 
 static void set_horizon(struct replica *replica)
 {
-	uint64_t applied = replica->shard.applied, keep = replica->config.versions_keep;
-	uint64_t horizon = applied > keep ? applied - keep : 0;
+	uint64_t applied = replica->shard.applied, keep = replica->config.versions_keep, horizon;
+	bool is_full = replica->shard.store.bytes >= replica->config.bytes_max;
+
+	if (is_full && keep > VERSIONS_FULL)
+		keep = VERSIONS_FULL;
+	horizon = applied > keep ? applied - keep : 0;
 
 	if (replica->pin_op && replica->pin_op < horizon)
 		horizon = replica->pin_op;
 	store_set_horizon(&replica->shard.store, horizon);
-	store_sweep(&replica->shard.store, SWEEP);
+	store_sweep(&replica->shard.store, is_full ? SWEEP_FULL : SWEEP);
 }
 
-/* Those that nobody who is up to date asks for. */
+/*
+ * Those that nobody who is up to date asks for; and those that take too much of the room of the logs of
+ * the others, to whom a snapshot is less.
+ */
 static void drop_log(struct replica *replica)
 {
 	uint64_t applied = replica->shard.applied, keep = replica->config.log_keep;
+	uint64_t bytes_max = replica->config.log_room / 5, first = replica->log.first, bytes;
 
-	if (applied > 2 * keep && replica->log.first < applied - 2 * keep)
+	if (applied > 2 * keep && first < applied - 2 * keep)
 		oplog_drop(&replica->log, applied - keep);
+	bytes = replica->log.bytes;
+	if (!bytes_max || bytes <= bytes_max)
+		return;
+	for (first = replica->log.first; first < applied && bytes > bytes_max / 2; first++)
+		bytes -= oplog_size(oplog_at(&replica->log, first));
+	oplog_drop(&replica->log, first);
 }
 
 void replica_execute(struct replica *replica)

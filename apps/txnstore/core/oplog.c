@@ -39,13 +39,20 @@ int oplog_add(struct oplog *log, const struct memory *memory, const struct entry
 	if (log->count == log->room && !grow(log, memory))
 		return -ENOMEM;
 	log->entries[log->count++] = *entry;
+	log->bytes += oplog_size(entry);
 	return 0;
+}
+
+static void give_up(struct oplog *log, struct entry *entry)
+{
+	log->bytes -= oplog_size(entry);
+	blob_release(entry->blob);
 }
 
 void oplog_cut(struct oplog *log, uint64_t op)
 {
 	while (log->count && oplog_last(log) > op)
-		blob_release(log->entries[--log->count].blob);
+		give_up(log, &log->entries[--log->count]);
 }
 
 void oplog_drop(struct oplog *log, uint64_t op)
@@ -53,7 +60,7 @@ void oplog_drop(struct oplog *log, uint64_t op)
 	size_t gone = 0;
 
 	while (gone < log->count && log->first + gone < op)
-		blob_release(log->entries[gone++].blob);
+		give_up(log, &log->entries[gone++]);
 	memmove(log->entries, log->entries + gone, (log->count - gone) * sizeof(*log->entries));
 	log->count -= gone;
 	log->first = op;

@@ -61,6 +61,12 @@ static bool is_newer(const struct message *message, const struct item *item)
 	return message->client > item->newest->voted;
 }
 
+static enum result is_full(struct quorum *quorum)
+{
+	quorum->full++;
+	return RESULT_FULL;
+}
+
 static enum result put(struct quorum *quorum, const struct message *message)
 {
 	struct reader reader = reader_of(message->body, message->body_len);
@@ -75,15 +81,17 @@ static enum result put(struct quorum *quorum, const struct message *message)
 	if (!reader_ended(&reader) || key_len == 0 || key_len > KEY_MAX ||
 	    (len != DELETED && len > VALUE_MAX) || message->op == 0)
 		return RESULT_BAD;
+	if (len != DELETED && quorum->store.bytes + key_len + len > quorum->bytes_max)
+		return is_full(quorum);
 	item = store_item(&quorum->store, key, key_len);
 	if (!item)
-		return RESULT_FULL;
+		return is_full(quorum);
 	if (!is_newer(message, item))
 		return RESULT_DONE;
 	if (len != DELETED) {
 		blob = blob_new(quorum->memory, len);
 		if (!blob)
-			return RESULT_FULL;
+			return is_full(quorum);
 		memcpy(blob->bytes, value, len);
 	}
 	error = store_put(&quorum->store, item, message->op, message->client, blob,

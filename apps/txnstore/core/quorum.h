@@ -19,6 +19,8 @@ struct quorum {
 	uint32_t index;
 	uint16_t shard;
 	uint64_t configuration;
+	uint64_t bytes_max; /* of keys and values; more are not taken */
+	uint64_t full;      /* so many were not: counted */
 	void (*answer)(void *context, uint64_t peer, const struct message *message,
 		       struct blob *blob);
 	void *context;

@@ -3,14 +3,14 @@
  * What of a replica is in its log, so that it is the same after a restart: operations, the view that it
  * takes part in, and, all at once by the last record of a row, what it took over from another.
  *
- * A record: its kind, a view, the number of an operation; then, by kind, an entry as in messages, the
+ * A record: its kind, a view, the number of an operation, and that of the last that was carried out; then, by kind, an entry as in messages, the
  * tables or items of a snapshot. The first one says whose log it is, and of which version all are.
  */
 #include <errno.h>
 
 #include "replica_parts.h"
 
-#define RECORD_HEAD 17u
+#define RECORD_HEAD 25u
 #define LOG_MAGIC 0x4c585444u /* "DTXL" */
 #define LOG_VERSION 1u
 
@@ -46,8 +46,10 @@ static void record_end(struct replica *replica, struct writer *writer, enum reco
 	write_u8(&head, (uint8_t)kind);
 	write_u64(&head, replica->view);
 	write_u64(&head, op);
+	write_u64(&head, replica->shard.applied);
 	replica->written++;
 	replica->log_bytes += writer->len;
+	replica->log_taken += writer->len;
 	replica->ops->write(replica->context, writer->bytes, writer->len);
 	replica->memory->free(replica->memory->context, writer->bytes);
 }
@@ -234,18 +236,26 @@ static void write_all(struct replica *replica)
 	record_view(replica);
 }
 
-void record_rewrite(struct replica *replica)
+static bool has_grown(const struct replica *replica)
 {
 	const struct replica_config *config = &replica->config;
-
 	uint64_t since = replica->log_bytes - replica->rewritten_bytes;
 
-	if (!replica->ops->write || !config->rewrite_bytes || replica->adoption.is_on ||
-	    since < config->rewrite_bytes || since < replica->rewritten_bytes ||
-	    replica->durable < replica->rewritten)
+	if (config->log_room && replica->log_taken >= config->log_room / 5 * 2)
+		return true;
+	return config->rewrite_bytes && since >= config->rewrite_bytes &&
+	       since >= replica->rewritten_bytes;
+}
+
+void record_rewrite(struct replica *replica)
+{
+	/* One that has lost what it had must not seem to have it again. */
+	if (!replica->ops->write || replica->status == REPLICA_RECOVERING ||
+	    replica->status == REPLICA_FAILED || replica->adoption.is_on ||
+	    replica->durable < replica->rewritten || !has_grown(replica))
 		return;
 	replica->rewrites++;
-	replica->log_bytes = 0;
+	replica->log_bytes = replica->log_taken = 0;
 	replica->ops->rewrite(replica->context, true);
 	replica->has_identity = false;
 	write_all(replica);
@@ -271,6 +281,7 @@ void replica_written(struct replica *replica, uint64_t now_ns, uint64_t records)
 	}
 	if (replica_leads(replica))
 		replica_count_acks(replica);
+	record_rewrite(replica);
 }
 
 /* ---- From the log ---- */
@@ -398,6 +409,7 @@ static int restore_install(struct replica *replica, uint64_t base)
 	if (error)
 		return error;
 	staged->count = 0;
+	staged->bytes = 0;
 	replica->last_normal = replica->view;
 	replica->is_restored = true;
 	return 0;
@@ -433,18 +445,30 @@ static int restore_identity(struct replica *replica, struct reader *reader)
 	return 0;
 }
 
+/* What was carried out had been committed; else all of a long log would be taken from the others again. */
+static int restore_applied(struct replica *replica, uint64_t applied)
+{
+	if (applied > replica->commit)
+		replica->commit = applied;
+	replica_execute(replica);
+	return replica->status == REPLICA_FAILED ? -ENOMEM : 0;
+}
+
 int replica_restore(struct replica *replica, const void *record, size_t len)
 {
 	struct reader reader = reader_of(record, len);
 	uint8_t kind = read_u8(&reader);
-	uint64_t view = read_u64(&reader), op = read_u64(&reader);
-	int error = 0;
+	uint64_t view = read_u64(&reader), op = read_u64(&reader), applied = read_u64(&reader);
+	int error;
 
 	if (!replica->has_identity && kind != RECORD_IDENTITY)
 		return -EPROTONOSUPPORT;
 	if (reader.failed || view < replica->view)
 		return -EBADMSG;
 	replica->view = view;
+	error = restore_applied(replica, applied);
+	if (error)
+		return error;
 	switch (kind) {
 	case RECORD_ENTRY:
 		error = restore_entry(replica, &replica->log, op, &reader);
@@ -479,6 +503,7 @@ int replica_restore(struct replica *replica, const void *record, size_t len)
 		error = -EBADMSG;
 	}
 	replica->log_bytes += len;
+	replica->log_taken += len;
 	if (kind == RECORD_INSTALL_SNAPSHOT)
 		replica->rewritten_bytes = replica->log_bytes;
 	replica->durable_op = replica_op(replica);

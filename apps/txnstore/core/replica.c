@@ -46,6 +46,18 @@ void replica_destroy(struct replica *replica)
 	record_destroy(replica);
 }
 
+/* Of an item, or of a client with a transaction, in a snapshot. */
+#define ITEM_BYTES 14u
+#define CLIENT_BYTES 64u
+
+uint64_t replica_live(const struct replica *replica)
+{
+	const struct shard *shard = &replica->shard;
+
+	return shard->store.live + ITEM_BYTES * shard->store.slot_count +
+	       CLIENT_BYTES * shard->client_count;
+}
+
 /* A clock that goes back stands still here. */
 void replica_now(struct replica *replica, uint64_t now_ns)
 {

@@ -38,6 +38,12 @@ struct replica_config {
 	uint64_t bytes_max;     /* of keys and values; more are not taken */
 	/* A log is written anew when so many bytes, and as many as it began with, were added; 0: never. */
 	uint64_t rewrite_bytes;
+	/*
+	 * So much its log may take; 0: there is no limit. From two fifths on it is written anew, which takes
+	 * a fifth at the most, since values of more are not taken; from a half on no writes are. What is left
+	 * is for views, and for what the others tell; for them no more than a fifth of operations is kept.
+	 */
+	uint64_t log_room;
 	struct shard_limits limits;
 };
 
@@ -87,6 +93,7 @@ struct oplog {
 	struct entry *entries;
 	size_t count, room;
 	uint64_t first;
+	uint64_t bytes; /* of all, as in messages */
 };
 
 struct confirmation {
@@ -178,8 +185,9 @@ struct replica {
 	size_t unwritten_first, unwritten_count, unwritten_room;
 	/* Of the log, in all; of what it began with when it was last written anew, and that one's last. */
 	uint64_t log_bytes, rewritten_bytes, rewritten;
-	bool is_restored;          /* the log says what this replica was */
-	bool has_identity;         /* the log says whose it is */
+	uint64_t log_taken; /* on its device, as far as is known: the owner may know it better */
+	bool is_restored;   /* the log says what this replica was */
+	bool has_identity;  /* the log says whose it is */
 	struct log_identity other; /* whose it is, if it is another's */
 	/* What replica_restore has read and what counts only from an INSTALL on. */
 	struct oplog staged;
@@ -189,6 +197,7 @@ struct replica {
 	size_t staged_tables_len, staged_tables_total;
 
 	uint64_t views_begun, transfers, snapshots, rewrites; /* counted */
+	uint64_t memory_full, log_full;                       /* writes refused for it */
 };
 
 /**

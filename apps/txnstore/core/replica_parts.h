@@ -18,6 +18,8 @@ static inline uint32_t replica_quorum(const struct replica *replica)
 
 /* ---- replica.c ---- */
 
+/** replica_live - bytes of a snapshot, about */
+uint64_t replica_live(const struct replica *replica);
 void replica_now(struct replica *replica, uint64_t now_ns);
 /** replica_message - of @type, with what every message of a replica says of it */
 struct message replica_message(const struct replica *replica, enum message_type type);

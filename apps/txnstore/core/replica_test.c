@@ -584,7 +584,7 @@ static void restore__knows_whose_log_it_is(void **state)
 	stop(1);
 	start_empty(1);
 	identity = &logs[1].records[0];
-	identity->bytes[17 + 4]++; /* the version, behind a record's head and the magic number */
+	identity->bytes[25 + 4]++; /* the version, behind a record's head and the magic number */
 	assert_int_equal(replica_restore(&replicas[1], identity->bytes, identity->len),
 			 -EPROTONOSUPPORT);
 	assert_int_equal(

@@ -85,11 +85,43 @@ static bool answer_known(struct replica *replica, uint64_t peer, const struct me
 	return true;
 }
 
-static bool is_full(const struct replica *replica, const struct operation *operation)
+/* What deletes alone makes room; what lets locks go is taken anyway. */
+static bool takes_room(const struct operation *operation)
 {
-	/* What lets locks go is taken. */
-	return operation->kind == OPERATION_PREPARE && operation->writes &&
-	       replica->shard.store.bytes >= replica->config.bytes_max;
+	struct reader sets = operation->sets;
+	struct access access;
+
+	if (operation->kind != OPERATION_PREPARE)
+		return false;
+	for (uint32_t i = 0; i < operation->reads; i++)
+		operation_read(&sets, &access);
+	for (uint32_t i = 0; i < operation->writes; i++) {
+		operation_write_of(&sets, &access);
+		if (access.value)
+			return true;
+	}
+	return false;
+}
+
+static bool is_log_full(const struct replica *replica, uint32_t len)
+{
+	const struct replica_config *config = &replica->config;
+
+	return replica->ops->write && config->log_room &&
+	       (replica->log_taken + len > config->log_room / 2 ||
+		replica_live(replica) + len > config->log_room / 5);
+}
+
+static bool is_full(struct replica *replica, const struct operation *operation, uint32_t len)
+{
+	bool memory = replica->shard.store.bytes >= replica->config.bytes_max;
+	bool log = is_log_full(replica, len);
+
+	if ((!memory && !log) || !takes_room(operation))
+		return false;
+	replica->memory_full += memory;
+	replica->log_full += !memory;
+	return true;
 }
 
 /*
@@ -124,7 +156,7 @@ static void operation(struct replica *replica, uint64_t peer, const struct messa
 	if (answer_known(replica, peer, message, &operation) ||
 	    is_under_way(replica, peer, message))
 		return;
-	if (is_full(replica, &operation)) {
+	if (is_full(replica, &operation, message->body_len)) {
 		answer(replica, peer, message, MESSAGE_REPLY, RESULT_FULL);
 		return;
 	}
@@ -132,8 +164,11 @@ static void operation(struct replica *replica, uint64_t peer, const struct messa
 	if (replica_op(replica) - replica->shard.applied >= replica->config.window)
 		return;
 	entry.blob = blob_new(replica->memory, message->body_len);
-	if (!entry.blob)
+	if (!entry.blob) {
+		replica->memory_full++;
+		answer(replica, peer, message, MESSAGE_REPLY, RESULT_FULL);
 		return;
+	}
 	memcpy(entry.blob->bytes, message->body, message->body_len);
 	replica->proposed[message->nonce % PROPOSED_MAX] = replica_op(replica) + 1;
 	normal_propose(replica, &entry);

@@ -44,6 +44,7 @@ static void version_free(struct store *store, struct version *version)
 
 static void item_free(struct store *store, struct item *item)
 {
+	store->live -= item->key_len + (item->newest ? item->newest->len : 0);
 	while (item->newest) {
 		struct version *version = item->newest;
 
@@ -134,6 +135,7 @@ struct item *store_item(struct store *store, const void *key, uint16_t key_len)
 	*bucket = item;
 	store->slots[store->slot_count++] = item;
 	store->bytes += key_len;
+	store->live += key_len;
 	if (store->slot_count > store->bucket_count)
 		buckets_grow(store);
 	return item;
@@ -193,6 +195,8 @@ int store_put(struct store *store, struct item *item, uint64_t op, uint64_t vote
 		.older = item->newest, .op = op, .voted = voted, .value = value, .len = len};
 	if (blob)
 		version->blob = blob_hold(blob);
+	store->live += len;
+	store->live -= version->older ? version->older->len : 0;
 	item->newest = version;
 	store->bytes += len;
 	drop_old(store, item);

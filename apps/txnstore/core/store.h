@@ -44,6 +44,7 @@ struct store {
 	size_t sweep_slot;
 	uint64_t horizon; /* versions that reads at snapshots below would need are gone */
 	uint64_t bytes;   /* of keys and values of all versions */
+	uint64_t live;    /* of keys and their newest values */
 };
 
 /** store_init - Return: 0, -ENOMEM. */

@@ -40,12 +40,21 @@ static void answered(struct call *call, const struct message *answer)
 	struct put_call *put = call->context;
 	struct write *write = put->write;
 	struct writes *writes = write->owner;
+	uint32_t majority = writes->caller->config.replicas / 2 + 1;
+	bool is_decided;
 
-	/* FULL: there may be room later. */
-	if (answer->type != MESSAGE_QUORUM_PUT_REPLY || answer->result == RESULT_FULL)
+	if (answer->type != MESSAGE_QUORUM_PUT_REPLY)
 		return;
 	call_stop(call);
-	if (++write->answers == writes->caller->config.replicas / 2 + 1 && --writes->left == 0)
+	write->answers++;
+	if (answer->result == RESULT_FULL)
+		is_decided = ++write->fulls == majority;
+	else
+		is_decided = write->answers - write->fulls == majority;
+	if (!is_decided)
+		return;
+	writes->is_full |= answer->result == RESULT_FULL;
+	if (--writes->left == 0)
 		writes->done(writes);
 }
 

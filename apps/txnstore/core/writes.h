@@ -15,7 +15,7 @@ struct write {
 	struct write *next;
 	struct writes *owner;
 	uint8_t *body;
-	uint32_t answers;
+	uint32_t answers, fulls;
 	struct put_call calls[REPLICAS_MAX];
 };
 
@@ -26,7 +26,8 @@ struct writes {
 	const struct memory *memory;
 	struct write *list;
 	uint32_t left; /* that no majority has yet */
-	/* Once, when majorities have all of them; the rest goes on. */
+	bool is_full;  /* one of them has no majority, which has no room for it */
+	/* Once, when majorities have all of them, or have no room for one; the rest goes on. */
 	void (*done)(struct writes *writes);
 	void *context;
 };

@@ -25,7 +25,14 @@ static void records_add(struct records *records, const void *record, size_t len)
 	if (!records->list[records->count].bytes)
 		abort();
 	memcpy(records->list[records->count].bytes, record, len);
+	records->bytes += len;
 	records->list[records->count++].len = len;
+}
+
+static void records_drop_last(struct records *records)
+{
+	records->bytes -= records->list[--records->count].len;
+	free(records->list[records->count].bytes);
 }
 
 static void drop_held(struct node *node)
@@ -100,7 +107,12 @@ static void begin_write(struct node *node)
 
 void disk_write(struct node *node, const void *record, size_t len)
 {
+	struct world *world = node->world;
+
 	records_add(&node->disk.now, record, len);
+	if (world->config.log_room &&
+	    node->disk.now.bytes + node->disk.before.bytes > world->config.log_room)
+		world->is_overfull = true;
 	if (!node->disk.is_busy)
 		begin_write(node);
 }
@@ -116,7 +128,7 @@ void disk_rewrite(struct node *node, bool begins)
 	}
 	if (!disk->is_rewriting) {
 		while (disk_last(disk) > disk->durable && disk->now.count)
-			free(disk->now.list[--disk->now.count].bytes);
+			records_drop_last(&disk->now);
 		disk->before = disk->now;
 	} else {
 		records_destroy(&disk->now);
@@ -142,7 +154,7 @@ void disk_crash(struct node *node)
 							     disk_last(disk) - disk->durable + 1);
 
 		while (disk_last(disk) > left)
-			free(disk->now.list[--disk->now.count].bytes);
+			records_drop_last(&disk->now);
 	}
 	disk->first = 0;
 	disk->durable = disk->now.count;

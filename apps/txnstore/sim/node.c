@@ -99,7 +99,8 @@ static struct replica_config replica_config(const struct node *node)
 		.log_keep = 64,
 		.versions_keep = 64,
 		.bytes_max = UINT64_MAX,
-		.rewrite_bytes = 4096,
+		.rewrite_bytes = node->world->config.log_room ? 0 : 4096,
+		.log_room = node->world->config.log_room,
 		.limits = {.clients_max = 1000, .session_idle_ns = 1000 * NS_PER_MS},
 	};
 }
@@ -115,6 +116,7 @@ static int start_weak(struct node *node)
 		.index = node->index % world->config.replicas,
 		.shard = (uint16_t)(node->index / world->config.replicas),
 		.configuration = CONFIGURATION,
+		.bytes_max = UINT64_MAX,
 		.answer = answer_client,
 		.context = node,
 	};

@@ -16,7 +16,8 @@ struct verdict {
 	int outcome; /* 0: all is as promised; 1: not; -ENOMEM, -EINVAL, -EBADMSG */
 	char why[2048];
 	uint64_t committed, aborted, unknown, judged;
-	uint64_t crashes, lost_disks, partitions, views, transfers, snapshots, rewrites, resolved;
+	uint64_t crashes, lost_disks, partitions, views, transfers, snapshots, rewrites, resolved,
+		full;
 };
 
 void simulate(const struct simulation *simulation, struct verdict *verdict);

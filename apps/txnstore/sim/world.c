@@ -176,6 +176,8 @@ const char *world_settled(struct world *world)
 {
 	if (world->config.is_weak)
 		return NULL; /* nothing is promised */
+	if (world->is_overfull)
+		return "a log has taken more than its room";
 	for (uint32_t i = 0; i < world->replica_count; i++) {
 		const struct replica *replica = &world->nodes[i].replica;
 		const struct replica *first = &world->nodes[i - i % world->config.replicas].replica;

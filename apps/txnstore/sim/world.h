@@ -31,6 +31,7 @@ struct world_config {
 	double lost, doubled;
 	uint64_t delay_ns; /* half of it to one and a half times, and now and then far longer */
 	uint64_t write_ns; /* of a disk, half of it to one and a half times */
+	uint64_t log_room; /* of its logs; 0: any */
 	/* Between one and the next, on average; 0: never */
 	uint64_t crash_ns, partition_ns, jump_ns, client_crash_ns;
 	uint64_t faults_until_ns; /* then all is healed */
@@ -43,6 +44,7 @@ struct records {
 		size_t len;
 	} * list;
 	size_t count, room;
+	size_t bytes; /* of all */
 };
 
 /* A disk with a log of records, those up to `durable` being so; and with the one before, until then. */
@@ -95,6 +97,7 @@ struct world {
 	void (*client_up)(void *context, uint32_t client);
 	void (*client_down)(void *context, uint32_t client);
 	void *context;
+	bool is_overfull; /* logs took more than there is */
 	uint64_t clients_made;
 	uint64_t crashes, partitions, lost_disks; /* counted */
 	uint64_t resolved;                        /* by replicas that are gone */

@@ -67,9 +67,9 @@ static void ended(void *context, struct transaction *transaction, enum outcome o
 
 	(void)transaction;
 	run->transaction = NULL;
-	record(run, outcome == OUTCOME_COMMITTED ? HISTORY_COMMITTED
-		    : outcome == OUTCOME_ABORTED ? HISTORY_ABORTED
-						 : HISTORY_UNKNOWN);
+	record(run, outcome == OUTCOME_COMMITTED                            ? HISTORY_COMMITTED
+		    : outcome == OUTCOME_ABORTED || outcome == OUTCOME_FULL ? HISTORY_ABORTED
+									    : HISTORY_UNKNOWN);
 	if (outcome == OUTCOME_COMMITTED)
 		run->program->is_set_up = true;
 	begin_later(run);
