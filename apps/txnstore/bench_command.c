@@ -81,10 +81,7 @@ static int run(struct bench *bench)
 	if (!error)
 		error = bench_run(bench);
 	if (error) {
-		fprintf(stderr, PROGRAM_NAME ": %s\n",
-			error == EINTR    ? "it was told to end"
-			: error == ENOSPC ? "the store is full"
-					  : strerror(error));
+		fprintf(stderr, PROGRAM_NAME ": %s\n", net_client_why(error));
 		return EXIT_FAILURE;
 	}
 	print(bench, json_file_is_stdout(bench->options->json_path) ? stderr : stdout);

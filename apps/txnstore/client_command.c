@@ -309,7 +309,7 @@ static int run_shell(struct shell *shell, char *const *words, int count)
 
 	net_client_finish(&shell->net, NS_PER_S);
 	if (error && error != EINTR)
-		fprintf(stderr, PROGRAM_NAME ": %s\n", strerror(error));
+		fprintf(stderr, PROGRAM_NAME ": %s\n", net_client_why(error));
 	return error ? EXIT_FAILURE : shell->status;
 }
 

@@ -269,7 +269,8 @@ class TransactionsOverDatagrams(Transactions):
         self.assert_client(store.client("put", "key", "value", "get", "key"), COMMITTED,
                            ["value", "committed"])
         store.wait_for_line(0, 0, "demi-txnstore server: a connection was closed, or a datagram "
-                                  "dropped: what came is no message")
+                                  "dropped: what came from 127.0.0.1:")
+        self.assertIn(" is no message", store.said(0, 0))
 
 
 class Check(Case):
@@ -614,8 +615,11 @@ class BadUse(Case):
         store = self.store(shards=1, replicas=1)
         with open(store.config, encoding="ascii") as file:
             path = self.config(file.read() + f"  - [127.0.0.1:{free_ports(1)[0]}]\n")
-        done = store.client("put", "key", "value", config=path, timeout=1)
-        self.assertEqual(done.returncode, UNKNOWN)
+        # Of so many keys some are of the shard that is there.
+        done = store.client(*sum((["put", f"key{i}", "value"] for i in range(20)), []), config=path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another configuration than this file", done.stderr)
+        self.assertRegex(store.said(0, 0), "127.0.0.1:[0-9]+ has another configuration")
         self.assert_client(store.client("get", "key"), COMMITTED, ["(none)", "committed"])
 
     def test_what_is_no_message_ends_its_connection_alone(self):
@@ -625,7 +629,16 @@ class BadUse(Case):
             with socket.create_connection(("127.0.0.1", store.ports[0][0]), DEADLINE_S) as sock:
                 sock.sendall(bytes_sent)
                 self.assertEqual(sock.recv(1), b"")
-        self.assertIn("what came is no message", store.said(0, 0))
+        self.assertRegex(store.said(0, 0), "what came from 127.0.0.1:[0-9]+ is no message")
+        # What is of another version is told as that, and nothing else is because of it.
+        for bytes_sent, times, told in ((b"DTX2" + bytes(100), 20, "of another version"),
+                                        (bytes(100), 200, "no message")):
+            before = len(store.said(0, 0))
+            for _ in range(times):
+                with socket.create_connection(("127.0.0.1", store.ports[0][0]), DEADLINE_S) as sock:
+                    sock.sendall(bytes_sent)
+                    self.assertEqual(sock.recv(1), b"")
+            self.assertIn(f" is {told}", store.said(0, 0)[before:].splitlines()[-1])
         self.assert_client(store.client("get", "key"), COMMITTED, ["value", "committed"])
 
     @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")
