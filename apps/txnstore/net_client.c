@@ -129,6 +129,8 @@ const char *net_client_why(int error)
 		return "it was told to end";
 	case ENOSPC:
 		return "the store is full";
+	case ETIMEDOUT:
+		return "no answer came";
 	case ESTALE:
 		return "a majority of a shard has another configuration than this file";
 	default:

@@ -64,7 +64,7 @@ class Store:
         self.ports = [free_ports(replicas) for _ in range(shards)]
         self.config = os.path.join(folder, "store.yaml")
         with open(self.config, "w", encoding="ascii") as file:
-            file.write(f"mode: {mode}\ntransport: {transport}\nshards:\n")
+            file.write(f"mode: {mode}\ntransport: {transport}\nf: {replicas // 2}\nshards:\n")
             for ports in self.ports:
                 file.write("  - [" + ", ".join(f"127.0.0.1:{port}" for port in ports) + "]\n")
         self.start_all("--new")
@@ -225,6 +225,27 @@ class Transactions(Case):
             one.tell("abort")
             self.assertEqual(one.ask("get key"), "(none)")
 
+    def test_what_is_refused_is_no_part_of_a_transaction(self):
+        store = self.store(shards=1)
+        large, long_key = "x" * ((1 << 20) + 1), "k" * 1025
+        for lines, said, told in (
+                (["begin", "put a 1", f"put b {large}", "commit"], ["aborted"], "a value at most"),
+                (["begin", "put a 1", "pot b 2", "commit"], ["aborted"], "'pot': no such command"),
+                (["begin", "put a 1", f"get {long_key}", "commit"], ["aborted"], "1 to 1024 bytes"),
+                (["begin", "put a 1", "begin", "put b 1", "commit"], ["aborted"], "'begin': there is"),
+                (["begin", "put a 1"], [], "there is no commit behind it"),
+                (["commit"], [], "'commit': no transaction"),
+                (["abort"], [], "'abort': no transaction"),
+                ([f"put {long_key} 1"], [], "a key has 1 to 1024 bytes")):
+            with self.subTest(lines[-2:]):
+                done = store.client(lines="\n".join(lines) + "\n")
+                self.assertEqual((done.returncode, done.stdout.splitlines()), (1, said))
+                self.assertIn(told, done.stderr)
+        for words in (("get", long_key), ("put", "a", "1", "put", "b", "2", "get", long_key)):
+            self.assertEqual(store.client(*words).returncode, 1)
+        self.assert_client(store.client("get", "a", "get", "b"), COMMITTED,
+                           ["(none)", "(none)", "committed"])
+
     def test_large_values(self):
         store = self.store(shards=1)
         large = "x" * (1 << 20)
@@ -330,8 +351,23 @@ class Bench(Case):
                 self.assertEqual((results["wrong"], results["unknown"]), (0, 0))
                 if words[0] == "--load":
                     self.assertEqual(results["absent"], 0)
+                self.assertEqual([results[name] for name in ("libos", "mode", "transport", "seed",
+                                                             "warm_up_seconds", "operations")],
+                                 [os.environ["LIBOS"], "serializable", "tcp", 1, 0.1, 1])
+                self.assertIn(results["distribution"], ("uniform", "zipfian", "scrambled", "latest"))
                 latency = results["latency_us"]
                 self.assertTrue(0 < latency["p50"] <= latency["p99"] <= latency["p99.9"])
+
+    def test_without_servers(self):
+        store = self.store(shards=1)
+        store.kill_all()
+        for words in (("--load",), ()):
+            with self.subTest(words):
+                done = subprocess.run(
+                    [PROGRAM, "bench", "--config", store.config, "--seconds", "0.2", "--warm-up", "0",
+                     *words], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("no answer came", done.stderr)
 
     def test_values_of_somebody_else_are_wrong(self):
         store = self.store(shards=1, replicas=1)
@@ -571,6 +607,11 @@ class BadUse(Case):
                 ("shards:\n  - [127.0.0.1]\n", "line 2: "),
                 ("shards: 5\n", "line 1: shards: a list"),
                 ("replicas: 5\n", "line 1: the keys of this file"),
+                ("mode: quorum\nmode: serializable\n", "line 2: mode stands here twice"),
+                ("transport: tcp\ntransport: tcp\n", "line 2: transport stands here twice"),
+                ("f: 0\nf: 0\n", "line 2: f stands here twice"),
+                ("f: 2\nshards:\n  - [127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3]\n",
+                 "line 1: f is 1 where a shard has 3 replicas"),
                 ("shards:\n  - [127.0.0.1:1]\n  - [127.0.0.1:2, 127.0.0.1:3, 127.0.0.1:4]\n",
                  "line 3: all shards have as many"),
                 ("shards: [\n", "line 2: "),
