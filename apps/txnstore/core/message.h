@@ -60,8 +60,8 @@ enum result {
 	RESULT_TOO_OLD,  /* the snapshot's versions are gone */
 	RESULT_FULL,     /* too many clients, or no memory: nothing was done */
 	RESULT_BAD,      /* not of the form, or over a limit of the configuration */
-	RESULT_STRANGER, /* the configuration is another: not served here */
 	RESULT_LARGE,    /* the answer does not fit into a datagram: ask by stream */
+	RESULT_STRANGER, /* the configuration is another: not served here */
 	RESULT_END,
 };
 
