@@ -23,6 +23,10 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+if [[ ${1:-} == --help ]]; then
+	sed -n '4,/^$/s/^# \{0,1\}//p' scripts/bench.sh
+	exit
+fi
 for option; do
 	if [[ $option == --instructions ]] && ! command -v valgrind >/dev/null; then
 		die "--instructions counts with valgrind: install it (scripts/deps.sh test does)"

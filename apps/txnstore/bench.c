@@ -61,6 +61,15 @@ static void count(struct bench *bench, struct lane *lane, enum outcome outcome)
 	}
 }
 
+/* Where nobody answers for as long as a transaction may take, nothing is tried again. */
+static void note_answer(struct bench *bench, bool is_one)
+{
+	if (is_one)
+		bench->answered_ns = now_of(bench);
+	else if (now_of(bench) - bench->answered_ns >= TIMEOUT_NS)
+		fail(bench, ETIMEDOUT);
+}
+
 /* What was aborted is tried again: its latency counts from when it was due. */
 static void try_again(struct lane *lane)
 {
@@ -77,6 +86,7 @@ static void ended(void *context, struct transaction *transaction, enum outcome o
 
 	(void)transaction;
 	lane->transaction = NULL;
+	note_answer(bench, outcome != OUTCOME_UNKNOWN);
 	if (outcome == OUTCOME_FULL) {
 		fail(bench, ENOSPC);
 		lane->is_busy = false;
@@ -115,6 +125,7 @@ static void got(void *context, struct transaction *transaction, enum txn_got how
 	const struct workload_op *op = &lane->txn.ops[lane->step];
 
 	(void)transaction;
+	note_answer(bench, how != TXN_TIMEOUT);
 	if (how != TXN_FOUND && how != TXN_ABSENT) {
 		give_up(lane);
 		return;
@@ -230,6 +241,7 @@ int bench_load(struct bench *bench)
 	int error = 0;
 
 	bench->is_loading = true;
+	bench->answered_ns = now_of(bench);
 	while (!error && bench->loaded < records) {
 		for (uint32_t i = 0; i < bench->options->lanes; i++) {
 			struct lane *lane = &bench->lanes[i];
@@ -296,6 +308,7 @@ int bench_run(struct bench *bench)
 	int error;
 
 	bench->net.links.now_ns = start_ns = process_now_ns();
+	bench->answered_ns = start_ns;
 	error = -pacer_init(&bench->pacer, options->pacing, options->rate ? options->rate : 1,
 			    start_ns, options->seed);
 	if (!error)

@@ -29,6 +29,7 @@ struct bench {
 	char *key;
 	bool is_loading, is_measuring, is_ending;
 	uint64_t next_record, loaded;
+	uint64_t answered_ns;        /* when the last answer came */
 	uint64_t began_ns, ended_ns; /* of what is measured */
 	struct latency latency;
 	uint64_t committed, aborted, unknown, reads, absent, wrong;

@@ -56,10 +56,16 @@ static void print(const struct bench *bench, FILE *file)
 static int write_json(const struct bench *bench)
 {
 	const struct bench_options *options = bench->options;
+	const char *libos = getenv("LIBOS");
 	json_t *results = json_pack(
-		"{s:s, s:I, s:i, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:i, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:{s:f, s:f, s:f, s:f, s:f}}",
-		"workload", workload_kind_name(options->workload.kind), "records",
+		"workload", workload_kind_name(options->workload.kind), "distribution",
+		distribution_name(options->workload.distribution), "libos", libos ? libos : "",
+		"mode", bench->net.cluster->is_weak ? "quorum" : "serializable", "transport",
+		bench->net.cluster->is_udp ? "udp" : "tcp", "operations",
+		(int)options->workload.operations, "seed", (json_int_t)options->seed,
+		"warm_up_seconds", (double)options->warm_ns / (double)NS_PER_S, "records",
 		(json_int_t)options->workload.records, "key_bytes",
 		(int)options->workload.key_bytes, "value_bytes", (int)options->workload.value_bytes,
 		"clients", (int)options->lanes, "rate", (json_int_t)options->rate, "seconds",
@@ -81,15 +87,15 @@ static int run(struct bench *bench)
 	if (!error)
 		error = bench_run(bench);
 	if (error) {
-		fprintf(stderr, PROGRAM_NAME ": %s\n",
-			error == EINTR    ? "it was told to end"
-			: error == ENOSPC ? "the store is full"
-					  : strerror(error));
+		fprintf(stderr, PROGRAM_NAME ": %s\n", net_client_why(error));
 		return EXIT_FAILURE;
 	}
 	print(bench, json_file_is_stdout(bench->options->json_path) ? stderr : stdout);
 	if (bench->options->json_path && write_json(bench) != 0)
 		return EXIT_FAILURE;
+	if (!bench->committed)
+		fprintf(stderr, PROGRAM_NAME ": nothing was committed%s\n",
+			bench->aborted ? "" : ", as no answer came");
 	net_client_finish(&bench->net, NS_PER_S);
 	return bench->wrong || !bench->committed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

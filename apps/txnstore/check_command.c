@@ -243,8 +243,7 @@ static int run(struct check *check)
 		     stage_now(check) + check->options.seconds * NS_PER_S, check->options.seed);
 	error = play(check);
 	if (error)
-		fprintf(stderr, PROGRAM_NAME ": %s\n",
-			error == EINTR ? "it was told to end" : strerror(error));
+		fprintf(stderr, PROGRAM_NAME ": %s\n", net_client_why(error));
 	status = error ? EXIT_FAILURE : judge(check);
 	program_destroy(&check->program);
 	return status;

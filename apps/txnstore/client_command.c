@@ -40,8 +40,9 @@ struct shell {
 	struct transaction *transaction;
 	bool is_explicit; /* between begin and commit */
 	bool is_waiting;
-	bool is_over; /* the transaction cannot commit any more */
-	int status;   /* of the program */
+	bool is_over;    /* the transaction cannot commit any more */
+	bool is_refused; /* one of its commands was: the others alone are not what was meant */
+	int status;      /* of the program */
 };
 
 /* ---- Waiting ---- */
@@ -76,6 +77,7 @@ static void got(void *context, struct transaction *transaction, enum txn_got how
 		break;
 	case TXN_REFUSED_KEY:
 		fprintf(stderr, PROGRAM_NAME ": a key has 1 to %u bytes\n", KEY_MAX);
+		shell->is_refused = true;
 		break;
 	case TXN_CONFLICT:
 	case TXN_TIMEOUT:
@@ -105,7 +107,7 @@ static int begin(struct shell *shell)
 {
 	if (!shell->transaction)
 		shell->transaction = txn_begin(&shell->net.txns, process_now_ns());
-	shell->is_over = false;
+	shell->is_over = shell->is_refused = false;
 	return shell->transaction ? 0 : ENOMEM;
 }
 
@@ -139,8 +141,13 @@ static int commit(struct shell *shell)
 					       [EXIT_FULL] = "full"};
 	int error = 0;
 
-	if (shell->is_over) {
+	if (shell->is_over || shell->is_refused) {
 		give_up(shell);
+		if (shell->is_refused) {
+			shell->status = EXIT_FAILURE;
+			puts("aborted");
+			return 0;
+		}
 	} else {
 		shell->is_waiting = true;
 		error = -txn_commit(shell->transaction, process_now_ns(), ended, shell);
@@ -153,6 +160,15 @@ static int commit(struct shell *shell)
 	return error;
 }
 
+/* A command that is not done. */
+static void refuse(struct shell *shell, const char *name, const char *why)
+{
+	fprintf(stderr, PROGRAM_NAME ": '%s': %s\n", name, why);
+	shell->is_refused = true;
+	shell->status = EXIT_FAILURE;
+}
+
+/* Return: 0, also where it was refused; an errno. */
 static int do_access(struct shell *shell, char *const *words)
 {
 	uint16_t key_len = (uint16_t)strnlen(words[1], UINT16_MAX);
@@ -169,10 +185,22 @@ static int do_access(struct shell *shell, char *const *words)
 				 (uint32_t)strlen(words[2]));
 	else
 		error = -txn_put(shell->transaction, words[1], key_len, NULL, 0);
-	if (error == EINVAL)
-		fprintf(stderr, PROGRAM_NAME ": a key has 1 to %u bytes, a value at most %u\n",
-			KEY_MAX, VALUE_MAX);
-	return error;
+	if (error != EINVAL)
+		return error;
+	fprintf(stderr, PROGRAM_NAME ": a key has 1 to %u bytes, a value at most %u\n", KEY_MAX,
+		VALUE_MAX);
+	shell->is_refused = true;
+	return 0;
+}
+
+/* What is refused alone is no transaction. */
+static int end_alone(struct shell *shell)
+{
+	if (!shell->is_refused)
+		return commit(shell);
+	give_up(shell);
+	shell->status = EXIT_FAILURE;
+	return 0;
 }
 
 /* How many words a command takes, itself among them; 0: there is no such command. */
@@ -203,7 +231,7 @@ static int run_words(struct shell *shell, char *const *words, int count)
 		error = do_access(shell, words + taken);
 		taken += own;
 	}
-	return error ? error : commit(shell);
+	return error ? error : end_alone(shell);
 }
 
 /* ---- From lines ---- */
@@ -225,6 +253,29 @@ static int split(char *line, char *words[3])
 	return count;
 }
 
+static int begin_explicit(struct shell *shell)
+{
+	if (shell->is_explicit) {
+		refuse(shell, "begin", "there is a transaction already, which is aborted by it");
+		return 0;
+	}
+	shell->is_explicit = true;
+	return begin(shell);
+}
+
+static int end_explicit(struct shell *shell, const char *name)
+{
+	if (!shell->is_explicit) {
+		refuse(shell, name, "no transaction");
+		return 0;
+	}
+	shell->is_explicit = false;
+	if (name[0] == 'c')
+		return commit(shell);
+	give_up(shell);
+	return 0;
+}
+
 static int run_line(struct shell *shell, char *line)
 {
 	char *words[3];
@@ -232,32 +283,18 @@ static int run_line(struct shell *shell, char *line)
 
 	if (count == 0)
 		return 0;
-	if (count == 1 && !strcmp(words[0], "begin")) {
-		shell->is_explicit = true;
-		return begin(shell);
-	}
-	if (count == 1 && shell->is_explicit &&
-	    (!strcmp(words[0], "commit") || !strcmp(words[0], "abort"))) {
-		shell->is_explicit = false;
-		if (words[0][0] == 'c')
-			return commit(shell);
-		give_up(shell);
-		return 0;
-	}
+	if (count == 1 && !strcmp(words[0], "begin"))
+		return begin_explicit(shell);
+	if (count == 1 && (!strcmp(words[0], "commit") || !strcmp(words[0], "abort")))
+		return end_explicit(shell, words[0]);
 	if (count != words_of(words[0])) {
-		fprintf(stderr, PROGRAM_NAME ": '%s': no such command, or not so many words\n",
-			words[0]);
+		refuse(shell, words[0], "no such command, or not so many words");
 		return 0;
 	}
 	error = shell->is_explicit ? 0 : begin(shell);
 	if (!error)
 		error = do_access(shell, words);
-	if (error == EINVAL) {
-		if (!shell->is_explicit)
-			give_up(shell);
-		return 0;
-	}
-	return error || shell->is_explicit ? error : commit(shell);
+	return error || shell->is_explicit ? error : end_alone(shell);
 }
 
 static int run_lines(struct shell *shell)
@@ -271,6 +308,8 @@ static int run_lines(struct shell *shell)
 		fflush(stdout);
 	}
 	free(line);
+	if (!error && shell->is_explicit)
+		refuse(shell, "begin", "there is no commit behind it: the transaction is aborted");
 	give_up(shell);
 	return error;
 }
@@ -309,7 +348,7 @@ static int run_shell(struct shell *shell, char *const *words, int count)
 
 	net_client_finish(&shell->net, NS_PER_S);
 	if (error && error != EINTR)
-		fprintf(stderr, PROGRAM_NAME ": %s\n", strerror(error));
+		fprintf(stderr, PROGRAM_NAME ": %s\n", net_client_why(error));
 	return error ? EXIT_FAILURE : shell->status;
 }
 

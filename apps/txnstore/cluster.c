@@ -12,6 +12,8 @@ struct loader {
 	struct cluster *cluster;
 	yaml_document_t document;
 	char *error;
+	bool has_mode, has_transport;
+	const yaml_node_t *failures; /* of "f", which comes before or behind the shards */
 };
 
 static int fail(const struct loader *loader, const yaml_node_t *node, const char *what)
@@ -112,11 +114,49 @@ static int load_choice(struct loader *loader, const yaml_node_t *node, const cha
 	return *is_second || !strcmp(text_of(node), first) ? 0 : fail(loader, node, what);
 }
 
+static int fail_if_twice(const struct loader *loader, const yaml_node_t *key, bool *is_there)
+{
+	char text[64];
+	bool was_there = *is_there;
+
+	*is_there = true;
+	snprintf(text, sizeof(text), "%.20s stands here twice", text_of(key));
+	return was_there ? fail(loader, key, text) : 0;
+}
+
+/* A shard of 2f + 1 replicas goes on without f of them. */
+static int check_failures(const struct loader *loader)
+{
+	const yaml_node_t *node = loader->failures;
+	char expected[16], text[80];
+
+	if (!node)
+		return 0;
+	snprintf(expected, sizeof(expected), "%u", loader->cluster->replicas / 2);
+	snprintf(text, sizeof(text), "f is %s where a shard has %u replicas, 2f+1", expected,
+		 loader->cluster->replicas);
+	return strcmp(text_of(node), expected) != 0 ? fail(loader, node, text) : 0;
+}
+
 static int load_pair(struct loader *loader, const yaml_node_pair_t *pair)
 {
 	const yaml_node_t *key = node_of(loader, pair->key), *value = node_of(loader, pair->value);
 	const char *name = text_of(key);
+	bool has_failures = loader->failures;
+	int error = 0;
 
+	if (!strcmp(name, "mode"))
+		error = fail_if_twice(loader, key, &loader->has_mode);
+	else if (!strcmp(name, "transport"))
+		error = fail_if_twice(loader, key, &loader->has_transport);
+	else if (!strcmp(name, "f"))
+		error = fail_if_twice(loader, key, &has_failures);
+	if (error)
+		return error;
+	if (!strcmp(name, "f")) {
+		loader->failures = value;
+		return 0;
+	}
 	if (!strcmp(name, "shards"))
 		return load_shards(loader, value);
 	if (!strcmp(name, "mode"))
@@ -125,7 +165,7 @@ static int load_pair(struct loader *loader, const yaml_node_pair_t *pair)
 	if (!strcmp(name, "transport"))
 		return load_choice(loader, value, "tcp", "udp", "transport is tcp or udp",
 				   &loader->cluster->is_udp);
-	return fail(loader, key, "the keys of this file are mode, transport and shards");
+	return fail(loader, key, "the keys of this file are mode, transport, f and shards");
 }
 
 static int load_document(struct loader *loader)
@@ -143,7 +183,7 @@ static int load_document(struct loader *loader)
 		error = load_pair(loader, pair);
 	if (!error && loader->cluster->shards == 0)
 		return fail(loader, root, "there are no shards");
-	return error;
+	return error ? error : check_failures(loader);
 }
 
 /* The same for all who have read the same, in whatever words. */

@@ -4,6 +4,7 @@
  *
  *     mode: serializable          # or quorum
  *     transport: tcp              # or udp, for messages that are not large
+ *     f: 1                        # may be left out: a shard has 2f + 1 replicas
  *     shards:                     # of each its replicas, an odd number of them
  *       - [192.0.2.1:7100, 192.0.2.2:7100, 192.0.2.3:7100]
  *       - [192.0.2.1:7101, 192.0.2.2:7101, 192.0.2.3:7101]

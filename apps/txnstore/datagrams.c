@@ -122,6 +122,14 @@ void datagrams_answer(struct datagrams *datagrams, uint64_t peer, const struct m
 	datagrams_send(datagrams, &sender->address, &large);
 }
 
+const struct address *datagrams_address(const struct datagrams *datagrams, uint64_t peer)
+{
+	const struct datagram_sender *sender =
+		&datagrams->senders[(uint32_t)peer % DATAGRAM_SENDERS];
+
+	return sender->generation == (uint32_t)(peer >> 32 & INT32_MAX) ? &sender->address : NULL;
+}
+
 /* ---- In ---- */
 
 /* Whose place it is, or will be: the one of its set that was silent for longest. */
@@ -161,10 +169,15 @@ bool datagrams_note(struct datagrams *datagrams, uint64_t id, uint64_t number,
 	return true;
 }
 
-static void count_error(struct datagrams *datagrams, int error)
+static void note_bad(struct datagrams *datagrams, const demi_qresult_t *result, int error)
 {
-	datagrams->malformed += error == -EBADMSG;
-	datagrams->other_version += error == -EPROTONOSUPPORT;
+	struct address *from = &datagrams->bad_from;
+
+	datagrams->malformed++;
+	datagrams->is_other_version = error == -EPROTONOSUPPORT;
+	from->length = sizeof(from->storage);
+	if (demi_sgaaddr(&result->qr_value.sga, (struct sockaddr *)&from->storage, &from->length))
+		*from = (struct address){.length = 0};
 }
 
 static void take(struct datagrams *datagrams, const demi_qresult_t *result, const uint8_t *bytes,
@@ -180,7 +193,7 @@ static void take(struct datagrams *datagrams, const demi_qresult_t *result, cons
 			    : message_parse(&message, reader.at, reader.left);
 
 	if (error) {
-		count_error(datagrams, error);
+		note_bad(datagrams, result, error);
 		return;
 	}
 	if (!datagrams_note(datagrams, id, number, &sender)) {
@@ -232,7 +245,7 @@ bool datagrams_result(struct datagrams *datagrams, const demi_qresult_t *result)
 		if (bytes)
 			take(datagrams, result, bytes, len);
 		else
-			datagrams->malformed++;
+			note_bad(datagrams, result, -EBADMSG);
 		demi_sgafree(&array);
 	} else if (result->qr_opcode == DEMI_OPC_FAILED) {
 		/* Of a push; or a pop was told that there is nobody where one went. */

@@ -41,7 +41,9 @@ struct datagrams {
 	void *context;
 	struct datagram_sender *senders; /* [DATAGRAM_SENDERS], by id, in sets of DATAGRAM_WAYS */
 	uint8_t *whole;                  /* of one that came in several segments */
-	uint64_t dropped, twice, malformed, other_version; /* counted */
+	uint64_t dropped, twice, malformed; /* counted */
+	bool is_other_version;              /* the last that was malformed */
+	struct address bad_from;
 };
 
 /** Set in `peer`, for datagrams_answer. */
@@ -71,6 +73,9 @@ void datagrams_send(struct datagrams *datagrams, const struct address *to,
  * One that is too large goes without its body as RESULT_LARGE.
  */
 void datagrams_answer(struct datagrams *datagrams, uint64_t peer, const struct message *message);
+
+/** datagrams_address - where a message of @peer came from last; NULL: that is not known any more */
+const struct address *datagrams_address(const struct datagrams *datagrams, uint64_t peer);
 
 /** datagrams_result - Return: whether @result was of these. */
 bool datagrams_result(struct datagrams *datagrams, const demi_qresult_t *result);

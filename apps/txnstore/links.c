@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,8 +194,13 @@ static void accepted(struct links *links, const demi_qresult_t *result)
 		link = free_place(links);
 		if (!link)
 			demi_close(result->qr_value.ares.qd);
-		else if (take_qd(links, link, result->qr_value.ares.qd))
+		else if (take_qd(links, link, result->qr_value.ares.qd)) {
+			link->address = (struct address){
+				.length = sizeof(result->qr_value.ares.addr)};
+			memcpy(&link->address.storage, &result->qr_value.ares.addr,
+			       sizeof(result->qr_value.ares.addr));
 			up(links, link);
+		}
 	}
 	(void)demi_accept(&token, links->listener);
 }
@@ -252,6 +258,20 @@ void links_answer(struct links *links, uint64_t peer, const struct message *mess
 		(void)send_on(links, links->list[number], message);
 }
 
+void links_name(const struct links *links, uint64_t peer, char text[ADDRESS_TEXT_MAX])
+{
+	uint32_t number = (uint32_t)peer;
+	const struct address *address = peer & DATAGRAM_PEER
+						? datagrams_address(&links->datagrams, peer)
+					: number < links->count ? &links->list[number]->address
+								: NULL;
+
+	if (address)
+		address_format((const struct sockaddr *)&address->storage, text);
+	else
+		snprintf(text, ADDRESS_TEXT_MAX, "somebody");
+}
+
 /* ---- In ---- */
 
 /* Return: bytes that the message has, as far as its header is there; 0: it is not. */
@@ -265,6 +285,14 @@ static size_t length_of(const uint8_t *bytes, size_t len)
 	return MESSAGE_HEADER_LEN + (size_t)le32toh(body_len);
 }
 
+/* What is no message ends the connection. */
+static void note_bad(struct links *links, const struct link *link, int error)
+{
+	links->malformed++;
+	links->is_other_version = error == -EPROTONOSUPPORT;
+	address_format((const struct sockaddr *)&link->address.storage, links->bad_from);
+}
+
 /* Return: whether the connection goes on. */
 static bool take_message(struct links *links, struct link *link, const uint8_t *bytes, size_t len)
 {
@@ -274,8 +302,7 @@ static bool take_message(struct links *links, struct link *link, const uint8_t *
 	int error = message_parse(&message, bytes, len);
 
 	if (error) {
-		links->malformed += error == -EBADMSG;
-		links->other_version += error == -EPROTONOSUPPORT;
+		note_bad(links, link, error);
 		return false;
 	}
 	links->received(links->context, peer, &message);
@@ -289,7 +316,10 @@ static size_t take_whole(struct links *links, struct link *link, const uint8_t *
 
 	while ((length = length_of(bytes + taken, len - taken)) != 0) {
 		if (length > MESSAGE_HEADER_LEN + BODY_MAX) {
-			links->malformed++;
+			struct message message;
+
+			note_bad(links, link,
+				 message_parse(&message, bytes + taken, MESSAGE_HEADER_LEN));
 			return SIZE_MAX;
 		}
 		if (length > len - taken)

@@ -20,12 +20,12 @@ struct link {
 	uint32_t number; /* its place in the list */
 	int qd;          /* -1: there is no connection */
 	bool is_up;
-	bool is_out;         /* made from here, to `address` */
-	uint32_t generation; /* counts connections in this place */
-	struct address address;
-	uint64_t retry_ns; /* no other attempt before */
-	uint32_t pushes;   /* that are not complete */
-	uint32_t others;   /* pops and connects that are not */
+	bool is_out;            /* made from here, to `address` */
+	uint32_t generation;    /* counts connections in this place */
+	struct address address; /* or from there */
+	uint64_t retry_ns;      /* no other attempt before */
+	uint32_t pushes;        /* that are not complete */
+	uint32_t others;        /* pops and connects that are not */
 	/* What has come of a message that is not whole. */
 	uint8_t *inbox;
 	size_t inbox_len, inbox_room;
@@ -44,8 +44,11 @@ struct links {
 	/* @peer: for links_answer; @message's body: until it returns */
 	void (*received)(void *context, uint64_t peer, const struct message *message);
 	void *context;
-	uint64_t dropped, malformed, other_version; /* counted */
+	uint64_t dropped, malformed; /* counted */
 	struct datagrams datagrams;
+	/* The last that came and was none: from whom, and whether it is one of another version. */
+	char bad_from[ADDRESS_TEXT_MAX];
+	bool is_other_version;
 };
 
 void links_init(struct links *links,
@@ -64,6 +67,9 @@ int links_to(struct links *links, const struct address *address);
 bool links_send(struct links *links, int number, const struct message *message);
 /** links_answer - to whom a message came from, if the connection is still there */
 void links_answer(struct links *links, uint64_t peer, const struct message *message);
+
+/** links_name - whom a message came from */
+void links_name(const struct links *links, uint64_t peer, char text[ADDRESS_TEXT_MAX]);
 
 /** links_result - Return: whether @result was of one of these connections. */
 bool links_result(struct links *links, const demi_qresult_t *result);

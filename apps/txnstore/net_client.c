@@ -2,7 +2,9 @@
 #include "net_client.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "echo/process.h"
 
@@ -41,6 +43,14 @@ static void received(void *context, uint64_t peer, const struct message *message
 	txn_client_receive(&client->txns, client->links.now_ns, message);
 }
 
+static uint64_t day_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 int net_client_init(struct net_client *client, const struct cluster *cluster, uint64_t timeout_ns)
 {
 	struct client_config config = {
@@ -65,6 +75,7 @@ int net_client_init(struct net_client *client, const struct cluster *cluster, ui
 	links_init(&client->links, received, client);
 	client->links.now_ns = process_now_ns();
 	txn_client_init(&client->txns, &config, &memory, send_message, client, seed);
+	client->txns.day_ahead_ns = day_ns() - client->links.now_ns;
 	for (uint16_t shard = 0; shard < cluster->shards; shard++)
 		for (uint32_t i = 0; i < cluster->replicas; i++) {
 			client->replicas[shard][i] = links_to(&client->links,
@@ -101,12 +112,30 @@ int net_client_poll(struct net_client *client, uint64_t wait_ns)
 				    .tv_nsec = (long)(wait_ns % NS_PER_S)};
 	error = demi_wait_next_n(results, RESULTS, &count, &timeout);
 	client->links.now_ns = process_now_ns();
+	if (client->cluster->is_weak)
+		client->txns.day_ahead_ns = day_ns() - client->links.now_ns;
 	if (error && error != ETIMEDOUT)
 		return error;
 	for (int i = 0; i < count; i++)
 		(void)links_result(&client->links, &results[i]);
 	txn_client_tick(&client->txns, client->links.now_ns);
-	return 0;
+	return caller_is_stranger(&client->txns.caller) ? ESTALE : 0;
+}
+
+const char *net_client_why(int error)
+{
+	switch (error) {
+	case EINTR:
+		return "it was told to end";
+	case ENOSPC:
+		return "the store is full";
+	case ETIMEDOUT:
+		return "no answer came";
+	case ESTALE:
+		return "a majority of a shard has another configuration than this file";
+	default:
+		return strerror(error);
+	}
 }
 
 void net_client_finish(struct net_client *client, uint64_t wait_ns)

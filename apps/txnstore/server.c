@@ -35,7 +35,8 @@ struct server {
 	int peers[SHARDS_MAX][REPLICAS_MAX]; /* links to all replicas of all shards */
 	enum replica_status told_status;
 	uint64_t told_view;
-	uint64_t told_malformed, told_full;
+	uint64_t told_malformed, told_datagrams, told_full;
+	uint64_t strangers, told_strangers; /* messages of another configuration */
 };
 
 static void complain(const char *what, const char *why)
@@ -136,11 +137,40 @@ static const struct replica_ops ops_without_log = {send_to_replica, answer, NULL
 
 /* ---- What comes ---- */
 
+/* A client is told why it is not served; the operator each time that they are twice as many. */
+static void refuse_stranger(struct server *server, uint64_t peer, const struct message *message)
+{
+	struct message reply = {.type = MESSAGE_REPLY,
+				.result = RESULT_STRANGER,
+				.shard = message->shard,
+				.from = (uint32_t)server->options.replica,
+				.configuration = server->cluster.configuration,
+				.client = message->client,
+				.number = message->number,
+				.nonce = message->nonce};
+	char from[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX + 64];
+
+	if (message->from == MESSAGE_NOT_A_REPLICA && message->nonce)
+		links_answer(&server->links, peer, &reply);
+	if (++server->strangers <= 2 * server->told_strangers)
+		return;
+	server->told_strangers = server->strangers;
+	links_name(&server->links, peer, from);
+	snprintf(text, sizeof(text), "%s has another configuration, and is not served", from);
+	complain(server->options.config_path, text);
+}
+
 static void received(void *context, uint64_t peer, const struct message *message)
 {
 	struct server *server = context;
 	uint64_t now_ns = server->links.now_ns;
 
+	/* One that refuses this one as a stranger is told of at its own server. */
+	if (message->configuration != server->cluster.configuration) {
+		if (message->result != RESULT_STRANGER)
+			refuse_stranger(server, peer, message);
+		return;
+	}
 	if (server->cluster.is_weak)
 		quorum_receive(&server->quorum, peer, message);
 	else if (message->type == MESSAGE_REPLY || message->type == MESSAGE_NOT_PRIMARY)
@@ -364,15 +394,39 @@ static const char *const status_names[] = {"normal", "view change", "recovering"
 static void tell_malformed(struct server *server)
 {
 	const struct links *links = &server->links;
-	uint64_t other_version = links->other_version + links->datagrams.other_version;
-	uint64_t count = links->malformed + links->datagrams.malformed + other_version;
+	const struct datagrams *datagrams = &links->datagrams;
+	uint64_t count = links->malformed + datagrams->malformed;
+	bool is_datagram = datagrams->malformed > server->told_datagrams;
+	char from[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX + 80];
 
 	if (count <= 2 * server->told_malformed)
 		return;
 	server->told_malformed = count;
-	complain("a connection was closed, or a datagram dropped",
-		 other_version ? "messages are of another version of this protocol"
-			       : "what came is no message");
+	server->told_datagrams = datagrams->malformed;
+	snprintf(from, sizeof(from), "%s", links->bad_from);
+	if (is_datagram)
+		address_format((const struct sockaddr *)&datagrams->bad_from.storage, from);
+	snprintf(text, sizeof(text), "what came from %s is %s", from,
+		 (is_datagram ? datagrams->is_other_version : links->is_other_version)
+			 ? "of another version of this protocol"
+			 : "no message");
+	complain("a connection was closed, or a datagram dropped", text);
+}
+
+/* As tell_malformed. */
+static void tell_full(struct server *server)
+{
+	const struct replica *replica = &server->replica;
+	uint64_t count = server->cluster.is_weak ? server->quorum.full
+						 : replica->memory_full + replica->log_full;
+
+	if (count <= 2 * server->told_full)
+		return;
+	server->told_full = count;
+	complain("the store is full, and refuses what is not a delete",
+		 !server->cluster.is_weak && replica->log_full
+			 ? "its log has no more room, --log-mib"
+			 : "its memory has no more room, --memory-mib");
 }
 
 /* As tell_malformed. */

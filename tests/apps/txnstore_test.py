@@ -64,7 +64,7 @@ class Store:
         self.ports = [free_ports(replicas) for _ in range(shards)]
         self.config = os.path.join(folder, "store.yaml")
         with open(self.config, "w", encoding="ascii") as file:
-            file.write(f"mode: {mode}\ntransport: {transport}\nshards:\n")
+            file.write(f"mode: {mode}\ntransport: {transport}\nf: {replicas // 2}\nshards:\n")
             for ports in self.ports:
                 file.write("  - [" + ", ".join(f"127.0.0.1:{port}" for port in ports) + "]\n")
         self.start_all("--new")
@@ -225,6 +225,27 @@ class Transactions(Case):
             one.tell("abort")
             self.assertEqual(one.ask("get key"), "(none)")
 
+    def test_what_is_refused_is_no_part_of_a_transaction(self):
+        store = self.store(shards=1)
+        large, long_key = "x" * ((1 << 20) + 1), "k" * 1025
+        for lines, said, told in (
+                (["begin", "put a 1", f"put b {large}", "commit"], ["aborted"], "a value at most"),
+                (["begin", "put a 1", "pot b 2", "commit"], ["aborted"], "'pot': no such command"),
+                (["begin", "put a 1", f"get {long_key}", "commit"], ["aborted"], "1 to 1024 bytes"),
+                (["begin", "put a 1", "begin", "put b 1", "commit"], ["aborted"], "'begin': there is"),
+                (["begin", "put a 1"], [], "there is no commit behind it"),
+                (["commit"], [], "'commit': no transaction"),
+                (["abort"], [], "'abort': no transaction"),
+                ([f"put {long_key} 1"], [], "a key has 1 to 1024 bytes")):
+            with self.subTest(lines[-2:]):
+                done = store.client(lines="\n".join(lines) + "\n")
+                self.assertEqual((done.returncode, done.stdout.splitlines()), (1, said))
+                self.assertIn(told, done.stderr)
+        for words in (("get", long_key), ("put", "a", "1", "put", "b", "2", "get", long_key)):
+            self.assertEqual(store.client(*words).returncode, 1)
+        self.assert_client(store.client("get", "a", "get", "b"), COMMITTED,
+                           ["(none)", "(none)", "committed"])
+
     def test_large_values(self):
         store = self.store(shards=1)
         large = "x" * (1 << 20)
@@ -269,7 +290,8 @@ class TransactionsOverDatagrams(Transactions):
         self.assert_client(store.client("put", "key", "value", "get", "key"), COMMITTED,
                            ["value", "committed"])
         store.wait_for_line(0, 0, "demi-txnstore server: a connection was closed, or a datagram "
-                                  "dropped: what came is no message")
+                                  "dropped: what came from 127.0.0.1:")
+        self.assertIn(" is no message", store.said(0, 0))
 
 
 class Check(Case):
@@ -329,8 +351,23 @@ class Bench(Case):
                 self.assertEqual((results["wrong"], results["unknown"]), (0, 0))
                 if words[0] == "--load":
                     self.assertEqual(results["absent"], 0)
+                self.assertEqual([results[name] for name in ("libos", "mode", "transport", "seed",
+                                                             "warm_up_seconds", "operations")],
+                                 [os.environ["LIBOS"], "serializable", "tcp", 1, 0.1, 1])
+                self.assertIn(results["distribution"], ("uniform", "zipfian", "scrambled", "latest"))
                 latency = results["latency_us"]
                 self.assertTrue(0 < latency["p50"] <= latency["p99"] <= latency["p99.9"])
+
+    def test_without_servers(self):
+        store = self.store(shards=1)
+        store.kill_all()
+        for words in (("--load",), ()):
+            with self.subTest(words):
+                done = subprocess.run(
+                    [PROGRAM, "bench", "--config", store.config, "--seconds", "0.2", "--warm-up", "0",
+                     *words], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("no answer came", done.stderr)
 
     def test_values_of_somebody_else_are_wrong(self):
         store = self.store(shards=1, replicas=1)
@@ -570,6 +607,11 @@ class BadUse(Case):
                 ("shards:\n  - [127.0.0.1]\n", "line 2: "),
                 ("shards: 5\n", "line 1: shards: a list"),
                 ("replicas: 5\n", "line 1: the keys of this file"),
+                ("mode: quorum\nmode: serializable\n", "line 2: mode stands here twice"),
+                ("transport: tcp\ntransport: tcp\n", "line 2: transport stands here twice"),
+                ("f: 0\nf: 0\n", "line 2: f stands here twice"),
+                ("f: 2\nshards:\n  - [127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3]\n",
+                 "line 1: f is 1 where a shard has 3 replicas"),
                 ("shards:\n  - [127.0.0.1:1]\n  - [127.0.0.1:2, 127.0.0.1:3, 127.0.0.1:4]\n",
                  "line 3: all shards have as many"),
                 ("shards: [\n", "line 2: "),
@@ -614,8 +656,11 @@ class BadUse(Case):
         store = self.store(shards=1, replicas=1)
         with open(store.config, encoding="ascii") as file:
             path = self.config(file.read() + f"  - [127.0.0.1:{free_ports(1)[0]}]\n")
-        done = store.client("put", "key", "value", config=path, timeout=1)
-        self.assertEqual(done.returncode, UNKNOWN)
+        # Of so many keys some are of the shard that is there.
+        done = store.client(*sum((["put", f"key{i}", "value"] for i in range(20)), []), config=path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another configuration than this file", done.stderr)
+        self.assertRegex(store.said(0, 0), "127.0.0.1:[0-9]+ has another configuration")
         self.assert_client(store.client("get", "key"), COMMITTED, ["(none)", "committed"])
 
     def test_what_is_no_message_ends_its_connection_alone(self):
@@ -625,7 +670,16 @@ class BadUse(Case):
             with socket.create_connection(("127.0.0.1", store.ports[0][0]), DEADLINE_S) as sock:
                 sock.sendall(bytes_sent)
                 self.assertEqual(sock.recv(1), b"")
-        self.assertIn("what came is no message", store.said(0, 0))
+        self.assertRegex(store.said(0, 0), "what came from 127.0.0.1:[0-9]+ is no message")
+        # What is of another version is told as that, and nothing else is because of it.
+        for bytes_sent, times, told in ((b"DTX2" + bytes(100), 20, "of another version"),
+                                        (bytes(100), 200, "no message")):
+            before = len(store.said(0, 0))
+            for _ in range(times):
+                with socket.create_connection(("127.0.0.1", store.ports[0][0]), DEADLINE_S) as sock:
+                    sock.sendall(bytes_sent)
+                    self.assertEqual(sock.recv(1), b"")
+            self.assertIn(f" is {told}", store.said(0, 0)[before:].splitlines()[-1])
         self.assert_client(store.client("get", "key"), COMMITTED, ["value", "committed"])
 
     @unittest.skipUnless(os.environ.get("LIBOS") == "catnap", "there are no files here")

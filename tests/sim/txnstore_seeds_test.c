@@ -66,7 +66,8 @@ static void assert_tried(const struct verdict *sum)
 	assert_true(sum->transfers > 0);
 	assert_true(sum->snapshots > 0);
 	assert_true(sum->rewrites > 0);
-	assert_true(sum->full > 0);
+	/* Lists grow; accounts and registers do not. */
+	assert_true(sum->full > 0 || check != PROGRAM_GRAPH);
 	/* A transaction of one operation is of one shard, and never in doubt. */
 	assert_true(sum->resolved > 0 || check == PROGRAM_REGISTER);
 }

@@ -76,12 +76,20 @@ bool caller_receive(struct caller *caller, uint64_t now_ns, const struct message
 	struct call *call;
 
 	caller->now_ns = now_ns;
-	if (message->from >= caller->config.replicas ||
-	    message->configuration != caller->config.configuration)
+	if (message->from >= REPLICAS_MAX)
 		return false;
 	call = call_of(caller, message);
 	if (!call)
 		return false;
+	/* Whoever has another one may count its replicas otherwise. */
+	if (message->configuration != caller->config.configuration) {
+		if (message->result == RESULT_STRANGER)
+			caller->strangers[message->shard] |= 1u << call->target;
+		return false;
+	}
+	if (message->from >= caller->config.replicas)
+		return false;
+	caller->strangers[message->shard] &= ~(1u << message->from);
 	call->is_silent = false;
 	if (message->type == MESSAGE_NOT_PRIMARY) {
 		look_elsewhere(caller, call, message);
@@ -98,6 +106,15 @@ bool caller_receive(struct caller *caller, uint64_t now_ns, const struct message
 	call->resend_ns = spread(caller, caller->config.pause_ns);
 	call->answered(call, message);
 	return true;
+}
+
+bool caller_is_stranger(const struct caller *caller)
+{
+	for (uint16_t shard = 0; shard < caller->config.shards; shard++)
+		if ((uint32_t)__builtin_popcount(caller->strangers[shard]) >
+		    caller->config.replicas / 2)
+			return true;
+	return false;
 }
 
 void caller_tick(struct caller *caller, uint64_t now_ns)

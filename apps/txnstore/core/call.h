@@ -42,7 +42,8 @@ struct caller {
 	void *context;
 	struct call *calls;
 	struct random random;
-	uint32_t primary[SHARDS_MAX]; /* as far as is known */
+	uint32_t primary[SHARDS_MAX];   /* as far as is known */
+	uint32_t strangers[SHARDS_MAX]; /* bit i: replica i has another configuration */
 	uint64_t now_ns;
 };
 
@@ -58,6 +59,8 @@ void call_stop(struct call *call);
 
 /** caller_receive - Return: whether @message answers a call. */
 bool caller_receive(struct caller *caller, uint64_t now_ns, const struct message *message);
+/** caller_is_stranger - whether a majority of a shard has another configuration: it will not answer */
+bool caller_is_stranger(const struct caller *caller);
 void caller_tick(struct caller *caller, uint64_t now_ns);
 uint64_t caller_deadline(const struct caller *caller);
 

@@ -215,11 +215,16 @@ static void majorities_have_answered(struct writes *writes)
 	end(transaction, writes->is_full ? OUTCOME_FULL : OUTCOME_COMMITTED);
 }
 
-/* Newer than all that this client has written, whatever its clock does. */
+/*
+ * By the clock of the day, which is that of the other clients, too, as far as anything keeps them together;
+ * newer than all that this client has written, whatever it does.
+ */
 static uint64_t next_stamp(struct txn_client *client)
 {
-	if (client->caller.now_ns > client->last_stamp)
-		client->last_stamp = client->caller.now_ns;
+	uint64_t day_ns = client->caller.now_ns + client->day_ahead_ns;
+
+	if (day_ns > client->last_stamp)
+		client->last_stamp = day_ns;
 	return ++client->last_stamp;
 }
 

@@ -27,6 +27,8 @@ struct txn_client {
 	uint64_t last_number;
 	struct coordinator *coordinators; /* not finished yet */
 	struct writes *writes;            /* of the weak mode, that not all have yet */
+	/* The owner's: so far the clock of the day is ahead of that of `now_ns`; of stamps in the weak mode. */
+	uint64_t day_ahead_ns;
 	uint64_t last_stamp;
 	struct transaction *transactions;
 };

@@ -56,11 +56,12 @@ enum result {
 	RESULT_FORGOTTEN, /* of a transaction that all participants have carried out */
 	RESULT_FOUND,
 	RESULT_ABSENT,
-	RESULT_LOCKED,  /* by a transaction whose outcome is not known here yet: ask again */
-	RESULT_TOO_OLD, /* the snapshot's versions are gone */
-	RESULT_FULL,    /* too many clients, or no memory: nothing was done */
-	RESULT_BAD,     /* not of the form, or over a limit of the configuration */
-	RESULT_LARGE,   /* the answer does not fit into a datagram: ask by stream */
+	RESULT_LOCKED,   /* by a transaction whose outcome is not known here yet: ask again */
+	RESULT_TOO_OLD,  /* the snapshot's versions are gone */
+	RESULT_FULL,     /* too many clients, or no memory: nothing was done */
+	RESULT_BAD,      /* not of the form, or over a limit of the configuration */
+	RESULT_LARGE,    /* the answer does not fit into a datagram: ask by stream */
+	RESULT_STRANGER, /* the configuration is another: not served here */
 	RESULT_END,
 };
 

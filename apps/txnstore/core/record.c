@@ -331,7 +331,7 @@ static int begin_tables(struct replica *replica, uint64_t total)
 	const struct memory *memory = replica->memory;
 
 	drop_staged_shard(replica);
-	if (total == 0 || total > SNAPSHOT_TABLES_MAX)
+	if (total == 0 || total > snapshot_tables_max(replica))
 		return -EBADMSG;
 	replica->staged_tables = memory->alloc(memory->context, total);
 	replica->staged_tables_total = total;

@@ -85,8 +85,13 @@ void transfer_serve(struct replica *replica, const struct message *message);
 
 /* ---- snapshot.c ---- */
 
-/* Larger tables of clients and transactions are not believed. */
-#define SNAPSHOT_TABLES_MAX (256u << 20)
+/* Tables of clients and transactions that are larger are not believed: of all clients, and what is prepared. */
+#define SNAPSHOT_CLIENT_MAX 128u
+static inline uint64_t snapshot_tables_max(const struct replica *replica)
+{
+	return (UINT64_C(256) << 20) +
+	       (uint64_t)replica->config.limits.clients_max * SNAPSHOT_CLIENT_MAX;
+}
 
 /** snapshot_serve - a part of a snapshot, for a replica whose log ends before this one's begins */
 void snapshot_serve(struct replica *replica, const struct message *message);

@@ -137,7 +137,8 @@ static int begin(struct replica *replica, const struct message *message)
 	adoption->cursor = 0;
 	adoption->tables_len = 0;
 	adoption->tables_total = message->number;
-	if (message->number == 0 || message->number > SNAPSHOT_TABLES_MAX || message->op == 0)
+	if (message->number == 0 || message->number > snapshot_tables_max(replica) ||
+	    message->op == 0)
 		return -EBADMSG;
 	error = shard_init(&adoption->shard, memory, &replica->config.limits);
 	if (error)

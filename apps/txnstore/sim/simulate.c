@@ -32,7 +32,7 @@ static struct world_config draw_config(struct random *random, uint64_t seed)
 		.doubled = random_chance(random, 0.5) ? 0 : 0.1 * random_real(random),
 		.delay_ns = 50 * NS_PER_US + random_below(random, NS_PER_MS),
 		.write_ns = random_chance(random, 0.7) ? 100 * NS_PER_US : 10 * NS_PER_MS,
-		.log_room = some(random, 0.3, UINT64_C(60) << 10, UINT64_C(120) << 10),
+		.log_room = some(random, 0.3, UINT64_C(20) << 10, UINT64_C(100) << 10),
 		.crash_ns = some(random, 0.6, 20 * NS_PER_MS, 200 * NS_PER_MS),
 		.partition_ns = some(random, 0.5, 50 * NS_PER_MS, 300 * NS_PER_MS),
 		.jump_ns = some(random, 0.3, 20 * NS_PER_MS, 200 * NS_PER_MS),
