@@ -429,22 +429,6 @@ static void tell_full(struct server *server)
 			 : "its memory has no more room, --memory-mib");
 }
 
-/* As tell_malformed. */
-static void tell_full(struct server *server)
-{
-	const struct replica *replica = &server->replica;
-	uint64_t count = server->cluster.is_weak ? server->quorum.full
-						 : replica->memory_full + replica->log_full;
-
-	if (count <= 2 * server->told_full)
-		return;
-	server->told_full = count;
-	complain("the store is full, and refuses what is not a delete",
-		 !server->cluster.is_weak && replica->log_full
-			 ? "its log has no more room, --log-mib"
-			 : "its memory has no more room, --memory-mib");
-}
-
 static void tell_changes(struct server *server)
 {
 	const struct replica *replica = &server->replica;
