@@ -70,6 +70,8 @@ static bool add(struct unread *unread, const demi_sgaseg_t *segment)
 	size_t len = unread->len + segment->sgaseg_len;
 	uint8_t *grown;
 
+	if (segment->sgaseg_len == 0)
+		return true;
 	if (len > unread->room) {
 		grown = realloc(unread->bytes, 2 * len);
 		if (!grown)

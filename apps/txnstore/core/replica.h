@@ -131,6 +131,7 @@ struct log_identity {
 	uint16_t shard, shards;
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): one of a process, in the order of what it is for */
 struct replica {
 	struct replica_config config;
 	const struct replica_ops *ops;
