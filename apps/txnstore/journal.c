@@ -101,7 +101,7 @@ static int take_frames(struct journal *journal, struct unread *unread, restore_f
 	}
 	unread->offset += taken;
 	unread->len -= taken;
-	if (taken)
+	if (taken && unread->bytes)
 		memmove(unread->bytes, unread->bytes + taken, unread->len);
 	return error;
 }
