@@ -72,7 +72,7 @@ static bool add(struct unread *unread, const demi_sgaseg_t *segment)
 
 	if (segment->sgaseg_len == 0)
 		return true;
-	if (len > unread->room) {
+	if (len > unread->room || !unread->bytes) {
 		grown = realloc(unread->bytes, 2 * len);
 		if (!grown)
 			return false;
@@ -101,7 +101,7 @@ static int take_frames(struct journal *journal, struct unread *unread, restore_f
 	}
 	unread->offset += taken;
 	unread->len -= taken;
-	if (taken && unread->bytes)
+	if (taken)
 		memmove(unread->bytes, unread->bytes + taken, unread->len);
 	return error;
 }
