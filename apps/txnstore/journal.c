@@ -73,11 +73,11 @@ static bool add(struct unread *unread, const demi_sgaseg_t *segment)
 	if (segment->sgaseg_len == 0)
 		return true;
 	if (len > unread->room || !unread->bytes) {
-		grown = realloc(unread->bytes, 2 * len);
+		grown = realloc(unread->bytes, 2 * len + 1);
 		if (!grown)
 			return false;
 		unread->bytes = grown;
-		unread->room = 2 * len;
+		unread->room = 2 * len + 1;
 	}
 	memcpy(unread->bytes + unread->len, segment->sgaseg_buf, segment->sgaseg_len);
 	unread->len = len;
@@ -101,7 +101,7 @@ static int take_frames(struct journal *journal, struct unread *unread, restore_f
 	}
 	unread->offset += taken;
 	unread->len -= taken;
-	if (taken)
+	if (taken && unread->bytes)
 		memmove(unread->bytes, unread->bytes + taken, unread->len);
 	return error;
 }
