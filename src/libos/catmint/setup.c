@@ -76,7 +76,7 @@ static int try_bind(void *socket, struct sockaddr_storage *address)
 	const struct catmint *mint = connection->mint;
 	int error = setup_create_id(connection);
 
-	if (error)
+	if (!connection->id)
 		return error;
 	if (mint->calls->bind_addr(connection->id, (struct sockaddr *)address) < 0)
 		error = errno == ENODEV ? -EADDRNOTAVAIL : -errno;
