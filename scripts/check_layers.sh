@@ -26,6 +26,9 @@ api:    libos queue heap sched base
 # These see what a user sees: <demi/...>, and headers of their own folder.
 readonly outside='shim apps tools tests/conformance tests/compat tests/shim'
 
+# Who writes rules down for the shim checks them by the shim's own parser, which knows nothing else.
+readonly exceptions='tools/settings.c:../shim/rule.h'
+
 # include_lines FOLDER...: file:line:#include ...
 include_lines() {
 	local folder
@@ -103,9 +106,11 @@ check_source() {
 # Applications and tests of the public API: whatever is in quotes lies beside the file itself.
 check_outside() {
 	# shellcheck disable=SC2016,SC2086 # awk's own variables; one argument a folder
-	include_lines $outside | awk -v layers="$layers" "$split_awk"'
+	include_lines $outside | awk -v layers="$layers" -v exceptions=" $exceptions " "$split_awk"'
 	{
 		split_line()
+		if (index(exceptions, " " file ":" header " "))
+			next
 		top = file
 		sub(/^tests\//, "tests:", top)
 		sub(/\/.*/, "", top)
