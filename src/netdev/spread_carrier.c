@@ -256,13 +256,6 @@ static __attribute__((noinline)) void tell_device(struct spread *spread)
 	pthread_mutex_unlock(&spread->ports.mutex);
 }
 
-void spread_tell(struct spread *spread)
-{
-	__atomic_store_n(&spread->has_news, true, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&spread->ports.mutex);
-	spread_ring_carrier(spread);
-}
-
 /* ---- Turns ---- */
 
 /* One at a time is at the device: who was the carrier may not have seen yet that it is no more. */
@@ -277,6 +270,19 @@ static bool take_turn(struct spread *spread)
 static void end_turn(struct spread *spread)
 {
 	__atomic_store_n(&spread->has_turn, 0, __ATOMIC_RELEASE);
+}
+
+/* Whoever has the turn tells the device. */
+void spread_tell(struct spread *spread)
+{
+	__atomic_store_n(&spread->has_news, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&spread->ports.mutex);
+	if (!take_turn(spread)) {
+		spread_ring_carrier(spread);
+		return;
+	}
+	tell_device(spread);
+	end_turn(spread);
 }
 
 void carrier_turn(struct spread *spread, uint32_t slot, uint64_t now_ns)

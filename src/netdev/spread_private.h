@@ -148,7 +148,11 @@ struct netdev_counters carrier_counters(struct spread *spread);
 /** carrier_finish - the last one goes: send what has been given to be sent, as far as that goes */
 void carrier_finish(struct spread *spread, uint64_t now_ns);
 
-/** spread_tell - under the ports' mutex, which is dropped: there is news for the device */
+/**
+ * spread_tell - under the ports' mutex, which is dropped: there is news for the device
+ *
+ * It knows it at the return, unless somebody is at the device, who tells it then.
+ */
 void spread_tell(struct spread *spread);
 
 /** share_init - the device of a slot; 0 or -errno */
