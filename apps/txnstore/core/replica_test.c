@@ -343,7 +343,7 @@ static void replica__refuses_what_does_not_go_to_the_others(void **state)
 	for (uint32_t i = 0; i < operation.writes; i++) {
 		uint32_t left = (uint32_t)(writer.room - writer.len) - 7;
 
-		operation_write_write(&writer, "abcdefghi" + i, 1, value,
+		operation_write_write(&writer, &"abcdefghi"[i], 1, value,
 				      i + 1 == operation.writes ? left : VALUE_MAX - 100);
 	}
 	assert_int_equal(writer.len, writer.room);
