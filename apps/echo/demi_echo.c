@@ -28,6 +28,8 @@ static void tell_library(const struct options *options)
 	set_variable("DEMI_BLK_DEV", options->blk);
 }
 
+#define CATNIP_RUNTIMES_MAX 64u /* demi.conf(5), net.runtimes_max */
+
 /* Several runtimes share the device of Catnip, unless it is said that it serves fewer. */
 static void let_threads_share(const struct options *options)
 {
@@ -35,7 +37,8 @@ static void let_threads_share(const struct options *options)
 
 	if (options->threads == 1)
 		return;
-	snprintf(runtimes, sizeof(runtimes), "%u", options->threads);
+	snprintf(runtimes, sizeof(runtimes), "%u",
+		 options->threads < CATNIP_RUNTIMES_MAX ? options->threads : CATNIP_RUNTIMES_MAX);
 	setenv("DEMI_NET_RUNTIMES_MAX", runtimes, 0);
 }
 
@@ -45,12 +48,20 @@ static bool threads_are_served(const struct options *options)
 	char libos[64];
 
 	if (options->threads == 1 || demi_config("libos", libos, sizeof(libos)) != 0 ||
-	    strcmp(libos, "catnap") == 0 || strcmp(libos, "catnip") == 0)
+	    strcmp(libos, "catnap") == 0)
 		return true;
-	fprintf(stderr,
-		"%s: --threads %u: on %s a device and its addresses have one runtime; leave "
-		"--threads out, or run on --libos catnap or catnip\n",
-		options->program, options->threads, libos);
+	if (strcmp(libos, "catnip") != 0)
+		fprintf(stderr,
+			"%s: --threads %u: on %s a device and its addresses have one runtime; leave "
+			"--threads out, or run on --libos catnap or catnip\n",
+			options->program, options->threads, libos);
+	else if (options->threads > CATNIP_RUNTIMES_MAX)
+		fprintf(stderr,
+			"%s: --threads %u: on catnip at most %u runtimes share a device; give fewer, or "
+			"run on --libos catnap\n",
+			options->program, options->threads, CATNIP_RUNTIMES_MAX);
+	else
+		return true;
 	return false;
 }
 

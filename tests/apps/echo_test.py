@@ -707,8 +707,10 @@ class Test(Results, unittest.TestCase):
             (("client", *address, "--threads", "3", "--connections", "2"),
              "give --connections 3 or more"),
             (("client", *address, "--threads", "3", "--count", "2"), "give --count 3 or more"),
-            (("server", *address, "--threads", "2", "--dev", "loop:a", "--ip", "127.0.0.1/8"),
-             "on catnip a device and its addresses have one runtime"),
+            (("server", *address, "--threads", "2", "--libos", "cattree"),
+             "on cattree a device and its addresses have one runtime"),
+            (("server", *address, "--threads", "65", "--dev", "loop:a", "--ip", "10.0.0.1/8"),
+             "on catnip at most 64 runtimes share a device"),
         )
         plain_table = table + (
             (("server", *address, "--json", "-"), "--json is for the client"),
