@@ -54,6 +54,12 @@ def is_free():
     return stack.xdp_program() is None
 
 
+def listens_to_kernel():
+    """Whether the kernel's socket of a redis-server, which listens at all addresses, is there."""
+    said = lab.run(*lab.in_namespace(stack.namespace(1), "ss", "-Hltn", f"sport = :{REDIS_PORT}"))
+    return bool(said.stdout.strip())
+
+
 def receive_all(connection):
     received = 0
     while data := connection.recv(1 << 18):
@@ -130,6 +136,8 @@ class Redises(stack.Test):
         os.kill(server.pid, signal.SIGKILL)
         server.process.wait()
         stack.wait_until(is_free, "the XDP program goes", 2)
+        # Redis closes what its child has of that, soon after the fork.
+        stack.wait_until(lambda: not listens_to_kernel(), "the child closes its listeners", 2)
         again = self.redis()
         with Redis(stack.address()) as redis:
             self.assertEqual(redis("PING"), "PONG")
