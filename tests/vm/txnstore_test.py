@@ -42,7 +42,7 @@ class Store(unittest.TestCase):
         said = open(os.path.join(folder, f"{replica}.out"), "w+", encoding="utf-8")
         server = subprocess.Popen(
             [lab.DEMI_ECHO, "server", "--config", self.config, "--shard", "0", "--replica",
-             str(replica), "--election-ms", "3000", "--new"],
+             str(replica), "--election-ms", "3000", "--memory-mib", "48", "--new"],
             env=os.environ | ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         self.addCleanup(said.close)
         self.addCleanup(server.wait)
